@@ -1,14 +1,18 @@
 //! The command line: one file per subcommand. [`report`] is the only one that prints.
 
+mod addresses;
 mod capture;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod events;
 mod exit;
+mod explain;
+mod help;
 mod it;
 mod journal;
 mod lab_certs;
+mod lookup;
 mod ot;
 mod outputs;
 mod policy;
@@ -38,7 +42,13 @@ pub use report::Failure;
 /// Sparkplug traffic of the level-3 broker, as far as a policy allows it, appears on the
 /// enterprise broker as faithful mirrors of the edge nodes. Nothing flows back.
 #[derive(Debug, Parser)]
-#[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "sparkdiode",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
                         Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
                         74 operating system, 77 not confined, 78 configuration.")]
@@ -57,8 +67,11 @@ enum Command {
     Events(events::EventsArgs),
     Capture(capture::CaptureArgs),
     Journal(journal::JournalArgs),
+    Resolve(resolve::ResolveArgs),
     Sandbox(sandbox::SandboxArgs),
     LabCerts(lab_certs::LabCertsArgs),
+    Explain(explain::ExplainArgs),
+    Help(help::HelpArgs),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     #[cfg(feature = "reference")]
@@ -82,8 +95,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Events(arguments) => events::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Resolve(arguments) => resolve::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Help(arguments) => help::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
         #[cfg(feature = "reference")]

@@ -1,16 +1,19 @@
 //! `sparkdiode ot`: the OT half.
 
+mod shadow;
+
 use clap::Args;
 use config::{JournalConfig, OtConfig};
+use diagnostic::Diagnostics;
 use journal_write::{Durability, WriterOptions};
-use ot::{OtError, PipelineSettings, Settings};
+use ot::{Loaded, OtError, PipelineSettings, Settings};
 use sandbox::{Owned, Role};
 use sparkplug::Budget;
 use telemetry::{event, policy_loaded};
 
 use super::policy_source::PolicySource;
 use super::startup::{self, HalfArgs};
-use super::{Exit, Failure, sealing};
+use super::{Exit, Failure, addresses, sealing};
 
 /// Files and sockets: one connection, a few segments and state files; the rest is reserve.
 const DESCRIPTORS: u64 = 256;
@@ -32,9 +35,11 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
     let paths = config.policy_paths.clone();
     let source = PolicySource::new(paths, config.require_signature, &config.state_dir)
-        .making_pseudonyms(config.pseudonym_key.clone());
+        .making_pseudonyms(config.pseudonym_key.clone())
+        .observing(config.observed_paths.clone());
     let (policy, found) = source.read()?;
     warnings.extend(found);
+    let observed = source.read_observed().map(|read| shadow::taken(read, &mut warnings));
     let broker = startup::broker_settings(&config.broker, config.client_id)?;
     let mut logging = startup::begin("ot", &arguments.half, &broker, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
@@ -49,19 +54,24 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     );
     let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
     sealing::guard(&demoted, &config.sandbox, logging.certificates(), &secrets);
+    sealing::require_way(&demoted, &broker)?;
     if let Some(problem) = demoted.unreadable(&config.journal.path) {
         let place = config.journal.path.display().to_string();
         event!(ConfigWarning, place = place, problem = problem.to_string());
     }
+    let own = shadow::owned(&demoted, &config.sandbox, &config.observed_paths);
+    let observed = observed.map(|read| own().and(read));
     let mut grants =
         sealing::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.extend(source.signature().map(sealing::replaceable));
+    grants.read.extend(shadow::readable(&config.observed_paths));
     grants.write.push(config.journal.path.clone());
     grants.read.extend(config.pseudonym_key.iter().map(|key| sealing::replaceable(key.path())));
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
-    let status = startup::status_settings(config.status, &config.broker, &config.sandbox, &logging);
+    let status = startup::status_settings(config.status, &broker, &config.sandbox, &logging);
     let source = source.claim(&policy)?;
+    let look_again = addresses::asked(&broker);
     let settings = Settings {
         pipeline: PipelineSettings {
             source: config.name.clone(),
@@ -80,8 +90,16 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         relay_name: config.name,
         broker,
         state_dir: config.state_dir,
-        policy,
-        policy_loader: Box::new(move || startup::read_policy_again(&source)),
+        policy: Loaded { policy, observed },
+        policy_loader: Box::new(move || {
+            let policy = startup::read_policy_again(&source)?;
+            let mut warnings = Diagnostics::new();
+            let taken = |read| own().and(shadow::taken(read, &mut warnings));
+            let observed = source.read_observed().map(taken);
+            startup::log_warnings(warnings);
+            Ok(Loaded { policy, observed })
+        }),
+        look_again,
         status,
         notifier,
     };

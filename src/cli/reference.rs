@@ -11,8 +11,8 @@ use crate::manual;
 
 /// Write man pages and shell completions.
 ///
-/// Makes `man/man1` (one page for every command), `man/man7` (the manual, in Markdown for
-/// `go-md2man`) and `completions` below DIRECTORY.
+/// Makes `man/man1` (one page for every command), `man/man5` and `man/man7` (the manual, in Markdown
+/// for `go-md2man`) and `completions` below DIRECTORY.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sparkdiode reference target/package")]
 pub(super) struct ReferenceArgs {
@@ -30,15 +30,15 @@ pub(super) fn run(arguments: &ReferenceArgs) -> Result<Exit, Failure> {
 
 fn write(directory: &Path) -> io::Result<()> {
     let commands = directory.join("man/man1");
-    let pages = directory.join("man/man7");
+    let section = |section: u8| directory.join(format!("man/man{section}"));
     let completions = directory.join("completions");
-    for directory in [&commands, &pages, &completions] {
+    for directory in [&commands, &section(5), &section(7), &completions] {
         fs::create_dir_all(directory)?;
     }
     clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), &commands)?;
     for page in manual::PAGES {
-        let name = format!("sparkdiode-{}.7.md", page.name);
-        fs::write(pages.join(name), page.as_man_markdown())?;
+        let name = format!("sparkdiode-{}.{}.md", page.name, page.section);
+        fs::write(section(page.section).join(name), page.as_man_markdown())?;
     }
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut Cli::command(), "sparkdiode", &completions)?;
@@ -61,7 +61,8 @@ mod tests {
             assert!(page.contains(".SH SYNOPSIS"), "{page}");
         }
         for page in manual::PAGES {
-            let text = read(&format!("man/man7/sparkdiode-{}.7.md", page.name));
+            let (name, section) = (page.name, page.section);
+            let text = read(&format!("man/man{section}/sparkdiode-{name}.{section}.md"));
             assert!(text.starts_with("% sparkdiode-"), "{text}");
         }
         assert!(read("completions/sparkdiode.bash").contains("journal"));

@@ -179,7 +179,7 @@ impl ItConfig {
     }
 
     pub(super) fn read(reader: Reader) -> Result<(ItConfig, Diagnostics), Diagnostics> {
-        reader.read(Half::It, ItConfig::typed)
+        reader.read(Some(Half::It), ItConfig::typed)
     }
 
     fn typed(reader: &mut Reader, top: Section<'_, '_>) -> Option<ItConfig> {
@@ -216,6 +216,13 @@ impl ItConfig {
                         .error(code::COMBINATION, key.span, title)
                         .label("this half must not be able to find out who is who")
                         .help("it knows pseudonyms by their form");
+                    reader.push(problem);
+                }
+                if let Some(observe) = policies.key_span("observe") {
+                    let _ = policies.list("observe", &mut reader.problems);
+                    let problem = reader
+                        .error(code::COMBINATION, observe, "`observe` belongs into `ot.toml`")
+                        .label("a policy looks on where the plant's traffic is judged");
                     reader.push(problem);
                 }
                 read_policies(reader, policies, None)

@@ -5,10 +5,13 @@
 //! them is fatal. It starts nothing and reads no policy's language.
 
 mod broker;
+mod broker_at;
 mod code;
+mod credentials;
 mod half;
 mod it;
 mod journal;
+pub mod keys;
 mod limits;
 mod ot;
 pub mod places;
@@ -26,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use ::signature::Requirement;
 pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials};
+pub use broker_at::BrokerAt;
 use diagnostic::Section;
 pub use half::{Half, half_of};
 pub use it::{BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
@@ -44,8 +48,8 @@ struct Policies {
     require_signature: Option<Requirement>,
 }
 
-/// The keys of `[policies]`; the key for pseudonyms is that of `ot.toml` only.
-const POLICIES_KEYS: &[&str] = &["paths", "pseudonym-key-file", "require-signature"];
+/// The keys of `[policies]`; the key for pseudonyms and the policy in shadow are those of `ot.toml` only.
+const POLICIES_KEYS: &[&str] = &["paths", "observe", "pseudonym-key-file", "require-signature"];
 
 /// Types `[policies]`; `None` if something in it was reported. `relay` is the relay's name,
 /// where the file has it.

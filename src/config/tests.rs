@@ -1,5 +1,7 @@
 //! Both configuration files: what is taken, and what is said of what isn't.
 
+mod observed;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,7 @@ paths = ["policies"]
 fn environment(credentials_directory: Option<&Path>, checking: bool) -> Environment {
     Environment {
         credentials_directory: credentials_directory.map(PathBuf::from),
+        unit_dirs: Vec::new(),
         checking,
         now: now(),
     }
@@ -456,7 +459,9 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
             if name == "ot.toml" {
                 let (mut config, _) = OtConfig::read(reader).unwrap_or_else(|e| panic!("{e}"));
                 config.broker.credentials = None;
+                config.broker.addresses_file = None;
                 config.status.textfile = None;
+                config.observed_paths.clear();
                 if let Some(tls) = &mut config.broker.tls {
                     tls.server_name.clear();
                 }
@@ -464,6 +469,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
             } else {
                 let (mut config, _) = ItConfig::read(reader).unwrap_or_else(|e| panic!("{e}"));
                 config.broker.credentials = None;
+                config.broker.addresses_file = None;
                 config.status.textfile = None;
                 config.policy_paths.clear();
                 config.mirror.primary_host = None;

@@ -61,7 +61,7 @@ pub(super) fn compare(
                 it_path,
                 format!("both halves write into `{}`: `[metrics] textfile`", same.display()),
             )
-            .help("each half needs a directory that it alone may write; see `Watching it` in the README"),
+            .help("each half needs a directory that it alone may write; see `sparkdiode help monitoring`"),
         );
     }
     warnings.extend(crossing);

@@ -147,13 +147,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_waiting_value_takes_no_more_than_the_readme_says() {
+    fn a_waiting_value_takes_no_more_than_the_manual_says() {
         // The value, and the entry of its message with the hash table's slack.
         let entry = (size_of::<Ticket>() + size_of::<u32>()).next_multiple_of(8) * 2;
         let waiting = size_of::<Held>() + entry;
         println!("{waiting} bytes while it waits, {} otherwise", size_of::<Option<Box<Held>>>());
-        let readme = include_str!("../../../README.md");
-        assert!(readme.contains(&format!(" {waiting} bytes and the value itself while it does")));
+        let page = include_str!("../../manual/policy.md");
+        assert!(page.contains(&format!(" {waiting} bytes and the value itself while it does")));
         assert_eq!(size_of::<Option<Box<Held>>>(), 8);
     }
 

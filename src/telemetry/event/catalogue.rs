@@ -22,18 +22,14 @@ events! {
     ConfigWarning = "CONFIG_WARNING" (Warning, Both, PerKind) "odd configuration" {
         place: "file, line and column", problem: "what is odd",
     } "Run `sparkdiode check` on the file: it explains the place and says what helps.";
-
     /// The half has sealed itself, before its first connection.
     Sealed = "SEALED" (Notice, Both, Never) "sealed" {
-        user: "number of the user that it runs as", group: "number of its group",
-        waived: "layers that the configuration gives up",
+        user: "number of the user that it runs as", group: "number of its group", waived: "layers that the configuration gives up",
     } "Nothing. `sparkdiode sandbox show` says what a sealed half may still do.";
-
     /// The configuration gives up a layer of the sandbox.
     SandboxWaived = "SANDBOX_WAIVED" (Warning, Both, Never) "sandbox layer waived by the configuration" {
         layer: "the layer, as `[sandbox] waive` names it",
     } "In a laboratory, nothing. In a plant, find out who wrote that line: one layer of isolation is missing.";
-
     /// Fewer files and sockets may be open at once than the configuration may need.
     DescriptorsFew = "DESCRIPTORS_FEW" (Warning, Both, Never) "fewer files and sockets may be open than the configuration may need" {
         limit: "files and sockets that may be open", wanted: "what `max-nodes` may need",
@@ -45,12 +41,18 @@ events! {
         #[optional] version: "version under which it was signed, where signatures are required",
         #[optional] signers: "keys that signed it, with their names",
     } "Compare the digest with that of the policy that was approved. A digest that nobody announced is an incident.";
-
     /// A policy was read on SIGHUP and has errors. The earlier one stays in force.
     PolicyRefused = "POLICY_REFUSED" (Error, Both, PerKind) "policy not reloaded; the earlier one stays in force" {
         error: "the first problems, with file, line and column",
     } "Correct the file (`sparkdiode check` shows every problem) and send SIGHUP again. A half that is restarted before that doesn't start.";
-
+    /// A policy in shadow (`[policies] observe`) looks on, from the start or SIGHUP on. It decides nothing.
+    ShadowLoaded = "SHADOW_LOADED" (Notice, Ot, Never) "policy in shadow loaded" {
+        policy: "its digest, as `sparkdiode check` shows it", rules: "number of rules",
+    } "Nothing. `sparkdiode policy hits` shows what it would decide otherwise than the policy in force.";
+    /// The policy in shadow (`[policies] observe`) has errors: nothing is compared. The policy in force isn't concerned.
+    ShadowRefused = "SHADOW_REFUSED" (Warning, Ot, PerKind) "policy in shadow refused; the one in force isn't concerned" {
+        error: "the first problems, with file, line and column",
+    } "Correct the file (`sparkdiode check` shows every problem) and send SIGHUP again.";
     /// A rule with a schedule (`not-before`, `not-after`, `weekly`) came into force or went out of it, by the clock of the OT half.
     PolicyWindow = "POLICY_WINDOW" (Notice, Ot, PerSource("rule")) "a rule's window opened or closed" {
         rule: "name of the rule", open: "true: the rule is in force from now on; false: it isn't any more",
@@ -58,37 +60,32 @@ events! {
         #[optional] until: "when that may change again (UTC); absent where it stays so",
     } "Compare it with what was agreed, with a vendor say. A window that opens when nobody expects it is a wrong policy or a wrong clock.";
 
-    /// SIGHUP, but this half has nothing to read again: no policy, and no file of a TLS connection.
-    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies and no TLS files are configured here" {
+    /// SIGHUP, but this half has nothing to read again: no policy, no file of a TLS connection, and no `addresses-file`.
+    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies, no TLS files and no file of addresses are configured here" {
     } "Nothing. To have every frame checked a second time, give `it.toml` a copy of the policy.";
 
     /// The session with the broker stands.
     BrokerUp = "BROKER_UP" (Notice, Both, PerKind) "connected" {
         broker: "address of the broker", #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile",
     } "Nothing. With session_present=false what was sent in the meantime is lost.";
-
     /// There is no session with the broker; the relay goes on trying. On IT: with no mirrored node.
     BrokerDown = "BROKER_DOWN" (Error, Both, PerKind) "not connected" {
         broker: "address of the broker", error: "why", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Look at the broker and the way to it. On OT the broker keeps what it can; on IT the journal keeps everything until its retention.";
-
     /// The TLS handshake failed: a certificate is expired, not trusted, or of another name.
     TlsRefused = "TLS_REFUSED" (Error, Both, PerKind) "not connected: no TLS" {
         broker: "address of the broker", error: "what is wrong with which certificate", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Renew the certificate that the error names. If nothing was changed, somebody may stand between the relay and its broker: look before you trust anything new.";
-
     /// The broker refuses a session (CONNACK): protocol version, client identifier or keep alive, user, password, or an access list.
     LoginRefused = "LOGIN_REFUSED" (Error, Both, PerSource("client_id")) "not connected: the broker refuses us" {
         broker: "address of the broker", error: "the broker's answer, in words", client_id: "client identifier of the session that it refuses",
         #[optional] node: "on IT: group/edge node whose session it is", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Compare user, password file and access list with those of the broker. Identifier rejected (CONNACK 2): allow the identifier there or set `client-id-form = \"short\"`, and see that `keep-alive-s` isn't more than the broker's longest keep alive, for which some give the same answer.";
-
     /// The broker is there and asks to come back later: overloaded, still starting, a standby, or out of sessions (CONNACK 3 and its like). It isn't our login that it refuses.
     BrokerDownForNow = "BROKER_DOWN_FOR_NOW" (Error, Both, PerKind) "not connected: the broker asks to try later" {
         broker: "address of the broker", error: "the broker's answer, in words", client_id: "client identifier of the session",
         #[optional] node: "on IT: group/edge node whose session it is", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Nothing, if it goes away. If it stays, look at the broker's load and its limit of connections, and whether `address` is that of a standby.";
-
     /// The broker took the client identifier only in its short form, so the relay goes on with that (`client-id-form = "auto"`).
     ClientIdShort = "CLIENT_ID_SHORT" (Notice, Both, PerKind) "the broker doesn't take readable client identifiers; short ones from now on" {
         broker: "address of the broker", client_id: "the identifier from now on",
@@ -99,24 +96,20 @@ events! {
         broker: "address of the broker", client_id: "the client identifier", times: "how often within ten minutes",
         #[optional] node: "on IT: group/edge node whose session it is",
     } "Look in the broker's log which clients connect with this identifier: a second relay, or a copy of this one. Each relay needs a `client-id` (OT) and a `client-id-prefix` (IT) of its own.";
-
     /// The broker refused a subscription, or ends the connection at it.
     SubscriptionRefused = "SUBSCRIPTION_REFUSED" (Error, Both, PerKind) "the broker refused a subscription" {
         broker: "address of the broker", #[optional] filters: "what was asked for", #[optional] error: "how it refused, if not by its answer",
         #[optional] pause_ms: "milliseconds until the next attempt, where the connection was ended",
-    } "Correct the broker's access list. On OT some of what the policy allows can't come; it is asked for again by itself, and at once on SIGHUP. On IT rebirth requests can't be answered.";
-
-    /// The OT broker grants what it had refused.
-    SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Ot, PerKind) "the broker grants what it had refused" {
+    } "Correct the broker's access list. On OT some of what the policy allows can't come; it is asked for again by itself, and at once on SIGHUP. On IT rebirth requests can't be answered until then.";
+    /// The broker grants what it had refused.
+    SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Both, PerKind) "the broker grants what it had refused" {
         broker: "address of the broker", filters: "what was asked for",
     } "Nothing.";
-
     /// The OT broker doesn't answer a subscription. Where no messages come either, the connection is made anew.
     SubscriptionUnanswered = "SUBSCRIPTION_UNANSWERED" (Error, Ot, PerKind) "the broker doesn't answer a subscription" {
         broker: "address of the broker", filters: "what was asked for", seconds: "how long it was waited for",
         key: "key of the configuration that sets how long",
     } "Look at the broker: it is overloaded, or a proxy before it lets only some packets through. On a very slow link, raise the key.";
-
     /// The OT broker doesn't give its stored births ($sparkplug/certificates), or ends the connection when it is asked for them; the relay does without.
     StoredBirthsRefused = "STORED_BIRTHS_REFUSED" (Info, Ot, PerKind) "the OT broker doesn't give its stored births" {
         broker: "address of the broker", error: "how it refused",
@@ -126,7 +119,6 @@ events! {
     HostStatesRefused = "HOST_STATES_REFUSED" (Info, Ot, PerKind) "the OT broker doesn't give the STATE of hosts" {
         broker: "address of the broker", error: "how it refused",
     } "Nothing. With access to `spBv1.0/STATE/+` and `STATE/+`, the relay can say for which host edge nodes wait.";
-
     /// A secret can't be read; the earlier one is tried.
     SecretUnreadable = "SECRET_UNREADABLE" (Error, Both, PerKind) "cannot read a secret" {
         error: "file and why",
@@ -141,7 +133,6 @@ events! {
     CertExpired = "CERT_EXPIRED" (Error, Both, PerSource("certificate")) "certificate has expired" {
         certificate: "file, or the broker whose certificate it is", expires: "date (UTC)",
     } "Renew it. TLS_REFUSED follows at the next connection, if it wasn't there before.";
-
     /// Certificates, key and authorities are taken up as they are in their files now: these were exchanged, or what was wrong with them is mended.
     CertRenewed = "CERT_RENEWED" (Notice, Both, PerKind) "the certificates in the files are in force" {
         files: "files that are others than before", #[optional] expires: "date (UTC) on which the first of them ends",
@@ -154,6 +145,16 @@ events! {
     CertNeedsRestart = "CERT_NEEDS_RESTART" (Info, Both, PerKind) "renewed certificates are taken up by a restart alone" {
         file: "the file that this half can't read", error: "why",
     } "Nothing, if you restart the half after each renewal. Else let its user read the file and the directories on the way to it.";
+    /// The file of the broker's addresses (`addresses-file`) has others than those in force, or is in order again. Sessions that stand go on; connections are made to these from now on.
+    BrokerAddresses = "BROKER_ADDRESSES" (Notice, Both, PerKind) "the addresses in the file are in force" {
+        broker: "address of the broker, as it is configured", addresses: "all of them, in the order in which they are tried",
+        #[optional] before: "those that were in force until now; absent where they are the same",
+    } "Compare them with what was announced. What only knows the old ones keeps the half from the new ones: `PEERS` of its network, `IPAddressAllow=` of its unit, firewalls.";
+    /// The file of the broker's addresses (`addresses-file`) can't be used. It is said again every hour, and health has it, until it is mended.
+    BrokerAddressesRefused = "BROKER_ADDRESSES_REFUSED" (Error, Both, PerKind) "what is in the file of addresses isn't used" {
+        broker: "address of the broker, as it is configured", error: "which file and line, what stands there and what was wanted",
+        #[optional] hint: "what to do about it",
+    } "Find out who wrote the file, and have it written anew by `sparkdiode resolve`. Until then the addresses stay as they were.";
 
     /// A message was dropped because the policy says so, or because it is of a kind that never crosses; or, with `metric`, a value of a message that crosses without it.
     PolicyDrop = "POLICY_DROP" (Info, Ot, PerSource("node")) "not forwarded" {
@@ -191,8 +192,7 @@ events! {
 
     /// Metrics of a message that can't be read, don't fit their birth, or are over a limit. The rest of the message crosses; in a birth such a value is null, and of data readers are told that the value isn't known (null, Quality 0) until the next one.
     MetricRefused = "METRIC_REFUSED" (Warning, Ot, PerSource("node")) "metric refused" {
-        node: "group/edge node", topic: "topic of the message",
-        metric: "name of the first one; empty where it has none",
+        node: "group/edge node", topic: "topic of the message", metric: "name of the first one; empty where it has none",
         reason: "word of the list of reasons: type_mismatch, unknown_metric, malformed_payload, over_cap, …", got: "what came",
         wanted: "what would have been taken", #[optional] key: "key of the configuration that sets the limit, where one is hit",
         metrics: "how many metrics of the message were refused, alone or in parts",
@@ -213,8 +213,7 @@ events! {
 
     /// Data or death of a node or device whose birth the relay hasn't seen. It is dropped until a birth comes.
     BirthMissing = "BIRTH_MISSING" (Warning, Ot, PerSource("node")) "no birth is known" {
-        node: "group/edge node", topic: "topic of the message",
-        reason: "word of the list of reasons: data_before_birth, unknown_metric",
+        node: "group/edge node", topic: "topic of the message", reason: "word of the list of reasons: data_before_birth, unknown_metric",
     } "Ordinary for a moment after the first start. If it stays, have the node's own host ask it for a rebirth, or restart the node.";
 
     /// Messages of a node were lost before they reached the relay: its sequence has a hole that nothing filled within `reorder-timeout-ms`. What the relay refused itself is no such loss.
@@ -224,8 +223,7 @@ events! {
 
     /// The numbers (`seq`) of an edge node's messages don't count them: they stand still, are left out, or nothing ever fills their holes. What is lost of it can't be seen from its numbers, so they are ignored, like those of a node without any, until 32 messages in a row are counted. Told once for each node.
     SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count its messages by seq" {
-        node: "group/edge node",
-        #[optional] seq: "the number that every message has, where it stands still",
+        node: "group/edge node", #[optional] seq: "the number that every message has, where it stands still",
     } "Have its publisher count: `seq` is 0 in the NBIRTH and one more with every message of node and devices, 0 after 255.";
 
     /// The messages of an edge node have two sequences of numbers that take turns, for the same topics: two publishers use its name (or one keeps two counters). Hosts see the values of both as those of one. The numbers are ignored until 32 messages in a row are counted. Told once for each node.
@@ -270,14 +268,12 @@ events! {
 
     /// A death of an edge node was not believed: it has the number (`bdSeq`) of an earlier birth that this relay saw, so it is the will of a session that is over. The node lives on.
     DeathIgnored = "DEATH_IGNORED" (Notice, Ot, PerSource("node")) "a death of an earlier session was not believed" {
-        node: "group/edge node", #[optional] bd_seq: "number of the death",
-        #[optional] birth: "number of the birth in force",
+        node: "group/edge node", #[optional] bd_seq: "number of the death", #[optional] birth: "number of the birth in force",
     } "Nothing, if the node was power-cycled or changed its connection. If it comes with each connect, the node counts `bdSeq` at births: its real death will not be believed either, here as in any host.";
 
     /// A death of an edge node has a number (`bdSeq`) that no birth had which this relay saw. The node is dead on IT until something is heard of it.
     DeathUnmatched = "DEATH_UNMATCHED" (Notice, Ot, PerSource("node")) "a death with an unknown number: the node is dead until it is heard of" {
-        node: "group/edge node", #[optional] bd_seq: "number of the death",
-        #[optional] birth: "number of the birth in force",
+        node: "group/edge node", #[optional] bd_seq: "number of the death", #[optional] birth: "number of the birth in force",
     } "Look at the node's library: will and birth should have the same number. Ordinary at a clean disconnect of libraries that send the next one.";
 
     /// A bound of the configuration was reached; what is beyond it is dropped, or takes the place of an edge node that was hardly ever heard.
@@ -288,26 +284,21 @@ events! {
 
     /// What would have to be remembered of an edge node, or of all, is more than may be. A birth is refused as a whole: the edge node or device is dead on IT, and its data can't be read. Of data the value is refused that is too large, and the node's values are in doubt.
     MemoryRefused = "MEMORY_REFUSED" (Error, Both, PerSource("node")) "more than may be remembered" {
-        node: "group/edge node",
-        #[optional] device: "its device, where it is one",
-        bytes: "what it would take in memory",
-        budget: "what there is room for",
-        limit: "key of the configuration",
+        node: "group/edge node", #[optional] device: "its device, where it is one", bytes: "what it would take in memory",
+        budget: "what there is room for", limit: "key of the configuration",
     } "If the plant has grown, raise the key, and MemoryMax of the unit with it (`sparkdiode check` computes it). If not, somebody sends more than a plant has: look at the node.";
 
     /// A frame of the journal was refused by the IT half: it isn't allowed by its copy of the policy, or isn't what the OT half would write.
     FrameRefused = "FRAME_REFUSED" (Error, It, PerSource("reason")) "frame of the journal refused" {
         entity: "group/edge node/device, or the topic where that can't be read",
         reason: "word of the list of reasons: recheck, bad_frame, …",
-        #[optional] problem: "of a limit of `it.toml`, how many came of how many",
-        #[optional] limit: "the limit that it is over",
+        #[optional] problem: "of a limit of `it.toml`, how many came of how many", #[optional] limit: "the limit that it is over",
         #[optional] key: "key of `it.toml` that sets the limit",
     } "With a key: `sparkdiode check ot.toml it.toml` says what this half needs for what the other one is told to take. Without one, compare the digests of both policies (POLICY_LOADED); if they agree, treat the OT half as compromised.";
 
     /// Writing to the disk fails. The OT half acknowledges nothing until it works again, and the OT broker keeps what it can.
     DiskError = "DISK_ERROR" (Critical, Both, PerSource("what")) "the disk refuses; nothing is acknowledged until it takes data" {
-        what: "journal, retention, segment, plant or state",
-        error: "file and why",
+        what: "journal, retention, segment, plant or state", error: "file and why",
     } "Make room or replace the disk. On OT data at QoS 0 is being lost in the meantime.";
 
     /// Writing works again.
@@ -317,8 +308,7 @@ events! {
 
     /// The journal is nearly as large as it may be, and what will be deleted is younger than it should get.
     JournalNearLimit = "JOURNAL_NEAR_LIMIT" (Warning, Ot, Never) "the journal is near its limit: segments will be deleted before their age" {
-        bytes: "size of the journal",
-        limit: "its limit, `retain-bytes`",
+        bytes: "size of the journal", limit: "its limit, `retain-bytes`",
     } "Raise `retain-bytes` (and the disk), or lower `retain-age-h`: an outage of IT may last as long as the journal reaches back.";
 
     /// Old segments were deleted, as `retain-bytes` and `retain-age-h` say.
@@ -328,15 +318,12 @@ events! {
 
     /// Something is larger than a frame of the journal may be, and was left out.
     FrameTooLarge = "FRAME_TOO_LARGE" (Error, Ot, PerKind) "left out of the journal: too large" {
-        #[optional] error: "what was too large",
-        #[optional] keyframes: "number of keyframes that were left out of a segment's head",
+        #[optional] error: "what was too large", #[optional] keyframes: "number of keyframes that were left out of a segment's head",
     } "Find the node with that large a birth; its data can't be read without it.";
 
     /// A half's own stored state can't be used. It is set aside, and learnt anew.
     StateDamaged = "STATE_DAMAGED" (Warning, Both, Never) "stored state can't be used; it is learnt anew" {
-        what: "plant, mirror or bdSeq",
-        why: "damaged, or too old for the journal",
-        #[optional] moved_to: "where the file is kept",
+        what: "plant, mirror or bdSeq", why: "damaged, or too old for the journal", #[optional] moved_to: "where the file is kept",
     } "Look for errors of the disk. Nodes are known again with their next birth.";
 
     /// The journal can't be read; the IT half goes on trying.
@@ -352,15 +339,12 @@ events! {
 
     /// Values that were missed during an outage belong to a device or metric that doesn't exist any more.
     ValuesUnplaceable = "VALUES_UNPLACEABLE" (Warning, It, Never) "missed values were not published: their device or metric is gone" {
-        first: "first sequence number",
-        last: "last sequence number",
-        frames: "frames with such values",
+        first: "first sequence number", last: "last sequence number", frames: "frames with such values",
     } "They can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
 
     /// What an outage of IT missed stands in the journal before the policy became tighter, and this half has no copy of the policy in force to ask whether it may leave: it stays.
     HistoryWithheld = "HISTORY_WITHHELD" (Warning, It, Never) "missed values were not published: the policy became tighter since" {
-        first: "first sequence number",
-        last: "last sequence number",
+        first: "first sequence number", last: "last sequence number",
         frames: "frames that stay",
     } "Give the IT half a copy of the policy (`[policies]` in `it.toml`), so that of such history what the policy in force lets through still leaves. It can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
 
@@ -443,7 +427,7 @@ events! {
         #[optional] backfilled: "published as historical data", #[optional] unplaceable: "historical values without a place",
         #[optional] healed: "differences that keyframes have healed", #[optional] rebirths_answered: "rebirth requests answered",
         #[optional] commands_refused: "commands refused",
-        #[optional] observed: "metrics that rules which only observe would have decided about since the policy is in force: rule=metrics",
+        #[optional] observed: "metrics that rules which only observe would have decided about since the policy is in force: rule=metrics", #[optional] shadow: "metrics by what the policy in shadow would do otherwise, or `refused`",
     } "Nothing. received = forwarded + waiting + the messages in dropped.";
 
     /// The account doesn't balance: a message was counted twice or not at all. It never happens.

@@ -5,9 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
 
+use super::concern::Concern;
 use super::{
     AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReloadRefused,
-    ReportError, Reporter, ReporterSettings, Status,
+    ReportError, Reporter, ReporterSettings, ShadowStatus, Status,
 };
 use crate::{Notifier, event};
 
@@ -23,6 +24,8 @@ pub struct StatusSettings {
     pub broker_address: String,
     /// The certificates that the half uses.
     pub certificates: Certificates,
+    /// What else health has.
+    pub concern: Concern,
     /// The operator gave up that each half has a user of its own: nobody looks at who owns the
     /// directories.
     pub any_owner: bool,
@@ -131,6 +134,9 @@ impl StatusEmitter {
                     .add(Level::Warning, format!("certificate files aren't used: {error}"));
             }
         }
+        if let Some(words) = self.settings.concern.words() {
+            status.health.add(Level::Warning, words);
+        }
         if let (Some(first), Some(certificate)) = (&first, &status.certificate) {
             let name = match first.is_peers {
                 true => first.certificate.clone(),
@@ -196,6 +202,7 @@ fn summarise(status: &Status) {
     let per_s = |rate: f64| format!("{rate:.1}");
     let gaps = ot.as_ref().map(|ot| ot.gaps).or(it.as_ref().map(|it| it.gaps)).unwrap_or(0);
     let it = it.as_ref();
+    let shadow = ot.as_ref().and_then(|ot| ot.shadow.as_ref()).map(ShadowStatus::words);
     event!(
         Summary,
         health = health.level.name(),
@@ -217,6 +224,7 @@ fn summarise(status: &Status) {
         rebirths_answered = it.map(|it| it.rebirths_answered),
         commands_refused = it.map(|it| it.commands_refused),
         observed = observed(ot.as_ref()),
+        shadow,
     );
 }
 
@@ -286,6 +294,7 @@ mod tests {
             textfile: None,
             broker_address: "b:1".to_owned(),
             certificates: Certificates { sources },
+            concern: Concern::default(),
             any_owner: false,
         };
         let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());

@@ -1,4 +1,4 @@
-//! What has to hold, written from what the README promises and not from what the relay does.
+//! What has to hold, written from what the manual promises and not from what the relay does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

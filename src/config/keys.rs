@@ -1,0 +1,95 @@
+//! What every key of `ot.toml` and `it.toml` means: one table for each table of a file. The pages of
+//! the manual are made from it, and the tests compare it with what is read.
+
+macro_rules! rows {
+    ($($key:literal = $meaning:literal, $range:literal, $default:literal;)+) => {
+        &[$(Row { key: $key, meaning: $meaning, range: $range, default: $default },)+]
+    };
+}
+
+mod both;
+mod it;
+mod ot;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write;
+
+/// One key, in Markdown.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub key: &'static str,
+    pub meaning: &'static str,
+    /// What it may be; empty where the meaning says it.
+    pub range: &'static str,
+    /// What it is where it isn't there.
+    pub default: &'static str,
+}
+
+/// One table of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// As it is written, such as `[broker.tls]`; empty: the file itself.
+    pub name: &'static str,
+    parts: &'static [&'static [Row]],
+}
+
+impl Table {
+    pub fn rows(&self) -> impl Iterator<Item = &'static Row> + use<> {
+        self.parts.iter().copied().flatten()
+    }
+
+    /// As the manual has it, in Markdown.
+    pub fn markdown(&self) -> String {
+        let mut text = String::from("| key | meaning | range | default |\n|---|---|---|---|\n");
+        for Row { key, meaning, range, default } in self.rows() {
+            // Writing to a `String` can't fail.
+            let _ = writeln!(text, "| `{key}` | {meaning} | {range} | {default} |");
+        }
+        text
+    }
+}
+
+/// The tables of `ot.toml`.
+pub const OT: &[Table] = &[
+    Table { name: "", parts: &[ot::TOP] },
+    Table { name: "[broker]", parts: &[both::BROKER, ot::CLIENT, both::SESSION, ot::PACKETS] },
+    Table { name: "[broker.tls]", parts: &[both::TLS] },
+    Table { name: "[policies]", parts: &[ot::POLICIES] },
+    Table {
+        name: "[policies.require-signature]",
+        parts: &[both::SIGNATURE, ot::RELAY_OF_SIGNATURE],
+    },
+    Table { name: "[journal]", parts: &[ot::JOURNAL] },
+    Table { name: "[state]", parts: &[both::STATE] },
+    Table { name: "[relay]", parts: &[ot::RELAY] },
+    Table { name: "[limits]", parts: &[ot::LIMITS] },
+    Table { name: "[status]", parts: &[both::STATUS] },
+    Table { name: "[metrics]", parts: &[both::METRICS] },
+    Table { name: "[[syslog]]", parts: &[both::SYSLOG] },
+    Table { name: "[syslog.tls]", parts: &[both::TLS] },
+    Table { name: "[sandbox]", parts: &[both::SANDBOX] },
+];
+
+/// The tables of `it.toml`.
+pub const IT: &[Table] = &[
+    Table { name: "[broker]", parts: &[both::BROKER, it::CLIENT, both::SESSION, it::PACKETS] },
+    Table { name: "[broker.tls]", parts: &[both::TLS] },
+    Table { name: "[link]", parts: &[it::LINK] },
+    Table { name: "[journal]", parts: &[it::JOURNAL] },
+    Table { name: "[state]", parts: &[both::STATE] },
+    Table { name: "[policies]", parts: &[it::POLICIES] },
+    Table {
+        name: "[policies.require-signature]",
+        parts: &[both::SIGNATURE, it::RELAY_OF_SIGNATURE],
+    },
+    Table { name: "[mirror]", parts: &[it::MIRROR] },
+    Table { name: "[backfill]", parts: &[it::BACKFILL] },
+    Table { name: "[limits]", parts: &[it::LIMITS] },
+    Table { name: "[status]", parts: &[both::STATUS] },
+    Table { name: "[health]", parts: &[it::HEALTH] },
+    Table { name: "[metrics]", parts: &[both::METRICS] },
+    Table { name: "[[syslog]]", parts: &[both::SYSLOG] },
+    Table { name: "[syslog.tls]", parts: &[both::TLS] },
+    Table { name: "[sandbox]", parts: &[both::SANDBOX] },
+];

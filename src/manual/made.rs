@@ -1,0 +1,52 @@
+//! The parts of pages that are made from the code. In a page they stand between
+//! `<!-- from the code: WHAT -->` and `<!-- end -->`; some pages are made as a whole.
+//! `SPARKDIODE_BLESS=1 cargo test --lib manual` writes them anew.
+
+use config::keys;
+
+use super::explanations;
+
+/// Before what is made, with its name, and behind it.
+pub const BEGIN: &str = "<!-- from the code: ";
+pub const BEGIN_END: &str = " -->\n";
+pub const END: &str = "<!-- end -->";
+
+/// The page of this name, where all of it is made.
+pub fn page(name: &str) -> Option<String> {
+    match name {
+        "diagnostics" => Some(explanations::diagnostics_page()),
+        "reasons" => Some(explanations::reasons_page()),
+        "events" => Some(telemetry::events_manual()),
+        _ => None,
+    }
+}
+
+/// The part of this name, such as `ot.toml [broker]`.
+pub fn part(name: &str) -> Option<String> {
+    let (file, table) = name.split_once(' ')?;
+    let tables = match file {
+        "ot.toml" => keys::OT,
+        "it.toml" => keys::IT,
+        _ => return None,
+    };
+    let table = if table == "(top)" { "" } else { table };
+    tables.iter().find(|known| known.name == table).map(keys::Table::markdown)
+}
+
+/// `text` with its made parts made anew.
+///
+/// # Errors
+/// A part that nobody makes, or that doesn't end.
+pub fn anew(text: &str) -> Result<String, String> {
+    let mut made = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let (name, after) = after.split_once(BEGIN_END).ok_or("a part without its name")?;
+        let (_, after) = after.split_once(END).ok_or_else(|| format!("no end of `{name}`"))?;
+        let part = part(name).ok_or_else(|| format!("nobody makes `{name}`"))?;
+        made.push_str(&format!("{before}{BEGIN}{name}{BEGIN_END}{part}{END}"));
+        rest = after;
+    }
+    made.push_str(rest);
+    Ok(made)
+}

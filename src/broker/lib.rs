@@ -1,15 +1,18 @@
 //! How to reach a broker: what each half's connection is made with, and its errors in the
 //! operator's words. A leaf: it opens no connection, and of the MQTT client it knows the errors alone.
 
+mod address_file;
+mod addresses;
 mod client_id;
 mod connect_failure;
 mod refusal;
 mod session_end;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use address_file::{AddressError, AddressFile, MAX_ADDRESSES, Outside, usable};
+pub use addresses::{AddressChange, Addresses};
 use bytes::Bytes;
 pub use client_id::{ClientId, ClientIdForm};
 use connect_failure::explain;
@@ -23,8 +26,8 @@ pub use session_end::{ENDED_ATTEMPTS, Refusal, failure, is_ended_by_broker, refu
 pub struct BrokerSettings {
     pub host: String,
     pub port: u16,
-    /// What `host` is, as it was found before this process was sealed.
-    pub addresses: Vec<SocketAddr>,
+    /// What `host` is: as it was found before this process was sealed, or as a file has it since.
+    pub addresses: Arc<Addresses>,
     /// MQTT client identifier; of the IT half, which has a session per mirrored node, what all
     /// of them begin with.
     pub client_id: String,

@@ -17,7 +17,7 @@ use telemetry::policy_loaded;
 use super::policy_source::PolicySource;
 use super::relay_node::RelayNode;
 use super::startup::{self, HalfArgs};
-use super::{Exit, Failure, sealing};
+use super::{Exit, Failure, addresses, sealing};
 
 /// Files and sockets besides one connection per mirrored node.
 const RESERVE: u64 = 256;
@@ -52,6 +52,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     sealing::guard(&demoted, &config.sandbox, logging.certificates(), &secrets);
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
     demoted.require_foreign(&[journal]).map_err(sealing::not_confined)?;
+    sealing::require_way(&demoted, &broker)?;
     let mut grants =
         sealing::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.push(config.journal_path.clone());
@@ -72,11 +73,12 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         None => None,
     };
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
-    let status = startup::status_settings(config.status, &config.broker, &config.sandbox, &logging);
+    let status = startup::status_settings(config.status, &broker, &config.sandbox, &logging);
     if let Some((loaded, _)) = &policy {
         let SignedPolicy { policy, .. } = loaded;
         policy_loaded(policy.digest(), policy.rules().len(), loaded.signature());
     }
+    let look_again = addresses::asked(&broker);
     let settings = Settings {
         broker,
         journal_dir: config.journal_path,
@@ -90,6 +92,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
         mirror: mirror_settings(config.mirror, config.backfill.enabled, config.limits),
         policy: policy.map(|(loaded, load)| (loaded.policy, load)),
+        look_again,
         status,
         health: config.health.map(|health| HealthSettings {
             group: health.group,

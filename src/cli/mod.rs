@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. [`report`] is the only one that prints.
 
+mod addresses;
 mod capture;
 mod check;
 #[cfg(feature = "demo")]
@@ -11,6 +12,7 @@ mod help;
 mod it;
 mod journal;
 mod lab_certs;
+mod lookup;
 mod ot;
 mod outputs;
 mod policy;
@@ -66,6 +68,7 @@ enum Command {
     Events(events::EventsArgs),
     Capture(capture::CaptureArgs),
     Journal(journal::JournalArgs),
+    Resolve(resolve::ResolveArgs),
     Sandbox(sandbox::SandboxArgs),
     LabCerts(lab_certs::LabCertsArgs),
     Explain(explain::ExplainArgs),
@@ -93,6 +96,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Events(arguments) => events::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Resolve(arguments) => resolve::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

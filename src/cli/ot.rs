@@ -10,7 +10,7 @@ use telemetry::{event, policy_loaded};
 
 use super::policy_source::PolicySource;
 use super::startup::{self, HalfArgs};
-use super::{Exit, Failure, sealing};
+use super::{Exit, Failure, addresses, sealing};
 
 /// Files and sockets: one connection, a few segments and state files; the rest is reserve.
 const DESCRIPTORS: u64 = 256;
@@ -49,6 +49,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     );
     let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
     sealing::guard(&demoted, &config.sandbox, logging.certificates(), &secrets);
+    sealing::require_way(&demoted, &broker)?;
     if let Some(problem) = demoted.unreadable(&config.journal.path) {
         let place = config.journal.path.display().to_string();
         event!(ConfigWarning, place = place, problem = problem.to_string());
@@ -60,8 +61,9 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     grants.read.extend(config.pseudonym_key.iter().map(|key| sealing::replaceable(key.path())));
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
-    let status = startup::status_settings(config.status, &config.broker, &config.sandbox, &logging);
+    let status = startup::status_settings(config.status, &broker, &config.sandbox, &logging);
     let source = source.claim(&policy)?;
+    let look_again = addresses::asked(&broker);
     let settings = Settings {
         pipeline: PipelineSettings {
             source: config.name.clone(),
@@ -82,6 +84,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         state_dir: config.state_dir,
         policy,
         policy_loader: Box::new(move || startup::read_policy_again(&source)),
+        look_again,
         status,
         notifier,
     };

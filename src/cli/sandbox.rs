@@ -145,7 +145,7 @@ fn check(configs: &[PathBuf]) -> Result<Exit, Failure> {
 
 /// What a configuration needs of this machine; true if a half would start with it.
 fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<bool, Failure> {
-    let (role, sandbox, syslog, owned, unowned, journal) = match recognise(path)? {
+    let (role, sandbox, syslog, owned, unowned, journal, names) = match recognise(path)? {
         (Kind::Ot, file) => {
             let (config, _) = OtConfig::check(file)?;
             let mut owned = sealing::owned(path, &config.policy_paths, &config.state_dir);
@@ -154,7 +154,8 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
             owned.extend(sealing::secrets(&config.broker, &config.syslog, signature, key));
             let journal = config.journal.path;
             owned.push(Owned::new("journal", &journal));
-            (Role::Ot, config.sandbox, config.syslog, owned, Vec::new(), Some(journal))
+            let names = sealing::addresses_directory(&config.broker);
+            (Role::Ot, config.sandbox, config.syslog, owned, Vec::new(), Some(journal), names)
         }
         (Kind::It, file) => {
             let (config, _) = ItConfig::check(file)?;
@@ -162,7 +163,8 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
             let signature = config.require_signature.as_ref().map(|one| one.file.as_path());
             owned.extend(sealing::secrets(&config.broker, &config.syslog, signature, None));
             let journal = Unowned { what: "journal", path: config.journal_path };
-            (Role::It, config.sandbox, config.syslog, owned, vec![journal], None)
+            let names = sealing::addresses_directory(&config.broker);
+            (Role::It, config.sandbox, config.syslog, owned, vec![journal], None, names)
         }
         (Kind::Policy, _) => {
             let message = format!("not the configuration of a half: `{}`", path.display());
@@ -205,7 +207,8 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
     if let Ok(identity) = identity {
         let own = owned.iter().try_for_each(|path| sandbox::require_own(identity, path));
         let foreign = unowned.iter().try_for_each(|path| sandbox::require_foreign(identity, path));
-        let files = own.and(foreign).map_err(|error| error.to_string());
+        let names = names.iter().try_for_each(|path| sandbox::require_way(identity, path));
+        let files = own.and(foreign).and(names).map_err(|error| error.to_string());
         let good = "nobody else can write them, or read what is secret";
         say("files", files.map(|()| good.to_owned()));
         if let Some(journal) = journal {

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use broker::BrokerSettings;
 use config::{BrokerConfig, OtConfig, SandboxConfig, SyslogConfig, SyslogTo};
 use diagnostic::SecretFile;
-use sandbox::{Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start};
+use sandbox::{
+    Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start, Unowned,
+};
 use telemetry::event;
 use tls::{Certificates, TlsConfig};
 
 use super::startup::failed;
-use super::{Exit, Failure};
+use super::{Exit, Failure, addresses};
 
 /// Files and sockets of a tool: one connection, what it writes, and reserve.
 const TOOL_DESCRIPTORS: u64 = 64;
@@ -99,6 +102,22 @@ pub(super) fn guard(
     }
 }
 
+/// Checks the way to the directory in which somebody else keeps the broker's addresses.
+pub(super) fn require_way(demoted: &Demoted, broker: &BrokerSettings) -> Result<(), Failure> {
+    let Some(file) = broker.addresses.file() else { return Ok(()) };
+    demoted.require_way(&directory_of_addresses(file.directory())).map_err(not_confined)
+}
+
+/// The directory in which somebody else keeps the broker's addresses.
+pub(super) fn addresses_directory(broker: &BrokerConfig) -> Option<Unowned> {
+    let file = addresses::file_of(&broker.address, broker.addresses_file.as_deref())?;
+    Some(directory_of_addresses(file.directory()))
+}
+
+fn directory_of_addresses(path: &Path) -> Unowned {
+    Unowned { what: "directory of addresses", path: path.to_owned() }
+}
+
 /// Files that both halves own, by what they are called.
 pub(super) fn owned(config: &Path, policies: &[PathBuf], state: &Path) -> Vec<Owned> {
     let mut owned = vec![Owned::new("configuration", config), Owned::new("state directory", state)];
@@ -145,6 +164,7 @@ pub(super) fn grants(
     };
     grants.read.extend(policies.iter().map(|path| replaceable(path)));
     grants.read.extend(password_directory(broker));
+    grants.read.extend(addresses_directory(broker).map(|directory| directory.path));
     grants.read.extend(certificate_directories(broker, syslog));
     for target in syslog {
         match &target.to {

@@ -17,8 +17,7 @@ use telemetry::{Notifier, event};
 use tls::TlsError;
 
 use super::policy_source::ClaimedSource;
-use super::resolve::resolve;
-use super::{Exit, Failure, syslog};
+use super::{Exit, Failure, addresses, syslog};
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
@@ -48,6 +47,9 @@ pub(super) fn begin(
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let of_broker = broker.tls.iter().map(|tls| Arc::clone(&tls.source));
     of_broker.chain(sources).for_each(|source| logging.watch_source(source));
+    if let Some(look) = addresses::regular(broker) {
+        logging.watch(look);
+    }
     log_warnings(warnings);
     Ok(logging)
 }
@@ -120,7 +122,7 @@ pub(super) fn broker_settings(
     Ok(BrokerSettings {
         host: broker.address.host.clone(),
         port: broker.address.port,
-        addresses: resolve(&broker.address)?,
+        addresses: addresses::of_broker(broker)?,
         client_id,
         client_id_form: match broker.client_id_form {
             config::ClientIdForm::Auto => ClientIdForm::Auto,
@@ -147,7 +149,7 @@ fn password_reader(file: SecretFile) -> ReadPassword {
 /// What the half says of itself.
 pub(super) fn status_settings(
     status: StatusConfig,
-    config: &BrokerConfig,
+    broker: &BrokerSettings,
     sandbox: &SandboxConfig,
     logging: &Logging,
 ) -> StatusSettings {
@@ -155,8 +157,9 @@ pub(super) fn status_settings(
         every: status.every,
         summary_every: status.summary_every,
         textfile: status.textfile,
-        broker_address: config.address.to_string(),
+        broker_address: broker.address(),
         certificates: logging.certificates().clone(),
+        concern: addresses::concern(&broker.addresses),
         any_owner: sandbox.waived.contains(&Layer::User),
     }
 }

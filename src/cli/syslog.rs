@@ -12,7 +12,7 @@ use rustls_pki_types::ServerName;
 use telemetry::syslog::{Selection, Target, Transport};
 use tls::Source;
 
-use super::resolve::resolve;
+use super::lookup::resolve;
 use super::{Exit, Failure};
 
 /// Reads certificates and keys, and resolves names: once, before the half is sealed. With the
@@ -150,6 +150,7 @@ mod tests {
     fn broker(host: &str) -> BrokerConfig {
         BrokerConfig {
             address: Address { host: host.to_owned(), port: 8883 },
+            addresses_file: None,
             credentials: None,
             client_id_form: config::ClientIdForm::Auto,
             keep_alive: Duration::from_secs(30),

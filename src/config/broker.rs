@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diagnostic::{Placed, SecretFile, Section};
@@ -31,6 +31,7 @@ pub(super) const DEFAULT_IT_MAX_PACKET_BYTES: u64 = 4 * 1024 * 1024;
 /// The keys of `[broker]`. `client-id` is that of the OT half, `client-id-prefix` of the IT half.
 pub(super) const BROKER_KEYS: &[&str] = &[
     "address",
+    "addresses-file",
     "client-id",
     "client-id-prefix",
     "client-id-form",
@@ -50,6 +51,8 @@ const TLS_KEYS: &[&str] = &["ca-file", "certificate-file", "key-file", "server-n
 pub struct BrokerConfig {
     /// Host and port; the relay only ever connects outwards.
     pub address: Address,
+    /// Where somebody outside of the seal keeps what the name in `address` is at the moment.
+    pub addresses_file: Option<PathBuf>,
     pub client_id_form: ClientIdForm,
     /// User and password, if the broker asks for them.
     pub credentials: Option<Credentials>,
@@ -113,6 +116,7 @@ impl BrokerConfig {
         reader.required(section, "address", "\"10.10.0.5:8883\"");
         let text = section.string("address", &mut reader.problems);
         let address = text.and_then(|text| read_address(reader, &text));
+        let addresses_file = reader.path_under(section, "addresses-file");
         let credentials = read_credentials(reader, section);
         let forms = [
             ("auto", ClientIdForm::Auto),
@@ -154,6 +158,7 @@ impl BrokerConfig {
         };
         Some(BrokerConfig {
             address: address?,
+            addresses_file: addresses_file.map(|file| file.path),
             client_id_form,
             credentials: credentials?,
             keep_alive: Duration::from_secs(keep_alive_s),

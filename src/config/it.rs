@@ -179,7 +179,7 @@ impl ItConfig {
     }
 
     pub(super) fn read(reader: Reader) -> Result<(ItConfig, Diagnostics), Diagnostics> {
-        reader.read(Half::It, ItConfig::typed)
+        reader.read(Some(Half::It), ItConfig::typed)
     }
 
     fn typed(reader: &mut Reader, top: Section<'_, '_>) -> Option<ItConfig> {

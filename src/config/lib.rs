@@ -5,6 +5,7 @@
 //! them is fatal. It starts nothing and reads no policy's language.
 
 mod broker;
+mod broker_at;
 mod code;
 mod half;
 mod it;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use ::signature::Requirement;
 pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials};
+pub use broker_at::BrokerAt;
 use diagnostic::Section;
 pub use half::{Half, half_of};
 pub use it::{BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};

@@ -116,7 +116,7 @@ impl OtConfig {
     }
 
     pub(super) fn read(reader: Reader) -> Result<(OtConfig, Diagnostics), Diagnostics> {
-        reader.read(Half::Ot, OtConfig::typed)
+        reader.read(Some(Half::Ot), OtConfig::typed)
     }
 
     fn typed(reader: &mut Reader, top: Section<'_, '_>) -> Option<OtConfig> {

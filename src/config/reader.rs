@@ -72,10 +72,10 @@ impl Reader {
     }
 
     /// What `typed` makes of the whole file, with the warnings, or everything that is wrong; where it
-    /// is the other half's file, that alone.
+    /// is the other half's file, that alone. `half`: whose it has to be, if not anybody's.
     pub(super) fn read<T>(
         mut self,
-        half: Half,
+        half: Option<Half>,
         typed: impl FnOnce(&mut Reader, Section<'_, '_>) -> Option<T>,
     ) -> Result<(T, Diagnostics), Diagnostics> {
         let file = self.file.clone();
@@ -90,7 +90,10 @@ impl Reader {
         self.problems.sort_by_position(std::slice::from_ref(&self.file));
         match value {
             Some(value) if !self.problems.has_errors() => Ok((value, self.problems)),
-            _ => Err(self.other_half(half, document.get_ref()).unwrap_or(self.problems)),
+            _ => {
+                let other = half.and_then(|half| self.other_half(half, document.get_ref()));
+                Err(other.unwrap_or(self.problems))
+            }
         }
     }
 

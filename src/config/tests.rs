@@ -456,6 +456,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
             if name == "ot.toml" {
                 let (mut config, _) = OtConfig::read(reader).unwrap_or_else(|e| panic!("{e}"));
                 config.broker.credentials = None;
+                config.broker.addresses_file = None;
                 config.status.textfile = None;
                 if let Some(tls) = &mut config.broker.tls {
                     tls.server_name.clear();
@@ -464,6 +465,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
             } else {
                 let (mut config, _) = ItConfig::read(reader).unwrap_or_else(|e| panic!("{e}"));
                 config.broker.credentials = None;
+                config.broker.addresses_file = None;
                 config.status.textfile = None;
                 config.policy_paths.clear();
                 config.mirror.primary_host = None;

@@ -6,7 +6,10 @@
 //! and tasks share a thread: a message crosses no channel between threads on its way to the
 //! socket, and wakes nobody.
 
+mod barriers;
+mod commands;
 mod identities;
+mod leaving;
 mod limits;
 mod shared;
 mod task;
@@ -16,14 +19,18 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use broker::{BrokerSettings, Credentials, TlsSettings};
+use barriers::Barriers;
+use broker::{Addresses, BrokerSettings, Credentials, TlsSettings};
 use bytes::Bytes;
+use commands::Commands;
 use identities::Identities;
 use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
-pub(crate) use limits::{MAX_QUEUED_BYTES, SESSION_BYTES, WAITING_COMMANDS_BYTES};
+pub(crate) use limits::{
+    MAX_QUEUED_BYTES, MAX_SESSION_BYTES, SESSION_BYTES, WAITING_COMMANDS_BYTES,
+};
 use rumqttc::{AsyncClient, Broker, LastWill, MqttOptions, PublishOptions, QoS};
 use shared::Shared;
-use stream::{Addresses, Budget, Framing, Mark, Patience, Traffic};
+use stream::{Budget, Framing, Mark, Patience, Traffic};
 use task::{Progress, Task};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
@@ -32,10 +39,6 @@ use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 use crate::pool::Pool;
 
-/// Unsubscribing from this filter, which no session subscribes to, makes the broker answer
-/// behind everything that was published before (MQTT 3.1.1 §3.10.4): a barrier that needs no
-/// permission and leaves no trace.
-const BARRIER_FILTER: &str = "sparkdiode/barrier";
 /// Requests that one wake-up of a session may write: enough to fill a segment with small data
 /// messages, few enough that sessions take turns.
 const REQUEST_BATCH: usize = 64;
@@ -54,6 +57,7 @@ pub(super) struct Sessions {
     /// What all sessions may send.
     budget: Option<Arc<Budget>>,
     identities: Arc<Mutex<Identities>>,
+    barriers: Arc<Barriers>,
     limits: Limits,
     /// What stands where a message was too large.
     mark: Mark,
@@ -65,8 +69,6 @@ pub(super) struct Sessions {
     generation: u64,
     queued_bytes: Arc<AtomicUsize>,
     taken_bytes: Arc<AtomicU64>,
-    /// Bytes of the births of sessions that were opened and aren't there yet.
-    expected_bytes: usize,
     waiting_bytes: Arc<AtomicUsize>,
 }
 
@@ -78,8 +80,6 @@ struct Live {
     shared: Arc<Shared>,
     /// Publications at QoS 1 handed over so far.
     published: u64,
-    /// The births are still to come.
-    expected: bool,
     /// Bytes that may wait beside what the limit allows: births, and one publication.
     allowance: usize,
     largest: usize,
@@ -94,9 +94,10 @@ impl Sessions {
         events: UnboundedSender<DriverEvent>,
     ) -> Self {
         Sessions {
-            addresses: Arc::new(Addresses::new(broker.addresses.clone())),
+            addresses: Arc::clone(&broker.addresses),
             budget: bytes_per_s.map(Budget::new),
             identities: Arc::new(Mutex::new(Identities::new(broker.client_id_form))),
+            barriers: Arc::default(),
             limits: Limits::of(broker.max_packet_bytes, broker.answer_within),
             broker,
             mark: Mark::new(),
@@ -107,16 +108,7 @@ impl Sessions {
             generation: 0,
             queued_bytes: Arc::default(),
             taken_bytes: Arc::default(),
-            expected_bytes: 0,
             waiting_bytes: Arc::default(),
-        }
-    }
-
-    fn is_expected_no_more(&mut self, node: NodeId) {
-        if let Some(live) = self.live.get_mut(&node)
-            && std::mem::take(&mut live.expected)
-        {
-            self.expected_bytes = self.expected_bytes.saturating_sub(live.allowance);
         }
     }
 
@@ -170,7 +162,9 @@ impl Sessions {
             let (traffic, budget) = (Arc::clone(&traffic), budget.clone());
             let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone());
             async move {
-                let stream = stream::dial(&addresses, patience.connack, &traffic).await?;
+                let all = addresses.in_turn();
+                let (stream, address) = stream::dial(all, patience.connack, &traffic).await?;
+                addresses.found(address);
                 let opened = stream::open(stream, tls, framing, patience, traffic).await?;
                 Ok(opened.without_reading_ahead().within(budget.as_ref()))
             }
@@ -188,10 +182,6 @@ impl Pool for Sessions {
         self.taken_bytes.load(Ordering::Relaxed)
     }
 
-    fn expected_bytes(&self) -> usize {
-        self.expected_bytes
-    }
-
     fn queued_bytes_of_others(&self) -> usize {
         let most = self.live.values().map(|live| live.shared.queued_bytes()).max().unwrap_or(0);
         self.queued_bytes().saturating_sub(most)
@@ -203,7 +193,6 @@ impl Pool for Sessions {
         let (queued, taken) = (Arc::clone(&self.queued_bytes), Arc::clone(&self.taken_bytes));
         let shared = Arc::new(Shared::new(Arc::new(Traffic::new(queued, taken))));
         self.take_password();
-        self.is_expected_no_more(node);
         let name = format!("{}/{}", spec.group, spec.edge_node);
         let readable = format!("{}/{name}", self.broker.client_id);
         let chosen = match self.identities.lock() {
@@ -220,7 +209,7 @@ impl Pool for Sessions {
             name,
             generation,
             client: client.clone(),
-            subscriptions: spec.subscriptions,
+            commands: Commands::new(spec.subscriptions),
             broker: self.broker.address().into(),
             user: self.broker.credentials.as_ref().map(|credentials| credentials.user.clone()),
             keep_alive: self.broker.keep_alive,
@@ -228,6 +217,9 @@ impl Pool for Sessions {
             has_tls: self.broker.tls.is_some(),
             chosen,
             identities: Arc::clone(&self.identities),
+            barriers: Arc::clone(&self.barriers),
+            asked: 0,
+            probes: false,
             addresses: Arc::clone(&self.addresses),
             limits: self.limits,
             mark: self.mark.clone(),
@@ -240,13 +232,11 @@ impl Pool for Sessions {
             waiting_bytes: Arc::clone(&self.waiting_bytes),
         };
         let task = self.runtime.spawn(task.run(eventloop));
-        self.expected_bytes = self.expected_bytes.saturating_add(spec.birth_bytes);
         let live = Live {
             client,
             generation,
             shared,
             published: 0,
-            expected: true,
             allowance: spec.birth_bytes,
             largest: 0,
             task,
@@ -309,7 +299,7 @@ impl Pool for Sessions {
         let Some(live) = self.live.get_mut(&node) else { return };
         match data_qos {
             Qos::AtMostOnce => {
-                let _ = live.client.try_unsubscribe(BARRIER_FILTER);
+                self.barriers.ask(&live.client, &live.shared);
             }
             Qos::AtLeastOnce => {
                 live.shared.acks_wanted.store(live.published, Ordering::SeqCst);
@@ -335,14 +325,16 @@ impl Pool for Sessions {
             return false;
         }
         if ended {
-            self.is_expected_no_more(node);
             self.live.remove(&node);
         }
         true
     }
 
-    fn stands(&mut self, node: NodeId) {
-        self.is_expected_no_more(node);
+    fn ask_again(&mut self) {
+        for live in self.live.values() {
+            live.shared.ask_again.store(true, Ordering::Release);
+            live.shared.wake.notify_one();
+        }
     }
 
     fn commands_taken(&self, bytes: usize) {

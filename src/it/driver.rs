@@ -10,6 +10,7 @@ mod in_work;
 mod link;
 mod reload;
 mod second_reading;
+mod session_events;
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,11 +28,12 @@ use telemetry::event;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use crate::births_under_way::BirthsUnderWay;
 use crate::broker_watch::BrokerWatch;
 use crate::connect_queue::ConnectQueue;
 use crate::connection::Sessions;
 use crate::link_pace::LinkPace;
-use crate::mirror::{Mirror, MirrorSnapshot, Now, Qos, SessionEvent};
+use crate::mirror::{Mirror, MirrorSnapshot, Now, Qos};
 use crate::pool::Pool;
 use crate::state::ItState;
 use crate::state::saving::Saving;
@@ -104,6 +106,7 @@ pub(super) struct Driver<P = Sessions> {
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
     link_pace: LinkPace,
+    births: BirthsUnderWay,
     /// `None`: nobody is told how it is.
     status_reporter: Option<StatusReporter>,
     /// A session failed during the stop.
@@ -181,6 +184,7 @@ impl<P: Pool> Driver<P> {
         marks.in_work().end();
         let connect_queue = ConnectQueue::new(settings.connects_per_s);
         let link_pace = LinkPace::new(settings.bytes_per_s);
+        let births = BirthsUnderWay::new(settings.bytes_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
             settings,
@@ -197,6 +201,7 @@ impl<P: Pool> Driver<P> {
             history,
             broker,
             link_pace,
+            births,
             status_reporter,
             unconfirmed: false,
             clock,
@@ -300,25 +305,7 @@ impl<P: Pool> Driver<P> {
         let now = self.clock.now();
         match event {
             DriverEvent::Session { node, generation, event } => {
-                self.sessions.commands_taken(event.published_bytes());
-                let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);
-                if self.sessions.is_current(node, generation, ended) {
-                    match event {
-                        SessionEvent::Ready => {
-                            self.connect_queue.answered(now.mono, node, true);
-                            self.sessions.stands(node);
-                            self.broker.ready(now.mono, node);
-                        }
-                        _ if ended => {
-                            let well = matches!(event, SessionEvent::Closed);
-                            self.connect_queue.answered(now.mono, node, well);
-                            self.broker.ended(node);
-                        }
-                        _ => {}
-                    }
-                    self.mirror.set_broker_stands(self.broker.stands());
-                    self.mirror.handle_session(now, node, event);
-                }
+                self.session_event(now, node, generation, event);
             }
             DriverEvent::Subscribed { node, refused } => self.broker.subscribed(node, refused),
             DriverEvent::SessionFailed(failed) => {
@@ -341,6 +328,7 @@ impl<P: Pool> Driver<P> {
             }
             DriverEvent::Stop => {}
             DriverEvent::Reload => {
+                self.sessions.ask_again();
                 let refused = self.reload(now);
                 if let Some(status_reporter) = &mut self.status_reporter {
                     status_reporter.reloaded(refused);
@@ -351,13 +339,6 @@ impl<P: Pool> Driver<P> {
                     status_reporter.watchdog_requested();
                 }
             }
-        }
-    }
-
-    /// Sessions that wait for their turn to connect end before they begin.
-    fn drop_unopened(&mut self, now: Now) {
-        for node in self.connect_queue.cancel_all() {
-            self.mirror.handle_session(now, node, SessionEvent::Lost { connect_sent: false });
         }
     }
 

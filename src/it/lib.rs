@@ -9,6 +9,7 @@
 //!                                   └──snapshots──> state
 //! ```
 
+mod births_under_way;
 mod broker_watch;
 mod connect_queue;
 mod connection;
@@ -61,6 +62,9 @@ const AROUND_PAYLOAD: usize = 256 * 1024;
 /// Reads the policies again; an error goes to the operator, and the old policy stays.
 pub type PolicyLoader = Box<dyn Fn() -> Result<SignedPolicy, String> + Send>;
 
+/// Reads something again, and tells what came of it.
+pub type LookAgain = Box<dyn Fn() + Send>;
+
 /// Everything that the IT half needs.
 pub struct Settings {
     pub broker: BrokerSettings,
@@ -79,6 +83,8 @@ pub struct Settings {
     pub backfill_per_s: NonZeroU32,
     /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
     pub policy: Option<(Policy, PolicyLoader)>,
+    /// What else is read again on SIGHUP, beside certificates.
+    pub look_again: Option<LookAgain>,
     pub status: StatusSettings,
     /// The relay's own edge node.
     pub health: Option<HealthSettings>,
@@ -208,9 +214,10 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         bytes_per_s: settings.bytes_per_s,
         backfill_per_s: settings.backfill_per_s,
         policy_loader,
-        reloads_else: !settings.status.certificates.sources.is_empty(),
+        reloads_else: settings.look_again.is_some()
+            || !settings.status.certificates.sources.is_empty(),
     };
-    let Settings { status, state_dir, notifier, health, .. } = settings;
+    let Settings { status, state_dir, notifier, health, look_again, .. } = settings;
     let certificates = status.certificates.clone();
     let own = notifier.clone();
     let make_status_reporter = |now: mirror::Now| {
@@ -238,7 +245,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         };
-        tokio::spawn(signals.forward(sender, notifier.clone(), certificates));
+        tokio::spawn(signals.forward(sender, notifier.clone(), certificates, look_again));
         event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
         notifier.ready();
         driver.run().await
@@ -262,6 +269,7 @@ impl Signals {
         sender: UnboundedSender<DriverEvent>,
         notifier: Notifier,
         certificates: Certificates,
+        look_again: Option<LookAgain>,
     ) {
         let feed_every = notifier.feed_every();
         loop {
@@ -276,6 +284,9 @@ impl Signals {
                 DriverEvent::Reload => {
                     notifier.reloading();
                     take_up(&certificates, Look::Asked);
+                    if let Some(look_again) = &look_again {
+                        look_again();
+                    }
                 }
                 _ => {}
             }

@@ -1,25 +1,29 @@
-//! How much may be under way to the IT broker at once: births of sessions that are opened, and what
-//! waits to be written. On a fast link that is no bound; on one that is full, sessions are opened one
-//! after the other, each with its birth close behind, and the journal isn't read far ahead of what the
-//! link takes. Sans-IO: time and counters come in.
+//! How much may wait to be written to the IT broker: live data, and history beside it. On a fast link that
+//! is no bound; on one that is full, the journal isn't read far ahead of what the link takes. Sans-IO:
+//! time and counters come in.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::connection::{MAX_QUEUED_BYTES, MAX_SESSION_BYTES};
+
 /// The link is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Births under way are worth so much time of the link: several round trips of a satellite, so that the
-/// next session stands before the last birth is through.
-const BIRTHS_S: u64 = 12;
 /// What waits is worth so much time of the link: what is in the journal can still be overtaken by
 /// something newer, and what waits here can't.
 const QUEUE_S: u64 = 30;
-/// Bounds of the births under way, in bytes; the first while nothing is known of the link.
-const LEAST_BIRTHS: usize = 128 * 1024;
-const FIRST_BIRTHS: usize = 1024 * 1024;
-const MOST_BIRTHS: usize = 16 * 1024 * 1024;
 /// Bytes that may always wait.
 const LEAST_QUEUE: usize = 4 * 1024 * 1024;
+/// Bytes that may always wait before no more history follows them.
+const LEAST_HISTORY: usize = 8 * 1024;
+
+/// With a budget what is urgent overtakes everything that waits, but nothing that isn't read yet: then all
+/// is read that memory has room for …
+const MOST_QUEUE: usize = MAX_QUEUED_BYTES / 2;
+/// … and that no session is given up for, which it is at twice of this.
+const MOST_OF_ONE: usize = MAX_SESSION_BYTES / 2;
+/// History that waits is worth so much time of the link: live data of its node is behind it.
+const HISTORY_S: u64 = 1;
 
 /// What the link has taken lately.
 #[derive(Debug)]
@@ -27,10 +31,8 @@ pub(super) struct LinkPace {
     looked: Option<Look>,
     /// Bytes per second, while something waited; `None`: nothing is known, or nothing waits.
     rate: Option<u64>,
-    births: usize,
-    /// Births within the budget, where one is configured: it says of the link what else would have to
-    /// be found out with all of them under way.
-    most_births: usize,
+    /// The budget of all sessions.
+    budget: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,9 +45,7 @@ struct Look {
 impl LinkPace {
     /// `bytes_per_s`: the budget of all sessions, if there is one.
     pub(super) fn new(bytes_per_s: Option<NonZeroU32>) -> LinkPace {
-        let worth = |per_s: NonZeroU32| births_worth(per_s.get().into());
-        let most_births = bytes_per_s.map_or(MOST_BIRTHS, worth);
-        LinkPace { looked: None, rate: None, births: FIRST_BIRTHS, most_births }
+        LinkPace { looked: None, rate: None, budget: bytes_per_s.map(|per_s| per_s.get().into()) }
     }
 
     /// `waiting`: bytes that wait to be taken; `taken`: bytes that were, since the start.
@@ -62,7 +62,6 @@ impl LinkPace {
         self.looked = Some(look);
         if !last.waited || !look.waited {
             self.rate = None;
-            self.births = self.births.saturating_mul(2).min(MOST_BIRTHS);
             return;
         }
         let ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
@@ -74,18 +73,31 @@ impl LinkPace {
             Some(before) => before.saturating_mul(7).saturating_add(now) / 8,
         };
         self.rate = Some(rate);
-        self.births = births_worth(rate);
     }
 
-    /// Bytes of births that may be under way.
-    pub(super) fn births(&self) -> usize {
-        self.births.min(self.most_births)
+    /// Whether so much waits that the journal isn't read on. `of_others`: without what the session has
+    /// that has most; where only one is slow, that one is given up instead.
+    pub(super) fn is_full(&self, queued: usize, of_others: usize) -> bool {
+        let over = |most: usize| queued > most && of_others > most / 2;
+        if queued > MAX_QUEUED_BYTES {
+            return true;
+        }
+        match (self.budget, self.rate) {
+            (Some(_), _) => {
+                let of_one = queued.saturating_sub(of_others);
+                over(MOST_QUEUE) || (of_one > MOST_OF_ONE && of_others > LEAST_QUEUE / 2)
+            }
+            (None, Some(rate)) => over(worth(rate, QUEUE_S).max(LEAST_QUEUE)),
+            (None, None) => false,
+        }
     }
 
-    /// Bytes that may wait before the journal isn't read on; `None`: the link isn't full.
-    pub(super) fn queue(&self) -> Option<usize> {
-        let worth = usize::try_from(self.rate?.saturating_mul(QUEUE_S)).unwrap_or(usize::MAX);
-        Some(worth.max(LEAST_QUEUE))
+    /// Bytes of history that may follow what waits.
+    pub(super) fn history_room(&self, queued: usize) -> usize {
+        let Some(rate) = self.budget.or(self.rate) else {
+            return MAX_QUEUED_BYTES.saturating_sub(queued);
+        };
+        worth(rate, HISTORY_S).clamp(LEAST_HISTORY, MAX_QUEUED_BYTES).saturating_sub(queued)
     }
 
     /// How long what waits will take, if the link is full.
@@ -95,10 +107,9 @@ impl LinkPace {
     }
 }
 
-/// Bytes of births under way on a link that takes so many bytes a second.
-fn births_worth(rate: u64) -> usize {
-    let worth = usize::try_from(rate.saturating_mul(BIRTHS_S)).unwrap_or(usize::MAX);
-    worth.clamp(LEAST_BIRTHS, MOST_BIRTHS)
+/// What a link takes in so many seconds that takes so many bytes in one.
+fn worth(rate: u64, seconds: u64) -> usize {
+    usize::try_from(rate.saturating_mul(seconds)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -117,35 +128,47 @@ mod tests {
     }
 
     #[test]
-    fn a_full_link_has_a_dozen_seconds_of_births_under_way() {
+    fn a_full_link_is_read_for_no_further_than_what_it_takes_in_a_while() {
         let mut pace = LinkPace::new(None);
-        assert_eq!(pace.births(), FIRST_BIRTHS);
+        assert!(!pace.is_full(MAX_QUEUED_BYTES, MAX_QUEUED_BYTES), "nothing is known of it");
         run(&mut pace, 64_000, 1_000_000, 20);
-        assert!((760_000..=770_000).contains(&pace.births()), "{}", pace.births());
-        assert_eq!(pace.queue(), Some(LEAST_QUEUE));
+        assert!(!pace.is_full(LEAST_QUEUE, LEAST_QUEUE));
+        assert!(pace.is_full(LEAST_QUEUE + 1, LEAST_QUEUE));
+        assert!(!pace.is_full(LEAST_QUEUE * 2, LEAST_QUEUE / 2), "only one is slow");
         assert_eq!(pace.behind(1_280_000), Some(Duration::from_secs(20)));
-        // It becomes slower.
-        run(&mut pace, 9_600, 1_000_000, 60);
-        assert_eq!(pace.births(), LEAST_BIRTHS);
+        run(&mut pace, 1_000_000, 1_000_000, 60);
+        assert!(!pace.is_full(25_000_000, 25_000_000), "that is 25 s");
+        assert!(pace.is_full(MAX_QUEUED_BYTES + 1, 0), "that is our memory");
     }
 
     #[test]
-    fn a_budget_bounds_the_births_before_anything_was_sent() {
+    fn where_what_is_urgent_overtakes_all_that_waits_megabytes_of_it_keep_nobody_from_reading() {
         let mut pace = LinkPace::new(NonZeroU32::new(60_000));
-        assert_eq!(pace.births(), 720_000);
-        // Nothing waits while sessions are being opened, which says nothing of the link.
-        run(&mut pace, 0, 0, 5);
-        assert_eq!(pace.births(), 720_000);
-        run(&mut pace, 30_000, 1_000_000, 60);
-        assert!((350_000..=370_000).contains(&pace.births()), "{}", pace.births());
+        run(&mut pace, 60_000, 1_000_000, 20);
+        assert!(!pace.is_full(30 << 20, 29 << 20));
+        assert!(pace.is_full((32 << 20) + 1, 31 << 20));
+        // The second one would be given up.
+        assert!(pace.is_full(12 << 20, 3 << 20));
+        assert!(!pace.is_full(12 << 20, 1 << 20), "only one is slow");
+        assert!(!pace.is_full(11 << 20, 4 << 20));
+    }
+
+    #[test]
+    fn history_is_a_second_of_a_link_that_is_full_and_no_more() {
+        let mut pace = LinkPace::new(None);
+        assert_eq!(pace.history_room(1_000), MAX_QUEUED_BYTES - 1_000);
+        run(&mut pace, 64_000, 1_000_000, 20);
+        assert_eq!((pace.history_room(10_000), pace.history_room(64_000)), (54_000, 0));
+        // Of a budget it is known beforehand.
+        assert_eq!(LinkPace::new(NonZeroU32::new(60_000)).history_room(0), 60_000);
+        assert_eq!(LinkPace::new(NonZeroU32::new(1_200)).history_room(0), LEAST_HISTORY);
     }
 
     #[test]
     fn a_link_that_takes_everything_at_once_is_no_bound() {
         let mut pace = LinkPace::new(None);
         run(&mut pace, 10_000_000, 0, 10);
-        assert_eq!(pace.births(), MOST_BIRTHS);
-        assert_eq!(pace.queue(), None);
+        assert!(!pace.is_full(MAX_QUEUED_BYTES, MAX_QUEUED_BYTES));
         assert_eq!(pace.behind(0), None);
     }
 
@@ -154,6 +177,6 @@ mod tests {
         let mut pace = LinkPace::new(None);
         run(&mut pace, 0, 1_000, 10);
         assert_eq!(pace.behind(1_000), None);
-        assert_eq!(pace.births(), LEAST_BIRTHS);
+        assert_eq!(pace.history_room(0), LEAST_HISTORY);
     }
 }

@@ -10,8 +10,6 @@ pub(crate) trait Pool {
     fn queued_bytes(&self) -> usize;
     /// Bytes that were written to the network, of all sessions since the start.
     fn taken_bytes(&self) -> u64;
-    /// Bytes of births that will follow as soon as their sessions stand.
-    fn expected_bytes(&self) -> usize;
     /// The queued bytes without those of the session that has most of them.
     fn queued_bytes_of_others(&self) -> usize;
     /// Starts a session. Its end is [`Lost`](crate::mirror::SessionEvent::Lost) or [`Closed`](crate::mirror::SessionEvent::Closed).
@@ -34,8 +32,8 @@ pub(crate) trait Pool {
     fn close(&mut self, node: NodeId);
     /// Whether `generation` is the current session of this node. An end forgets the session.
     fn is_current(&mut self, node: NodeId, generation: u64, ended: bool) -> bool;
-    /// The session of `node` stands: its births follow.
-    fn stands(&mut self, node: NodeId);
+    /// What the broker has refused to sessions that stand is asked for again.
+    fn ask_again(&mut self);
     /// Waiting commands of so many bytes were taken.
     fn commands_taken(&self, bytes: usize);
     /// Ends every session at once, without farewell: the broker sends the wills.

@@ -67,6 +67,9 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 /// Reads the policies again; an error is told to the operator, and the old policy stays.
 pub type PolicyLoader = Box<dyn Fn() -> Result<SignedPolicy, String>>;
 
+/// Reads something again, and tells what came of it.
+pub type LookAgain = Box<dyn Fn() + Send>;
+
 /// Everything that the OT half needs.
 pub struct Settings {
     /// Name of this relay, in every segment's `Start`.
@@ -79,6 +82,8 @@ pub struct Settings {
     pub policy: SignedPolicy,
     /// Called on SIGHUP.
     pub policy_loader: PolicyLoader,
+    /// What else is read again on SIGHUP, beside certificates.
+    pub look_again: Option<LookAgain>,
     pub status: StatusSettings,
     pub notifier: Notifier,
 }
@@ -161,7 +166,7 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Opened { settings, runtime, clock, state, writer } = opened;
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
-    let Settings { state_dir, notifier, .. } = settings;
+    let Settings { state_dir, notifier, look_again, .. } = settings;
     let now = clock.now();
     let certificates = status.certificates.clone();
     let emitter =
@@ -205,6 +210,9 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
         });
         let load: PolicyLoader = Box::new(move || {
             take_up(&certificates, Look::Asked);
+            if let Some(look_again) = &look_again {
+                look_again();
+            }
             policy_loader()
         });
         let result = supervise(&queue, &handle, load, &digest, &notifier, ended).await;

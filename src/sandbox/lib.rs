@@ -38,7 +38,7 @@ pub use self::calls::CALLS;
 pub use self::error::SandboxError;
 pub use self::identity::{Identity, UserSpec};
 pub use self::janitor::Janitor;
-pub use self::ownership::{Owned, Unowned, readers, require_foreign, require_own};
+pub use self::ownership::{Owned, Unowned, readers, require_foreign, require_own, require_way};
 pub use self::probe::{Finding, probe};
 pub use self::profile::{Call, Form, Need};
 use self::seccomp::{Filters, Otherwise};
@@ -253,6 +253,17 @@ impl Demoted {
             return Ok(());
         }
         paths.iter().try_for_each(|path| ownership::require_foreign(self.identity, path))
+    }
+
+    /// Checks the way to a directory in which somebody else writes what this half reads.
+    ///
+    /// # Errors
+    /// The first directory or link that somebody else can change.
+    pub fn require_way(&self, directory: &Unowned) -> Result<(), SandboxError> {
+        if self.waived.contains(&Layer::User) {
+            return Ok(());
+        }
+        ownership::require_way(self.identity, directory)
     }
 
     /// Seals the process: limits, Landlock, seccomp. There must be one thread; those that it

@@ -74,7 +74,36 @@ pub fn require_own(identity: Identity, owned: &Owned) -> Result<(), SandboxError
             }
         }
     }
-    let way = way::of(&path);
+    on_the_way(identity, &path)
+}
+
+/// Checks that nobody but root and this user can change the way to a directory in which somebody else
+/// writes what is read here, and that nobody but its owner has been given the right to write in it.
+///
+/// # Errors
+/// The first directory or link that somebody else can change.
+pub fn require_way(identity: Identity, unowned: &Unowned) -> Result<(), SandboxError> {
+    let Unowned { what, path } = unowned;
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let os = |source| SandboxError::Path { path: path.clone(), source };
+    let metadata = fs::metadata(&path).map_err(os)?;
+    let (mode, name) = (metadata.mode() & 0o7777, path.display());
+    let (who, hint) = if mode & (GROUP_WRITE | OTHERS_WRITE) != 0 {
+        ("others than its owner".to_owned(), format!("chmod go-w {name}"))
+    } else if let Some(entry) = acl::others(identity, &path, acl::WRITE) {
+        (entry.to_string(), format!("setfacl -x {} {name}", entry.short()))
+    } else {
+        return on_the_way(identity, &path);
+    };
+    let user = metadata.uid();
+    let fault =
+        format!("is writable by {who}: mode {mode:04o}, user {user}; wanted: mode 0755 or less");
+    Err(SandboxError::Owner { what, path: path.clone(), fault, hint })
+}
+
+/// Who can change the directories on the way to it, and the links that are followed.
+fn on_the_way(identity: Identity, path: &Path) -> Result<(), SandboxError> {
+    let way = way::of(path);
     for (link, metadata) in &way.links {
         // In a sticky directory its owner alone can replace it; elsewhere the directory decides.
         if ![0, identity.uid].contains(&metadata.uid()) {

@@ -1,12 +1,10 @@
 //! Connecting to a broker: over all of its addresses, without waiting for one that doesn't answer
-//! before the next is tried (as RFC 8305 has it). Who answers first is taken, and is the first one
-//! that is tried the next time.
+//! before the next is tried (as RFC 8305 has it). Who answers first is taken.
 
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,56 +21,23 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// keep alive say, is behind no more than these.
 const UNSENT_BYTES: u32 = 32 * 1024;
 
-/// Where a broker may be found.
-#[derive(Debug)]
-pub struct Addresses {
-    all: Vec<SocketAddr>,
-    /// Place of the one that is tried first.
-    first: AtomicUsize,
-}
-
 type Attempt = Pin<Box<dyn Future<Output = (SocketAddr, io::Result<TcpStream>)> + Send>>;
 
-impl Addresses {
-    pub fn new(all: Vec<SocketAddr>) -> Addresses {
-        Addresses { all, first: AtomicUsize::new(0) }
-    }
-
-    /// There was a connection and no session: another address is tried first the next time.
-    pub fn turn(&self) {
-        if self.all.len() > 1 {
-            self.first.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn in_turn(&self) -> impl Iterator<Item = SocketAddr> {
-        let first = self.first.load(Ordering::Relaxed).checked_rem(self.all.len()).unwrap_or(0);
-        let mut all = self.all.clone();
-        all.rotate_left(first);
-        all.into_iter()
-    }
-
-    fn found(&self, address: SocketAddr) {
-        let place = self.all.iter().position(|one| *one == address);
-        self.first.store(place.unwrap_or(0), Ordering::Relaxed);
-    }
-}
-
-/// Connects to one of `addresses`, for the connection whose `traffic` this is.
+/// Connects to one of `addresses`, which are tried in this order, for the connection whose `traffic` this
+/// is; to which one.
 ///
 /// # Errors
 /// None of them answered, or every one refused; each is named where there are several.
 pub async fn dial(
-    addresses: &Addresses,
+    addresses: Vec<SocketAddr>,
     within: Duration,
     traffic: &Traffic,
-) -> io::Result<TcpStream> {
+) -> io::Result<(TcpStream, SocketAddr)> {
     traffic.awaits(Awaited::Connection);
-    let (stream, address) = first_of(addresses.in_turn(), within).await?;
-    addresses.found(address);
+    let (stream, address) = first_of(addresses.into_iter(), within).await?;
     stream.set_nodelay(true)?;
     SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    Ok(stream)
+    Ok((stream, address))
 }
 
 async fn first_of(
@@ -191,12 +156,9 @@ mod tests {
         let (_listener, _fill, dead) = silent();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let good = listener.local_addr().unwrap();
-        let addresses = Addresses::new(vec![dead, refusing().await, good]);
-        let stream = dial(&addresses, LONG, &Traffic::default()).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), good);
-        assert_eq!(addresses.in_turn().next(), Some(good), "tried first the next time");
-        addresses.turn();
-        assert_eq!(addresses.in_turn().next(), Some(dead), "it was no good broker");
+        let addresses = vec![dead, refusing().await, good];
+        let (stream, address) = dial(addresses, LONG, &Traffic::default()).await.unwrap();
+        assert_eq!((stream.peer_addr().unwrap(), address), (good, good));
     }
 
     #[tokio::test]
@@ -205,14 +167,14 @@ mod tests {
         let gone = refusing().await;
         let within = Duration::from_millis(300);
         let traffic = Traffic::default();
-        let both = Addresses::new(vec![dead, gone]);
-        let error = dial(&both, within, &traffic).await.unwrap_err().to_string();
+        let both = vec![dead, gone];
+        let error = dial(both, within, &traffic).await.unwrap_err().to_string();
         assert!(error.contains(&format!("{gone}: Connection refused")), "{error}");
         assert!(
             error.contains(&format!("{dead}: no answer within 0 s (`{CONNECT_KEY}`)")),
             "{error}"
         );
-        let alone = dial(&Addresses::new(vec![gone]), within, &traffic).await.unwrap_err();
+        let alone = dial(vec![gone], within, &traffic).await.unwrap_err();
         assert_eq!(alone.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

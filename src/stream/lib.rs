@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 pub use budget::Budget;
-pub use dial::{Addresses, dial};
+pub use dial::dial;
 pub use framing::{Framing, FramingError, Mark, TooLarge};
 use overheard::Overheard;
 pub use pulse::Patience;

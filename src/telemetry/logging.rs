@@ -111,6 +111,7 @@ pub fn init(
         stderr: None,
         clock: None,
         certificates: Certificates::default(),
+        looks: Vec::new(),
         send_within: SEND_WITHIN,
         threads: Vec::new(),
     })
@@ -132,6 +133,8 @@ pub struct Logging {
     stderr: Option<Receiver<()>>,
     clock: Option<Receiver<()>>,
     certificates: Certificates,
+    /// What else is looked at every second.
+    looks: Vec<Box<dyn Fn() + Send>>,
     /// How long the end waits for the targets.
     send_within: Duration,
     /// Name of the target, and when it is done: what it didn't get.
@@ -158,6 +161,11 @@ impl Logging {
     /// its server, once that has shown it.
     pub fn watch_source(&mut self, source: Arc<Source>) {
         self.certificates.sources.push(source);
+    }
+
+    /// Something else that is looked at every second, by the same thread.
+    pub fn watch(&mut self, look: impl Fn() + Send + 'static) {
+        self.looks.push(Box::new(look));
     }
 
     /// All that are watched.
@@ -193,6 +201,7 @@ impl Logging {
         }
         let (stopped, hub) = (self.stopped.clone(), Arc::clone(&self.hub));
         let certificates = std::mem::take(&mut self.certificates);
+        let looks = std::mem::take(&mut self.looks);
         self.clock = Some(spawn("log-clock", move || {
             let mut day = None;
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
@@ -202,6 +211,7 @@ impl Logging {
                 if take_up(&certificates, Look::Regular) {
                     day = None;
                 }
+                looks.iter().for_each(|look| look());
                 if day.replace(format_date(at)) != Some(format_date(at)) {
                     let sources = &certificates.sources;
                     for end in sources.iter().flat_map(|source| source.ends()) {

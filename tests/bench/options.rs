@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
 parts: micro, journal, side-by-side, scale, all of these (default: all);
-       large-birth, logs, attackers and slow-link (as root, 23 minutes), which aren't in all
+       large-birth, logs, attackers and slow-link (as root, 28 minutes), which aren't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
   --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10

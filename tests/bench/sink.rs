@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ struct Shared {
     births: AtomicU64,
     /// Whether latencies are kept.
     recording: AtomicBool,
+    /// The topic whose data alone counts.
+    only: OnceLock<Vec<u8>>,
     heard: Mutex<Heard>,
 }
 
@@ -50,6 +52,11 @@ impl Sink {
         let (of_thread, reader) = (Arc::clone(&shared), stream.try_clone().unwrap());
         let thread = Some(thread::spawn(move || read(reader, &of_thread)));
         Sink { shared, stream, thread }
+    }
+
+    /// From now on the data of this topic alone counts.
+    pub(crate) fn count_only(&self, topic: &str) {
+        let _ = self.shared.only.set(topic.as_bytes().to_vec());
     }
 
     /// Data messages so far.
@@ -138,7 +145,7 @@ fn read(mut stream: TcpStream, shared: &Shared) {
                 mqtt::puback(&mut acks, id);
             }
             match publish.topic.split(|byte| *byte == b'/').nth(2) {
-                Some(b"NDATA") => {
+                Some(b"NDATA") if shared.only.get().is_none_or(|only| only == publish.topic) => {
                     data += 1;
                     if recording && let Some(stamp) = plant::stamp_of(publish.payload) {
                         let latency = arrived.saturating_sub(stamp);

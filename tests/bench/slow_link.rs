@@ -8,7 +8,7 @@
 mod cable;
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,35 +35,61 @@ const ALARMS: usize = 0;
 /// A link, and what is asked of it.
 struct Case {
     name: &'static str,
-    /// Bytes per second of the link, and of the relay on it.
+    /// Bytes per second of the link, and of the relay on it (`[link] bytes-per-s`).
     link: u32,
-    budget: u32,
+    budget: Option<u32>,
     birth_bytes: usize,
     length: Duration,
     /// All births are there by then.
     born_within: Duration,
+    /// What each edge node sends at once when all are born, in bytes: all of it waits while alarms come.
+    flood_bytes: usize,
     /// Alarms arrive within [`ALARM_WITHIN`].
     prompt: bool,
 }
 
-const CASES: [Case; 2] = [
+const CASES: [Case; 4] = [
     Case {
         name: "64 kB/s, 600 ms, 1 % loss",
         link: 64_000,
-        budget: 60_000,
+        budget: Some(60_000),
         birth_bytes: 150_000,
         length: Duration::from_secs(120),
         born_within: Duration::from_secs(90),
+        flood_bytes: 0,
         prompt: true,
+    },
+    // All that each node has sent is ahead of its own alarm only.
+    Case {
+        name: "64 kB/s, 600 ms, 1 % loss, 9 MB of data",
+        link: 64_000,
+        budget: Some(60_000),
+        birth_bytes: 20_000,
+        length: Duration::from_secs(180),
+        born_within: Duration::from_secs(30),
+        flood_bytes: 300_000,
+        prompt: true,
+    },
+    // Without a budget nothing comes before anything else.
+    Case {
+        name: "64 kB/s, 600 ms, 1 % loss, without a budget",
+        link: 64_000,
+        budget: None,
+        birth_bytes: 150_000,
+        length: Duration::from_secs(120),
+        born_within: Duration::from_secs(110),
+        flood_bytes: 0,
+        prompt: false,
     },
     // At this rate a packet's worth of a birth takes 0.16 s; what was lost takes longer.
     Case {
         name: "9.6 kB/s, 600 ms, 1 % loss",
         link: 9_600,
-        budget: 9_000,
+        budget: Some(9_000),
         birth_bytes: 150_000,
         length: Duration::from_secs(20 * 60),
         born_within: Duration::from_secs(15 * 60),
+        flood_bytes: 0,
         prompt: false,
     },
 ];
@@ -96,7 +122,9 @@ fn one(case: &Case, options: &Options) -> Value {
          [[rule]]\nname = \"rest\"\naction = \"forward\"\ngroup = \"{group}\"\n",
         group = plant::GROUP
     ));
-    relay.add("it.toml", &format!("[link]\nbytes-per-s = {}\n", case.budget));
+    if let Some(budget) = case.budget {
+        relay.add("it.toml", &format!("[link]\nbytes-per-s = {budget}\n"));
+    }
     let sink = cable.sink(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)));
     let halves = [relay.start("ot"), relay.start("it")];
     let up = || fs::read_to_string(relay.log("ot")).is_ok_and(|log| log.contains("BROKER_UP"));
@@ -107,6 +135,7 @@ fn one(case: &Case, options: &Options) -> Value {
     assert!(sink.wait(Duration::from_secs(60), |sink| sink.born() == 1), "no birth came");
     let metrics = 1_000 * case.birth_bytes / plant::birth(1_000, false, wall_ms()).len();
     let birth = plant::birth(metrics, false, wall_ms());
+    sink.count_only(&plant::topic("NDATA", &alarms));
     sink.record();
     let began = Instant::now();
     let mut edges = Vec::new();
@@ -117,6 +146,7 @@ fn one(case: &Case, options: &Options) -> Value {
     }
     let mut data = Data::new(1, false);
     let (mut born_after, mut sent) = (None, 0_u64);
+    let mut floods = case.flood_bytes > 0;
     while began.elapsed() < case.length {
         sent += 1;
         let payload = data.fill(wall_ms(), micros(), (sent % 256) as u8);
@@ -128,6 +158,9 @@ fn one(case: &Case, options: &Options) -> Value {
             }
             false
         });
+        if born_after.is_some() && std::mem::take(&mut floods) {
+            flood(&mut edges, metrics, birth.len(), case.flood_bytes);
+        }
     }
     let _ = sink.wait(Duration::from_secs(5), |sink| sink.data() >= sent);
     let latencies = sink.take_latencies();
@@ -173,7 +206,18 @@ fn one(case: &Case, options: &Options) -> Value {
     })
 }
 
-fn send(edge: &mut std::net::TcpStream, kind: &str, number: usize, payload: &[u8]) {
+/// Each edge node sends data of so many bytes at once.
+fn flood(edges: &mut [TcpStream], metrics: usize, message_bytes: usize, bytes: usize) {
+    let mut data = Data::new(metrics, false);
+    for (edge, number) in edges.iter_mut().zip(1..) {
+        for message in 1..=bytes.div_ceil(message_bytes) {
+            let seq = u8::try_from(message % 256).unwrap();
+            send(edge, "NDATA", number, data.fill(wall_ms(), micros(), seq));
+        }
+    }
+}
+
+fn send(edge: &mut TcpStream, kind: &str, number: usize, payload: &[u8]) {
     use std::io::Write as _;
     let mut packet = Vec::new();
     mqtt::publish(&mut packet, &plant::topic(kind, &edge_node(number)), payload, None);

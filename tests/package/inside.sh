@@ -33,7 +33,7 @@ mode_of() { stat -c '%A %U:%G' "$1"; }
 echo "== install"
 check "the package installs" dpkg -i sparkdiode.deb
 check "nothing runs yet" refused systemctl is-active --quiet sparkdiode-ot sparkdiode-it
-for role in ot it; do
+for role in ot it ot-names it-names; do
     check "user sparkdiode-$role is in its own group alone" \
         equals "$(id -nG sparkdiode-$role)" "sparkdiode-$role"
 done
@@ -46,7 +46,8 @@ check "a page of the manual is printed" sparkdiode help policy
 check "a code is explained" sparkdiode explain P112
 check "the units are right" systemd-analyze verify --man=no \
     /usr/lib/systemd/system/sparkdiode-ot.service /usr/lib/systemd/system/sparkdiode-it.service \
-    /usr/lib/systemd/system/sparkdiode.target /usr/lib/systemd/system/sparkdiode-netns@.service
+    /usr/lib/systemd/system/sparkdiode.target /usr/lib/systemd/system/sparkdiode-netns@.service \
+    /usr/lib/systemd/system/sparkdiode-resolve@.service /usr/lib/systemd/system/sparkdiode-resolve@.timer
 
 echo "== a start without configuration is refused, and says what is missing"
 systemctl start sparkdiode-ot 2>/dev/null
@@ -142,6 +143,38 @@ check "and no other port" refused ip netns exec sparkdiode-ot timeout 1 bash -c 
 check "and not the other network" refused ip netns exec sparkdiode-ot ping -c1 -W1 10.20.0.5
 check "the IT namespace doesn't reach the plant" refused ip netns exec sparkdiode-it ping -c1 -W1 10.10.0.5
 check "nobody reaches the OT half" refused ip netns exec plant ping -c1 -W1 10.10.0.20
+
+echo "== a broker that moves"
+check "no name is looked up where nobody asks for it" \
+    equals "$(systemctl show -P Result sparkdiode-resolve@it)" exec-condition
+ip -n enterprise address add 10.20.0.6/24 dev enterprise
+echo "10.20.0.5 broker.enterprise" >>/etc/hosts
+sed -i 's|^PEERS=.*|PEERS="10.20.0.5:8883/tcp 10.20.0.6:8883/tcp"|' /etc/sparkdiode/it.net
+sed -i 's/^address = "10.20.0.5:8883"/address = "broker.enterprise:8883"/; s/^# addresses-file/addresses-file/' \
+    /etc/sparkdiode/it.toml
+check "the rules are loaded" systemctl restart sparkdiode-netns@it
+check "the half starts with them" systemctl restart sparkdiode-it
+is_at() { ip netns exec sparkdiode-it ss -Htn state established "dst $1" | grep -q .; }
+check "it is at its broker, by name" within 20 is_at 10.20.0.5
+check "whose addresses a user of their own keeps" equals "$(mode_of /var/lib/sparkdiode/it-names/broker)" \
+    "-rw-r--r-- sparkdiode-it-names:sparkdiode-it-names"
+before=$(pid_of it)
+sed -i 's/^10.20.0.5 broker/10.20.0.6 broker/' /etc/hosts
+check "it is reloaded" systemctl reload sparkdiode-it
+said() { journalctl -q --no-pager -u sparkdiode-it | grep -q "$1"; }
+check "and says where the broker is" within 10 said "BROKER_ADDRESSES .*10.20.0.6"
+# Its sessions end, as with a broker that goes.
+pkill -f it-broker.conf
+ip netns exec enterprise mosquitto -d -c /run/it-broker.conf
+check "the next sessions are there" within 30 is_at 10.20.0.6
+check "of the same process" equals "$(pid_of it)" "$before"
+sed -i 's/^10.20.0.6 broker/10.20.0.5 broker/' /etc/hosts
+check "a name is looked up by itself" systemctl start sparkdiode-resolve@it
+check "and the half takes the address up without a reload" within 10 said "BROKER_ADDRESSES .*before=10.20.0.6"
+check "or again and again" systemctl start sparkdiode-resolve@it.timer
+systemctl stop sparkdiode-resolve@it.timer
+check "exposure of what looks it up is at most 0.9" \
+    systemd-analyze security --no-pager --threshold=9 sparkdiode-resolve@it.service
 
 echo "== the IT half fails"
 ot_before=$(pid_of ot)

@@ -10,6 +10,8 @@ use std::time::Duration;
 use crate::packet::{self, Connect, Packet, Publish};
 use crate::waiting::{DEADLINE, now_ms};
 
+/// Nobody here sends PINGREQ; it is longer than any test. Some brokers refuse a session without any.
+pub(crate) const KEEP_ALIVE_S: u16 = 3_600;
 /// How long a connection attempt to loopback may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -57,8 +59,12 @@ impl Client {
 
     /// A client with this client identifier and a clean session, without a will.
     pub(crate) fn plain(address: SocketAddr, client_id: &str) -> Client {
-        let connect =
-            Connect { client_id: client_id.into(), clean_session: true, ..Connect::default() };
+        let connect = Connect {
+            client_id: client_id.into(),
+            clean_session: true,
+            keep_alive_s: KEEP_ALIVE_S,
+            ..Connect::default()
+        };
         Client::connect(address, connect).unwrap()
     }
 

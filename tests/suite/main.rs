@@ -25,6 +25,7 @@ mod links;
 mod metrics;
 mod monitoring;
 mod networks;
+mod other_brokers;
 mod packet;
 mod peers;
 mod picture;

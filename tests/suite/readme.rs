@@ -159,6 +159,7 @@ const EXAMPLES: &[&str] = &[
     "primary-host",
     "paths",
     "server-name",
+    "addresses-file",
     "client-id",
     "textfile",
     "edge-node",

@@ -8,6 +8,8 @@ use std::process::Command;
 use crate::broker::skipped;
 
 const UNITS: &[&str] = &["sparkdiode-ot.service", "sparkdiode-it.service"];
+/// Looks up the name of either half's broker.
+const RESOLVE: &str = "sparkdiode-resolve@.service";
 /// Exposure that `systemd-analyze security` may find, in tenths.
 const MAX_EXPOSURE: &str = "9";
 
@@ -31,7 +33,7 @@ fn analyze(arguments: &[&str]) -> Option<(bool, String)> {
 
 #[test]
 fn exposure_of_each_unit_is_at_most_nine_tenths() {
-    for unit in UNITS {
+    for unit in UNITS.iter().chain(&[RESOLVE]) {
         let path = shipped(unit);
         let threshold = format!("--threshold={MAX_EXPOSURE}");
         let arguments =
@@ -60,7 +62,13 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     // The binary and the script aren't installed where the units look for them.
     let dir = tempfile::tempdir().unwrap();
     let netns = shipped("netns");
-    let names = [UNITS, &["sparkdiode.target", "sparkdiode-netns@.service"][..]].concat();
+    let others = [
+        "sparkdiode.target",
+        "sparkdiode-netns@.service",
+        "sparkdiode-resolve@.service",
+        "sparkdiode-resolve@.timer",
+    ];
+    let names = [UNITS, &others[..]].concat();
     for name in &names {
         let text = read(name)
             .replace("/usr/bin/sparkdiode", env!("CARGO_BIN_EXE_sparkdiode"))
@@ -133,6 +141,39 @@ pub(crate) fn computed_mib(text: &str) -> impl Iterator<Item = u64> + '_ {
         let all = line.trim().strip_prefix("memory")?.trim().strip_suffix("M at most:")?;
         Some(all.parse().unwrap())
     })
+}
+
+/// What asks name servers is neither half: it has a user and a directory of its own, and its instances
+/// share no user.
+#[test]
+fn what_looks_names_up_has_nothing_of_a_half_and_of_the_other_side() {
+    let text = read(RESOLVE);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    for wanted in [
+        "User=sparkdiode-%i-names",
+        "Group=sparkdiode-%i-names",
+        "ReadWritePaths=/var/lib/sparkdiode/%i-names",
+        "InaccessiblePaths=-/var/lib/sparkdiode/ot -/var/lib/sparkdiode/it \
+         -/var/lib/sparkdiode/journal -/etc/sparkdiode/credentials",
+        "NetworkNamespacePath=/run/netns/sparkdiode-%i",
+    ] {
+        assert!(lines.contains(&wanted), "{wanted}: {text}");
+    }
+    for more in ["LoadCredential", "SupplementaryGroups", "BindPaths", "BindReadOnlyPaths"] {
+        assert!(!lines.iter().any(|line| line.starts_with(more)), "{more}: {text}");
+    }
+    for (half, other) in [("ot", "it"), ("it", "ot")] {
+        let unit = read(&format!("sparkdiode-{half}.service"));
+        assert!(unit.contains(&format!("After=sparkdiode-resolve@{half}.service\n")), "{unit}");
+        assert!(unit.contains(&format!(" -/var/lib/sparkdiode/{other}-names ")), "{unit}");
+    }
+    let tmpfiles = read("sparkdiode.tmpfiles");
+    for half in ["ot", "it"] {
+        let user = format!("sparkdiode-{half}-names");
+        let line = format!("/var/lib/sparkdiode/{half}-names  0755 {user} {user} -");
+        assert!(tmpfiles.contains(&line), "{tmpfiles}");
+        assert!(read("sparkdiode.sysusers").contains(&user), "{user}");
+    }
 }
 
 #[test]

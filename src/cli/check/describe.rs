@@ -167,6 +167,10 @@ fn describe_syslog(text: &mut String, targets: &[SyslogConfig]) {
 }
 
 fn describe_connection(text: &mut String, broker: &BrokerConfig) {
+    if let Some(file) = &broker.addresses_file {
+        let words = format!("where that name is, `sparkdiode resolve` keeps in {}", file.display());
+        item(text, "", &words);
+    }
     match &broker.tls {
         None => item(text, "protection", "NONE: plain TCP"),
         Some(tls) => {

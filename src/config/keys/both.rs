@@ -4,7 +4,8 @@ use super::Row;
 
 /// `[broker]`, first where the broker is.
 pub(super) const BROKER: &[Row] = rows! {
-    "address" = "`host:port`; IPv6 in brackets. A name is looked up once, before the half is sealed; all of its addresses are tried. When it gets other ones, restart the half ([a broker that moves](hardening.md#a-broker-that-moves))", "", "required";
+    "address" = "`host:port`; IPv6 in brackets. A name is looked up before the half is sealed; all of its addresses are tried. A sealed half can't look it up again: see the next key", "", "required";
+    "addresses-file" = "where `sparkdiode resolve` keeps the addresses of that name, in a directory that nobody but its owner may write ([a broker that moves](hardening.md#a-broker-that-moves)). The half takes them at its start if the file is there, looks at it every second and on SIGHUP, and makes its next connections to them; a file in which something isn't as it should be is refused and told (`BROKER_ADDRESSES_REFUSED`), and the addresses stay", "", "none: looked up at each start alone";
 };
 
 /// `[broker]`, and how the session is kept.
@@ -12,7 +13,7 @@ pub(super) const SESSION: &[Row] = rows! {
     "client-id-form" = r#"`"readable"`: made of the names of the relay, or of group and edge node; `"short"`: 1 to 23 letters and digits made of that (a hash), which every broker has to take; `"auto"`: readable, and short where the broker takes nothing else. On OT that is found out by trying the short one beside the readable one, before anything is subscribed to, so that a session that the broker keeps isn't left behind"#, "", r#"`"auto"`"#;
     "user" = "MQTT user name. Without a password it goes alone, for brokers that know who we are by our certificate", "", "none";
     "password-file" = "file with the password, mode 0600 or 0640", "only with `user`", "none";
-    "keep-alive-s" = "MQTT keep alive, seconds. A connection on which nothing moves for so long after a PINGREQ, or while bytes wait to be taken, is given up; what comes or goes slowly is a sign of life", "5 to 3600", "30";
+    "keep-alive-s" = "MQTT keep alive, seconds. A connection on which nothing moves for so long after a PINGREQ, or while bytes wait to be taken, is given up; what comes or goes slowly is a sign of life. Some brokers count whole packets: on a thin link it has to be longer than the largest birth takes", "5 to 3600", "30";
     "connect-timeout-s" = "longest wait for each of TCP connection, TLS handshake and CONNACK, seconds. Where `address` is a name of several addresses they are tried 250 ms after each other, and who answers first is taken", "1 to 600", "30";
     "answer-timeout-s" = "longest wait for an answer (SUBACK, PUBACK, UNSUBACK) to what has left, seconds", "5 to 3600", "30";
     "plaintext" = "`true`: no TLS, in so many words", "", "`false`: without `[broker.tls]` it is an error";

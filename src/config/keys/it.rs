@@ -14,7 +14,7 @@ pub(super) const PACKETS: &[Row] = rows! {
 
 /// `[link]`.
 pub(super) const LINK: &[Row] = rows! {
-    "bytes-per-s" = r#"what all sessions together may send to the IT broker, bytes per second, headers included (roughly). Set it a little below what the link takes where the link is thin (VSAT, 4G): messages with a metric of a rule with `priority = "high"` come first, then what an edge node has that has sent nothing lately; all others take turns. An alarm still has to follow what its own node has sent before"#, "1200 to 1000000000", "as much as the link takes";
+    "bytes-per-s" = r#"what all sessions together may send to the IT broker, bytes per second, headers included (roughly). Set it a little below what the link takes where the link is thin (VSAT, 4G): messages with a metric of a rule with `priority = "high"` come first, then what an edge node has that has sent nothing lately; all others take turns. While up to 32 MiB wait, the journal is read on for alarms. An alarm still has to follow what its own node has sent before"#, "1200 to 1000000000", "as much as the link takes";
 };
 
 /// `[journal]`.

@@ -1,7 +1,8 @@
 //! Client identifiers of the sessions, where the configuration leaves their form to the broker: the
 //! readable one first, and the short one for a node whose readable one isn't taken; for all nodes as
 //! soon as a short one was taken and no readable one ever was. A session here leaves nothing at the
-//! broker, so that its identifier may change.
+//! broker, so that its identifier may change. As long as no readable one was taken, none is shown twice to
+//! a broker that hangs up on it: rumqttd 0.20 hangs up on the first, and fails for everybody at the second.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(super) struct Identities {
     /// Nodes whose readable identifier wasn't taken.
     short: HashSet<NodeId>,
     ended: HashMap<NodeId, u32>,
+    /// Attempts that say that readable ones aren't taken; of one that is refused in words all of them.
+    evidence: u32,
     readable_taken: bool,
     all_short: bool,
 }
@@ -33,6 +36,7 @@ impl Identities {
             form,
             short: HashSet::new(),
             ended: HashMap::new(),
+            evidence: 0,
             readable_taken: false,
             all_short: false,
         }
@@ -55,6 +59,7 @@ impl Identities {
         self.readable_taken |= !chosen.short;
         let learnt = self.form == ClientIdForm::Auto
             && chosen.short
+            && self.evidence >= ENDED_ATTEMPTS
             && !self.readable_taken
             && !self.all_short;
         self.all_short |= learnt;
@@ -71,10 +76,17 @@ impl Identities {
             Refusal::Ended => {
                 let ended = self.ended.entry(node).or_default();
                 *ended = ended.saturating_add(1);
-                *ended >= ENDED_ATTEMPTS
+                *ended >= ENDED_ATTEMPTS || !self.readable_taken
             }
             Refusal::Other => false,
         };
+        if !chosen.short {
+            self.evidence = match refusal {
+                Refusal::Identifier => ENDED_ATTEMPTS,
+                Refusal::Ended => self.evidence.saturating_add(1),
+                Refusal::Other => self.evidence,
+            };
+        }
         if chosen.short {
             self.short.remove(&node);
         } else if counts {
@@ -90,6 +102,7 @@ mod tests {
 
     const A: NodeId = NodeId(1);
     const B: NodeId = NodeId(2);
+    const C: NodeId = NodeId(3);
 
     fn short(identities: &Identities, node: NodeId) -> bool {
         let id = identities.choose(node, "sparkdiode/G/E").id;
@@ -99,16 +112,37 @@ mod tests {
     #[test]
     fn a_broker_that_takes_no_readable_identifier_gets_short_ones_from_the_first_that_it_took() {
         let mut identities = Identities::new(ClientIdForm::Auto);
-        for _ in 0..ENDED_ATTEMPTS {
-            let chosen = identities.choose(A, "sparkdiode/G/A");
+        // Each readable one is shown once.
+        for node in [A, B] {
+            let chosen = identities.choose(node, "sparkdiode/G/A");
             assert_eq!(&*chosen.id, "sparkdiode/G/A");
-            identities.refused(A, &chosen, Refusal::Ended);
+            identities.refused(node, &chosen, Refusal::Ended);
+            assert!(short(&identities, node) && !short(&identities, C));
         }
         let chosen = identities.choose(A, "sparkdiode/G/A");
-        assert!(chosen.short && !short(&identities, B));
         assert!(identities.taken(A, &chosen));
-        assert!(short(&identities, B));
+        assert!(short(&identities, C));
         assert!(!identities.taken(A, &chosen), "told once");
+    }
+
+    #[test]
+    fn one_connection_that_ended_says_little_of_identifiers() {
+        let mut identities = Identities::new(ClientIdForm::Auto);
+        let chosen = identities.choose(A, "sparkdiode/G/A");
+        identities.refused(A, &chosen, Refusal::Ended);
+        let chosen = identities.choose(A, "sparkdiode/G/A");
+        assert!(chosen.short && !identities.taken(A, &chosen));
+        assert!(!short(&identities, B), "the others aren't concerned");
+        let readable = identities.choose(B, "sparkdiode/G/B");
+        identities.taken(B, &readable);
+        // Now it is known that they are taken: one end is one, and two are more.
+        for _ in 0..ENDED_ATTEMPTS {
+            let chosen = identities.choose(C, "sparkdiode/G/C");
+            assert!(!chosen.short);
+            identities.refused(C, &chosen, Refusal::Ended);
+        }
+        let chosen = identities.choose(C, "sparkdiode/G/C");
+        assert!(chosen.short && !identities.taken(C, &chosen));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Longest wait for the PUBACK of the NDEATH; then the socket is dropped, and the broker sends
+/// Longest wait for the PUBACK of the NDEATH, once that has left; then the socket is dropped, and the broker sends
 /// the will, which says the same. Shorter than a stop of the relay waits.
 const CLOSE_WITHIN: Duration = Duration::from_secs(4);
 /// The client has one limit for all that a connection takes, and for each write; ours, which know of
@@ -13,7 +13,7 @@ pub(super) const BEYOND_OUR_LIMITS_S: u64 = 24 * 3_600;
 pub(crate) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Publications of one session that may wait for the network. A quarter of what all of them
 /// may hold, so that one session that doesn't move can't stop the others.
-const MAX_SESSION_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_SESSION_BYTES: usize = 16 * 1024 * 1024;
 /// What a publication takes in the queues of the client beside topic and payload.
 pub(super) const PUBLICATION_BYTES: usize = 256;
 /// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which

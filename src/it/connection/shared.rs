@@ -23,8 +23,19 @@ pub(super) struct Shared {
     pub(super) acks_to_close: AtomicU64,
     /// The driver gave the session up.
     pub(super) given_up: AtomicBool,
-    /// Wakes the task after `closing` or `given_up` was set.
+    /// What the broker has refused is to be asked for again.
+    pub(super) ask_again: AtomicBool,
+    /// SUBSCRIBEs that have no answer, in order.
+    subscribes: Mutex<VecDeque<Asked>>,
+    /// Wakes the task after `closing`, `given_up` or `ask_again` was set.
     pub(super) wake: Notify,
+}
+
+/// What a SUBSCRIBE is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Commands,
+    Barrier,
 }
 
 /// Publications that aren't written yet.
@@ -42,6 +53,19 @@ pub(super) struct Queue {
 impl Shared {
     pub(super) fn new(traffic: Arc<Traffic>) -> Shared {
         Shared { traffic, ..Shared::default() }
+    }
+
+    /// A SUBSCRIBE goes out for this.
+    pub(super) fn subscribes(&self, asked: Asked) {
+        if let Ok(mut subscribes) = self.subscribes.lock() {
+            subscribes.push_back(asked);
+        }
+    }
+
+    /// A SUBACK came: for what.
+    pub(super) fn suback(&self) -> Asked {
+        let asked = self.subscribes.lock().ok().and_then(|mut waiting| waiting.pop_front());
+        asked.unwrap_or(Asked::Commands)
     }
 
     /// Bytes of this session that aren't written to the network yet.

@@ -5,19 +5,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::{ConnectFailure, Refused};
+use broker::{Addresses, ConnectFailure, Refused};
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, QoS, SubscribeFilterInput,
     SubscribeReasonCode,
 };
-use stream::{Addresses, Mark, Silence, TooLarge};
+use stream::{Mark, Silence, TooLarge};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::barriers::{ANSWERED_WITHIN, Barriers, By};
+use super::commands::{Answer, Commands};
 use super::identities::{Chosen, Identities};
+use super::leaving::Leaving;
 use super::limits::Limits;
-use super::shared::Shared;
+use super::shared::{Asked, Shared};
 use super::{MAX_INCOMING_BYTES, WAITING_COMMANDS_BYTES};
 use crate::DriverEvent;
 use crate::mirror::{NodeId, SessionEvent};
@@ -30,7 +33,7 @@ pub(super) struct Task {
     pub(super) name: String,
     pub(super) generation: u64,
     pub(super) client: AsyncClient,
-    pub(super) subscriptions: Vec<String>,
+    pub(super) commands: Commands,
     pub(super) broker: Box<str>,
     pub(super) user: Option<String>,
     pub(super) keep_alive: Duration,
@@ -38,6 +41,11 @@ pub(super) struct Task {
     pub(super) has_tls: bool,
     pub(super) chosen: Chosen,
     pub(super) identities: Arc<Mutex<Identities>>,
+    pub(super) barriers: Arc<Barriers>,
+    /// UNSUBSCRIBEs without an answer.
+    pub(super) asked: u64,
+    /// The first of them is to find out whether there are answers.
+    pub(super) probes: bool,
     pub(super) addresses: Arc<Addresses>,
     pub(super) limits: Limits,
     pub(super) mark: Mark,
@@ -97,8 +105,9 @@ impl Task {
         let mut silent = pin!(sleep(Duration::ZERO));
         let mut may_be_told = true;
         let mut heard = Instant::now();
-        // What is owed an answer hadn't left when that was looked at last.
-        let mut unsent = false;
+        let (mut owed_left, mut death_left) = (Leaving::default(), Leaving::default());
+        let mut probed_by = pin!(sleep(Duration::ZERO));
+        let mut again = pin!(sleep(Duration::ZERO));
         let mut closing = false;
         let mut said_goodbye = false;
         loop {
@@ -117,6 +126,10 @@ impl Task {
                         closing = true;
                         closed_by.set(sleep(self.limits.close_within));
                     }
+                    if shared.ask_again.swap(false, Ordering::AcqRel) && !closing {
+                        self.commands.hasten(Instant::now());
+                        again.set(sleep(Duration::ZERO));
+                    }
                     if closing && !said_goodbye && shared.may_disconnect() {
                         said_goodbye = true;
                         let _ = self.client.try_disconnect();
@@ -126,8 +139,18 @@ impl Task {
                         event = &mut poll => break event,
                         () = shared.wake.notified() => {}
                         () = &mut closed_by, if closing => {
+                            if !death_left.has_waited(shared.traffic.waiting() == 0) {
+                                closed_by.set(sleep(self.limits.close_within));
+                                continue;
+                            }
                             let why = "the IT broker did not acknowledge an NDEATH in time";
                             return End::GivenUp(why.to_owned());
+                        }
+                        () = &mut again, if self.commands.due().is_some() && !closing => {
+                            self.ask_again();
+                        }
+                        () = &mut probed_by, if self.probes && self.progress == Progress::Ready => {
+                            self.unanswered();
                         }
                         () = &mut silent, if self.owed > 0 || may_be_told => {
                             if self.owed == 0 {
@@ -145,8 +168,7 @@ impl Task {
                             let now = Instant::now();
                             let has_left = shared.traffic.released() >= self.owed_behind;
                             // The time counts from when the request has left.
-                            if !has_left || std::mem::take(&mut unsent) {
-                                unsent = !has_left;
+                            if !owed_left.has_waited(has_left) {
                                 heard = now;
                             }
                             let until = heard.checked_add(self.limits.answer_within);
@@ -169,8 +191,15 @@ impl Task {
                         // From now on the pulse is taken by the stream.
                         eventloop.mqtt_options.set_keep_alive(0);
                     }
+                    let is_suback = matches!(event, Event::Incoming(Packet::SubAck(_)));
                     let owed = self.owed;
                     let answered = self.event(event);
+                    if is_suback {
+                        probed_by.set(sleep(ANSWERED_WITHIN));
+                        if let Some(due) = self.commands.due() {
+                            again.set(sleep_until(due));
+                        }
+                    }
                     // What becomes owed now is owed from now on.
                     if answered || (owed == 0 && self.owed > 0) {
                         heard = Instant::now();
@@ -192,13 +221,21 @@ impl Task {
         match event {
             Event::Incoming(Packet::ConnAck(_)) => self.connected(),
             Event::Incoming(Packet::SubAck(ack)) => {
-                self.progress = Progress::Ready;
-                self.subscribed(&ack.return_codes);
-                self.forward(SessionEvent::Ready);
+                match self.shared.suback() {
+                    Asked::Barrier => self.forward(SessionEvent::Confirmed),
+                    Asked::Commands => self.subscribed(&ack.return_codes),
+                }
                 return self.answered();
             }
+            // Of what was asked before it was known that there is no answer.
+            Event::Incoming(Packet::UnsubAck(_)) if self.asked == 0 => {}
             Event::Incoming(Packet::UnsubAck(_)) => {
-                self.forward(SessionEvent::Confirmed);
+                self.asked = self.asked.saturating_sub(1);
+                if std::mem::take(&mut self.probes) {
+                    self.barriers.learn(true);
+                } else {
+                    self.forward(SessionEvent::Confirmed);
+                }
                 return self.answered();
             }
             Event::Incoming(Packet::PubAck(_)) => {
@@ -246,7 +283,14 @@ impl Task {
                 };
                 self.queued_bytes.fetch_sub(written, Ordering::Relaxed);
             }
-            Event::Outgoing(Outgoing::Unsubscribe(_)) => self.owed = self.owed.saturating_add(1),
+            Event::Outgoing(Outgoing::Unsubscribe(_)) => {
+                self.asked = self.asked.saturating_add(1);
+                self.owed = self.owed.saturating_add(1);
+            }
+            // The first one is owed an answer from the CONNACK on.
+            Event::Outgoing(Outgoing::Subscribe(_)) if self.progress == Progress::Ready => {
+                self.owed = self.owed.saturating_add(1);
+            }
             _ => {}
         }
         false
@@ -263,23 +307,57 @@ impl Task {
         if learnt {
             event!(ClientIdShort, broker = &*self.broker, client_id = &*self.chosen.id);
         }
-        let filters: Vec<SubscribeFilterInput> = self
-            .subscriptions
-            .iter()
-            .map(|filter| SubscribeFilterInput::new(filter.as_str(), QoS::AtLeastOnce))
-            .collect();
+        let filters = inputs(self.commands.first());
+        self.shared.subscribes(Asked::Commands);
         let _ = self.client.try_subscribe_many(filters);
+        if self.barriers.by() == By::Unknown {
+            self.probes = true;
+            self.barriers.ask(&self.client, &self.shared);
+        }
     }
 
-    fn subscribed(&self, codes: &[SubscribeReasonCode]) {
-        let refused = self.subscriptions.iter().zip(codes);
-        let refused = refused.filter(|(_, code)| **code == SubscribeReasonCode::Failure);
-        let refused: Vec<&str> = refused.map(|(filter, _)| filter.as_str()).collect();
+    /// The broker has answered the subscription, and doesn't answer what was asked with it: it is asked
+    /// in another way from now on.
+    fn unanswered(&mut self) {
+        self.probes = false;
+        // Nobody else has found out otherwise.
+        if self.barriers.by() != By::Unsubscribe && self.barriers.learn(false) {
+            tracing::debug!(target: "it", broker = &*self.broker,
+                "the broker answers no UNSUBSCRIBE of what isn't subscribed to");
+        }
+        let asked = std::mem::take(&mut self.asked);
+        self.owed = self.owed.saturating_sub(asked);
+        // The first one was the question itself.
+        for _ in 1..asked {
+            self.barriers.ask(&self.client, &self.shared);
+        }
+    }
+
+    /// Asks again for what the broker has refused.
+    fn ask_again(&mut self) {
+        let filters = inputs(self.commands.again());
+        if !filters.is_empty() {
+            self.shared.subscribes(Asked::Commands);
+            let _ = self.client.try_subscribe_many(filters);
+        }
+    }
+
+    fn subscribed(&mut self, codes: &[SubscribeReasonCode]) {
+        let granted: Vec<bool> =
+            codes.iter().map(|code| *code != SubscribeReasonCode::Failure).collect();
+        let Answer { refused, granted } = self.commands.answered(Instant::now(), &granted);
         if !refused.is_empty() {
             event!(SubscriptionRefused, broker = &*self.broker, filters = refused.join(", "));
         }
-        let event = DriverEvent::Subscribed { node: self.node, refused: !refused.is_empty() };
+        if !granted.is_empty() {
+            event!(SubscriptionGranted, broker = &*self.broker, filters = granted.join(", "));
+        }
+        let event =
+            DriverEvent::Subscribed { node: self.node, refused: self.commands.is_refused() };
         let _ = self.events.send(event);
+        if std::mem::replace(&mut self.progress, Progress::Ready) != Progress::Ready {
+            self.forward(SessionEvent::Ready);
+        }
     }
 
     fn answered(&mut self) -> bool {
@@ -314,7 +392,7 @@ impl Task {
                 Ended::BeforeSession
             }
             Progress::Subscribing => {
-                let filters = self.subscriptions.join(", ");
+                let filters = self.commands.names();
                 failure.text =
                     format!("{}; our SUBSCRIBE of {filters} had no answer", failure.text);
                 Ended::AtSubscribe
@@ -340,6 +418,11 @@ impl Task {
             self.queued_bytes.fetch_sub(left, Ordering::Relaxed);
         }
     }
+}
+
+fn inputs(filters: &[String]) -> Vec<SubscribeFilterInput> {
+    let input = |filter: &String| SubscribeFilterInput::new(filter.as_str(), QoS::AtLeastOnce);
+    filters.iter().map(input).collect()
 }
 
 /// However the session ends.

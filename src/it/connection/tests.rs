@@ -51,7 +51,9 @@ impl Pair {
         let settings = BrokerSettings {
             host: "127.0.0.1".into(),
             port,
-            addresses: vec![(std::net::Ipv4Addr::LOCALHOST, port).into()],
+            addresses: Arc::new(Addresses::fixed(vec![
+                (std::net::Ipv4Addr::LOCALHOST, port).into(),
+            ])),
             client_id: "relay".into(),
             client_id_form: broker::ClientIdForm::Readable,
             credentials: None,

@@ -11,9 +11,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     BrokerWatch, Driver, DriverEvent, DriverSettings, FirstStart, ItError, ItState, Mirror,
-    PolicyLoader, Qos, SessionEvent, StateWriter,
+    PolicyLoader, Qos, StateWriter,
 };
-use crate::mirror::{MirrorSettings, NameTaken, NodeId, Outgoing, SessionSpec};
+use crate::mirror::{MirrorSettings, NameTaken, NodeId, Outgoing, SessionEvent, SessionSpec};
 use crate::pool::Pool;
 use crate::state::state_writer::Jobs;
 
@@ -77,15 +77,9 @@ impl Pool for Desk {
         0
     }
 
-    fn expected_bytes(&self) -> usize {
-        0
-    }
-
     fn queued_bytes_of_others(&self) -> usize {
         0
     }
-
-    fn stands(&mut self, _node: NodeId) {}
 
     fn open(&mut self, node: NodeId, spec: SessionSpec) {
         {
@@ -121,6 +115,8 @@ impl Pool for Desk {
         }
         true
     }
+
+    fn ask_again(&mut self) {}
 
     fn commands_taken(&self, _bytes: usize) {}
 

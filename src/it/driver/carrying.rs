@@ -26,6 +26,7 @@ impl<P: Pool> Driver<P> {
             match outgoing {
                 Outgoing::Open { node, spec } => self.connect_queue.push(node, spec),
                 Outgoing::Publish { node, topic, payload, qos } => {
+                    self.births.sent(now.mono, node);
                     self.sessions.publish(node, topic, payload, qos);
                 }
                 Outgoing::Hurry { node } => self.sessions.hurry(node),
@@ -39,6 +40,9 @@ impl<P: Pool> Driver<P> {
                     }
                 }
             }
+        }
+        if !self.mirror.has_outgoing() {
+            self.births.settle();
         }
         self.open_sessions(now);
         any

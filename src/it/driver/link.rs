@@ -2,7 +2,6 @@
 //! of it.
 
 use super::Driver;
-use crate::connection::MAX_QUEUED_BYTES;
 use crate::mirror::{Now, SessionSpec};
 use crate::pool::Pool;
 use crate::status_reporter::LinkView;
@@ -12,9 +11,7 @@ impl<P: Pool> Driver<P> {
     /// what it takes in a while; where only one session is slow, that one is given up instead.
     pub(super) fn is_behind(&self) -> bool {
         let queued = self.sessions.queued_bytes();
-        let most = self.link_pace.queue().unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES);
-        queued > MAX_QUEUED_BYTES
-            || (queued > most && self.sessions.queued_bytes_of_others() > most / 2)
+        queued > 0 && self.link_pace.is_full(queued, self.sessions.queued_bytes_of_others())
     }
 
     /// Shows people how it is.
@@ -42,18 +39,17 @@ impl<P: Pool> Driver<P> {
             self.saving.save_bd_seqs(&self.mirror);
         }
         // A session isn't opened before its birth can follow.
-        let mut under_way =
-            self.sessions.queued_bytes().saturating_add(self.sessions.expected_bytes());
-        let most = self.link_pace.births();
+        let (queued, births) = (self.sessions.queued_bytes(), &self.births);
+        let mut opened = 0_usize;
         let fits = |spec: &SessionSpec| {
-            let next = under_way.saturating_add(spec.birth_bytes);
-            let fits = under_way == 0 || next <= most;
+            let fits = births.has_room(opened, spec.birth_bytes, queued);
             if fits {
-                under_way = next;
+                opened = opened.saturating_add(spec.birth_bytes);
             }
             fits
         };
         for (node, spec) in self.connect_queue.take(now.mono, fits) {
+            self.births.opened(node, spec.birth_bytes);
             self.sessions.open(node, spec);
         }
     }

@@ -6,7 +6,6 @@ use state::Leave;
 use telemetry::event;
 
 use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN, PUBLISHED_PER_TURN};
-use crate::connection::MAX_QUEUED_BYTES;
 use crate::mirror::Now;
 use crate::pool::Pool;
 
@@ -21,8 +20,8 @@ pub(super) struct SecondReading {
 impl<P: Pool> Driver<P> {
     /// Reads missed frames again, at their own pace; true if anything came.
     pub(super) fn read_backfill(&mut self, now: Now) -> bool {
-        let full = self.sessions.queued_bytes() > MAX_QUEUED_BYTES;
-        if self.mirror.is_catching_up() || full || now.mono < self.backfill_after {
+        let room = self.link_pace.history_room(self.sessions.queued_bytes());
+        if self.mirror.is_catching_up() || room == 0 || now.mono < self.backfill_after {
             return false;
         }
         if self.backfill.is_none() && self.mirror.wants_backfill() {
@@ -31,7 +30,8 @@ impl<P: Pool> Driver<P> {
         let Some(mut pass) = self.backfill.take() else { return false };
         let mut any = false;
         let mut bytes = 0_usize;
-        let end = self.mirror.work().saturating_add(PUBLISHED_PER_TURN);
+        let room = u64::try_from(room).unwrap_or(u64::MAX).min(PUBLISHED_PER_TURN);
+        let end = self.mirror.work().saturating_add(room);
         for _ in 0..FRAMES_PER_TURN {
             if bytes >= BYTES_PER_TURN || self.mirror.work() >= end {
                 break;

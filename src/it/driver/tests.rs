@@ -61,7 +61,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
     let broker = BrokerSettings {
         host: "127.0.0.1".into(),
         port: 1,
-        addresses: Vec::new(),
+        addresses: std::sync::Arc::new(broker::Addresses::fixed(Vec::new())),
         client_id: "relay".into(),
         client_id_form: broker::ClientIdForm::Readable,
         credentials: None,
@@ -95,6 +95,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         textfile: None,
         broker_address: "b:1".into(),
         certificates: Certificates::default(),
+        concern: telemetry::status::Concern::default(),
         any_owner: false,
     };
     let state_dir = dir.join("state");

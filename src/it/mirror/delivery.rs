@@ -98,6 +98,14 @@ impl Node {
         }
     }
 
+    /// The births of a session that has just begun are to be confirmed by `confirm_by`: what follows them
+    /// waits for that on a link that is full.
+    pub(super) fn hasten_confirmation(&mut self, confirm_by: Duration) {
+        if self.confirm.barrier.is_none() {
+            self.timers.set(Timer::ConfirmLive, confirm_by);
+        }
+    }
+
     /// Everything published so far is behind the barrier that is sent now.
     pub(super) fn begin_barrier(&mut self) {
         self.confirm.barrier = Some(self.confirm.published);

@@ -50,6 +50,7 @@ impl StepContext<'_> {
         }
         node.set_range_timers();
         if first {
+            node.hasten_confirmation(self.now.mono);
             let (devices, bd_seq) = (node.devices.len(), node.bd_seq);
             self.notify(Notice::NodeBorn { node: node.key(), devices, bd_seq });
         }

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::{BrokerSettings, Credentials, TlsSettings};
+use broker::{Addresses, BrokerSettings, Credentials, TlsSettings};
 use rumqttc::{AckMode, Broker, MqttOptions};
-use stream::{Addresses, Framing, Mark, Patience, Silence, Traffic};
+use stream::{Framing, Mark, Patience, Silence, Traffic};
 use telemetry::event;
 
 use crate::socket::Socket;
@@ -20,7 +20,7 @@ pub(super) const BEYOND_OUR_LIMITS_S: u64 = 24 * 3_600;
 /// The way to the broker.
 #[derive(Debug)]
 pub(super) struct Way {
-    pub(super) addresses: Addresses,
+    pub(super) addresses: Arc<Addresses>,
     /// What went through the current connection.
     traffic: Mutex<Arc<Traffic>>,
     /// It was told that this attempt has no answer.
@@ -79,7 +79,7 @@ pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc
     let limit = broker.max_packet_bytes;
     options.set_max_packet_size(Framing::client_limit(limit), limit);
     options.set_max_request_batch(REQUEST_BATCH);
-    let addresses = Addresses::new(broker.addresses.clone());
+    let addresses = Arc::clone(&broker.addresses);
     let way = Arc::new(Way { addresses, traffic: Mutex::default(), told: AtomicBool::new(false) });
     // TLS is made here and not by the client: what it reads is watched behind the decryption.
     let tls = broker.tls.clone();
@@ -90,7 +90,9 @@ pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc
         let framing = Framing::new(limit, mark.clone());
         async move {
             let traffic = way.traffic();
-            let stream = stream::dial(&way.addresses, patience.connack, &traffic).await?;
+            let all = way.addresses.in_turn();
+            let (stream, address) = stream::dial(all, patience.connack, &traffic).await?;
+            way.addresses.found(address);
             stream::open(Socket::new(stream), tls, framing, patience, traffic).await
         }
     });

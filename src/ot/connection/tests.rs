@@ -20,7 +20,7 @@ fn broker() -> BrokerSettings {
     BrokerSettings {
         host: "localhost".into(),
         port: 1883,
-        addresses: Vec::new(),
+        addresses: std::sync::Arc::new(broker::Addresses::fixed(Vec::new())),
         client_id: "relay".into(),
         client_id_form: broker::ClientIdForm::Readable,
         credentials: None,

@@ -404,6 +404,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         textfile: None,
         broker_address: "b:1".into(),
         certificates: tls::Certificates::default(),
+        concern: telemetry::status::Concern::default(),
         any_owner: false,
     };
     let (state, at) = (dir.path().join("state"), Duration::ZERO);

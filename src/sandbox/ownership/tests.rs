@@ -150,3 +150,38 @@ fn directories_of_links_on_the_way_are_looked_at_too() {
     std::os::unix::fs::symlink("loop", links.path().join("loop")).unwrap();
     assert!(owned(us, &links.path().join("loop")).is_err());
 }
+
+#[test]
+fn a_directory_in_which_somebody_else_writes_is_his_alone_and_the_way_to_it_is_ours() {
+    let outer = tempfile::tempdir().unwrap();
+    let names = outer.path().join("names");
+    fs::create_dir(&names).unwrap();
+    let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let metadata = fs::metadata(&names).unwrap();
+    let us = Identity { uid: metadata.uid(), gid: metadata.gid() };
+    let other = Identity { uid: us.uid + 1, gid: us.gid + 1 };
+    let directory = Unowned { what: "directory of addresses", path: names.clone() };
+    set(outer.path(), 0o755);
+    set(&names, 0o755);
+    require_way(us, &directory).unwrap();
+    // What lies in it is not looked at: it is somebody else's.
+    fs::write(names.join("broker"), "").unwrap();
+    set(&names.join("broker"), 0o666);
+    require_way(us, &directory).unwrap();
+    if us.uid == 0 {
+        require_way(other, &directory).unwrap();
+    }
+    for mode in [0o775, 0o757, 0o1777] {
+        set(&names, mode);
+        let error = require_way(us, &directory).unwrap_err();
+        let words = format!("is writable by others than its owner: mode {mode:04o}");
+        assert!(error.to_string().contains(&words), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.starts_with("chmod go-w ")), "{error}");
+    }
+    set(&names, 0o755);
+    set(outer.path(), 0o777);
+    let error = require_way(us, &directory).unwrap_err().to_string();
+    assert!(error.contains("directory `") && error.contains("by everybody"), "{error}");
+    let missing = Unowned { what: "directory of addresses", path: outer.path().join("no") };
+    assert!(require_way(us, &missing).is_err());
+}

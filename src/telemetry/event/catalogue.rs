@@ -22,18 +22,15 @@ events! {
     ConfigWarning = "CONFIG_WARNING" (Warning, Both, PerKind) "odd configuration" {
         place: "file, line and column", problem: "what is odd",
     } "Run `sparkdiode check` on the file: it explains the place and says what helps.";
-
     /// The half has sealed itself, before its first connection.
     Sealed = "SEALED" (Notice, Both, Never) "sealed" {
         user: "number of the user that it runs as", group: "number of its group",
         waived: "layers that the configuration gives up",
     } "Nothing. `sparkdiode sandbox show` says what a sealed half may still do.";
-
     /// The configuration gives up a layer of the sandbox.
     SandboxWaived = "SANDBOX_WAIVED" (Warning, Both, Never) "sandbox layer waived by the configuration" {
         layer: "the layer, as `[sandbox] waive` names it",
     } "In a laboratory, nothing. In a plant, find out who wrote that line: one layer of isolation is missing.";
-
     /// Fewer files and sockets may be open at once than the configuration may need.
     DescriptorsFew = "DESCRIPTORS_FEW" (Warning, Both, Never) "fewer files and sockets may be open than the configuration may need" {
         limit: "files and sockets that may be open", wanted: "what `max-nodes` may need",
@@ -45,12 +42,10 @@ events! {
         #[optional] version: "version under which it was signed, where signatures are required",
         #[optional] signers: "keys that signed it, with their names",
     } "Compare the digest with that of the policy that was approved. A digest that nobody announced is an incident.";
-
     /// A policy was read on SIGHUP and has errors. The earlier one stays in force.
     PolicyRefused = "POLICY_REFUSED" (Error, Both, PerKind) "policy not reloaded; the earlier one stays in force" {
         error: "the first problems, with file, line and column",
     } "Correct the file (`sparkdiode check` shows every problem) and send SIGHUP again. A half that is restarted before that doesn't start.";
-
     /// A rule with a schedule (`not-before`, `not-after`, `weekly`) came into force or went out of it, by the clock of the OT half.
     PolicyWindow = "POLICY_WINDOW" (Notice, Ot, PerSource("rule")) "a rule's window opened or closed" {
         rule: "name of the rule", open: "true: the rule is in force from now on; false: it isn't any more",
@@ -58,37 +53,32 @@ events! {
         #[optional] until: "when that may change again (UTC); absent where it stays so",
     } "Compare it with what was agreed, with a vendor say. A window that opens when nobody expects it is a wrong policy or a wrong clock.";
 
-    /// SIGHUP, but this half has nothing to read again: no policy, and no file of a TLS connection.
-    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies and no TLS files are configured here" {
+    /// SIGHUP, but this half has nothing to read again: no policy, no file of a TLS connection, and no `addresses-file`.
+    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies, no TLS files and no file of addresses are configured here" {
     } "Nothing. To have every frame checked a second time, give `it.toml` a copy of the policy.";
 
     /// The session with the broker stands.
     BrokerUp = "BROKER_UP" (Notice, Both, PerKind) "connected" {
         broker: "address of the broker", #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile",
     } "Nothing. With session_present=false what was sent in the meantime is lost.";
-
     /// There is no session with the broker; the relay goes on trying. On IT: with no mirrored node.
     BrokerDown = "BROKER_DOWN" (Error, Both, PerKind) "not connected" {
         broker: "address of the broker", error: "why", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Look at the broker and the way to it. On OT the broker keeps what it can; on IT the journal keeps everything until its retention.";
-
     /// The TLS handshake failed: a certificate is expired, not trusted, or of another name.
     TlsRefused = "TLS_REFUSED" (Error, Both, PerKind) "not connected: no TLS" {
         broker: "address of the broker", error: "what is wrong with which certificate", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Renew the certificate that the error names. If nothing was changed, somebody may stand between the relay and its broker: look before you trust anything new.";
-
     /// The broker refuses a session (CONNACK): protocol version, client identifier or keep alive, user, password, or an access list.
     LoginRefused = "LOGIN_REFUSED" (Error, Both, PerSource("client_id")) "not connected: the broker refuses us" {
         broker: "address of the broker", error: "the broker's answer, in words", client_id: "client identifier of the session that it refuses",
         #[optional] node: "on IT: group/edge node whose session it is", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Compare user, password file and access list with those of the broker. Identifier rejected (CONNACK 2): allow the identifier there or set `client-id-form = \"short\"`, and see that `keep-alive-s` isn't more than the broker's longest keep alive, for which some give the same answer.";
-
     /// The broker is there and asks to come back later: overloaded, still starting, a standby, or out of sessions (CONNACK 3 and its like). It isn't our login that it refuses.
     BrokerDownForNow = "BROKER_DOWN_FOR_NOW" (Error, Both, PerKind) "not connected: the broker asks to try later" {
         broker: "address of the broker", error: "the broker's answer, in words", client_id: "client identifier of the session",
         #[optional] node: "on IT: group/edge node whose session it is", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Nothing, if it goes away. If it stays, look at the broker's load and its limit of connections, and whether `address` is that of a standby.";
-
     /// The broker took the client identifier only in its short form, so the relay goes on with that (`client-id-form = "auto"`).
     ClientIdShort = "CLIENT_ID_SHORT" (Notice, Both, PerKind) "the broker doesn't take readable client identifiers; short ones from now on" {
         broker: "address of the broker", client_id: "the identifier from now on",
@@ -99,24 +89,20 @@ events! {
         broker: "address of the broker", client_id: "the client identifier", times: "how often within ten minutes",
         #[optional] node: "on IT: group/edge node whose session it is",
     } "Look in the broker's log which clients connect with this identifier: a second relay, or a copy of this one. Each relay needs a `client-id` (OT) and a `client-id-prefix` (IT) of its own.";
-
     /// The broker refused a subscription, or ends the connection at it.
     SubscriptionRefused = "SUBSCRIPTION_REFUSED" (Error, Both, PerKind) "the broker refused a subscription" {
         broker: "address of the broker", #[optional] filters: "what was asked for", #[optional] error: "how it refused, if not by its answer",
         #[optional] pause_ms: "milliseconds until the next attempt, where the connection was ended",
-    } "Correct the broker's access list. On OT some of what the policy allows can't come; it is asked for again by itself, and at once on SIGHUP. On IT rebirth requests can't be answered.";
-
-    /// The OT broker grants what it had refused.
-    SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Ot, PerKind) "the broker grants what it had refused" {
+    } "Correct the broker's access list. On OT some of what the policy allows can't come; it is asked for again by itself, and at once on SIGHUP. On IT rebirth requests can't be answered until then.";
+    /// The broker grants what it had refused.
+    SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Both, PerKind) "the broker grants what it had refused" {
         broker: "address of the broker", filters: "what was asked for",
     } "Nothing.";
-
     /// The OT broker doesn't answer a subscription. Where no messages come either, the connection is made anew.
     SubscriptionUnanswered = "SUBSCRIPTION_UNANSWERED" (Error, Ot, PerKind) "the broker doesn't answer a subscription" {
         broker: "address of the broker", filters: "what was asked for", seconds: "how long it was waited for",
         key: "key of the configuration that sets how long",
     } "Look at the broker: it is overloaded, or a proxy before it lets only some packets through. On a very slow link, raise the key.";
-
     /// The OT broker doesn't give its stored births ($sparkplug/certificates), or ends the connection when it is asked for them; the relay does without.
     StoredBirthsRefused = "STORED_BIRTHS_REFUSED" (Info, Ot, PerKind) "the OT broker doesn't give its stored births" {
         broker: "address of the broker", error: "how it refused",
@@ -126,7 +112,6 @@ events! {
     HostStatesRefused = "HOST_STATES_REFUSED" (Info, Ot, PerKind) "the OT broker doesn't give the STATE of hosts" {
         broker: "address of the broker", error: "how it refused",
     } "Nothing. With access to `spBv1.0/STATE/+` and `STATE/+`, the relay can say for which host edge nodes wait.";
-
     /// A secret can't be read; the earlier one is tried.
     SecretUnreadable = "SECRET_UNREADABLE" (Error, Both, PerKind) "cannot read a secret" {
         error: "file and why",
@@ -141,7 +126,6 @@ events! {
     CertExpired = "CERT_EXPIRED" (Error, Both, PerSource("certificate")) "certificate has expired" {
         certificate: "file, or the broker whose certificate it is", expires: "date (UTC)",
     } "Renew it. TLS_REFUSED follows at the next connection, if it wasn't there before.";
-
     /// Certificates, key and authorities are taken up as they are in their files now: these were exchanged, or what was wrong with them is mended.
     CertRenewed = "CERT_RENEWED" (Notice, Both, PerKind) "the certificates in the files are in force" {
         files: "files that are others than before", #[optional] expires: "date (UTC) on which the first of them ends",
@@ -154,6 +138,16 @@ events! {
     CertNeedsRestart = "CERT_NEEDS_RESTART" (Info, Both, PerKind) "renewed certificates are taken up by a restart alone" {
         file: "the file that this half can't read", error: "why",
     } "Nothing, if you restart the half after each renewal. Else let its user read the file and the directories on the way to it.";
+    /// The file of the broker's addresses (`addresses-file`) has others than those in force, or is in order again. Sessions that stand go on; connections are made to these from now on.
+    BrokerAddresses = "BROKER_ADDRESSES" (Notice, Both, PerKind) "the addresses in the file are in force" {
+        broker: "address of the broker, as it is configured", addresses: "all of them, in the order in which they are tried",
+        #[optional] before: "those that were in force until now; absent where they are the same",
+    } "Compare them with what was announced. What only knows the old ones keeps the half from the new ones: `PEERS` of its network, `IPAddressAllow=` of its unit, firewalls.";
+    /// The file of the broker's addresses (`addresses-file`) can't be used. It is said again every hour, and health has it, until it is mended.
+    BrokerAddressesRefused = "BROKER_ADDRESSES_REFUSED" (Error, Both, PerKind) "what is in the file of addresses isn't used" {
+        broker: "address of the broker, as it is configured", error: "which file and line, what stands there and what was wanted",
+        #[optional] hint: "what to do about it",
+    } "Find out who wrote the file, and have it written anew by `sparkdiode resolve`. Until then the addresses stay as they were.";
 
     /// A message was dropped because the policy says so, or because it is of a kind that never crosses; or, with `metric`, a value of a message that crosses without it.
     PolicyDrop = "POLICY_DROP" (Info, Ot, PerSource("node")) "not forwarded" {

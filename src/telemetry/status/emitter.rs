@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
 
+use super::concern::Concern;
 use super::{
     AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReloadRefused,
     ReportError, Reporter, ReporterSettings, Status,
@@ -23,6 +24,8 @@ pub struct StatusSettings {
     pub broker_address: String,
     /// The certificates that the half uses.
     pub certificates: Certificates,
+    /// What else health has.
+    pub concern: Concern,
     /// The operator gave up that each half has a user of its own: nobody looks at who owns the
     /// directories.
     pub any_owner: bool,
@@ -130,6 +133,9 @@ impl StatusEmitter {
                     .health
                     .add(Level::Warning, format!("certificate files aren't used: {error}"));
             }
+        }
+        if let Some(words) = self.settings.concern.words() {
+            status.health.add(Level::Warning, words);
         }
         if let (Some(first), Some(certificate)) = (&first, &status.certificate) {
             let name = match first.is_peers {
@@ -286,6 +292,7 @@ mod tests {
             textfile: None,
             broker_address: "b:1".to_owned(),
             certificates: Certificates { sources },
+            concern: Concern::default(),
             any_owner: false,
         };
         let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());

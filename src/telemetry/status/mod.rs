@@ -7,11 +7,13 @@
 //!                           └──> edge node of the relay (IT half)
 //! ```
 
+mod concern;
 mod emitter;
 mod report;
 mod textfile;
 mod tracker;
 
+pub use concern::Concern;
 pub use emitter::{StatusEmitter, StatusSettings};
 pub use report::{ReportError, Reporter, ReporterSettings, STATUS_FILE};
 use serde::{Deserialize, Serialize};

@@ -32,7 +32,7 @@ impl Broker {
         BrokerSettings {
             host: "127.0.0.1".into(),
             port: address.port(),
-            addresses: vec![address],
+            addresses: std::sync::Arc::new(broker::Addresses::fixed(vec![address])),
             client_id: "relay".into(),
             client_id_form: broker::ClientIdForm::Readable,
             credentials: None,

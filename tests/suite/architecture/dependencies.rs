@@ -19,7 +19,7 @@ diagnostic
 sparkplug        text
 account          mistake sparkplug
 tls              diagnostic text
-broker           tls
+broker           foreign text tls
 stream           tls
 state            foreign mistake
 journal-format

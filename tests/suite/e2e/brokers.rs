@@ -18,7 +18,7 @@ use crate::peers::raw_edge::RawEdge;
 use crate::relay::{Half, Link, Relay};
 
 /// One connection to a broker of this file.
-struct Connection {
+pub(super) struct Connection {
     stream: TcpStream,
     pending: Vec<u8>,
     /// How many there were before it.
@@ -46,14 +46,14 @@ impl Connection {
     }
 
     /// Takes the CONNECT, which is answered by `code`.
-    fn connack(&mut self, code: u8) -> Option<()> {
+    pub(super) fn connack(&mut self, code: u8) -> Option<()> {
         self.read()?;
         self.send(&Packet::ConnAck { session_present: false, code });
         (code == 0).then_some(())
     }
 
     /// Answers as a broker does that takes everything, until `ends` says of a packet that it doesn't.
-    fn ordinary(&mut self, ends: impl Fn(&Packet) -> bool) -> Option<()> {
+    pub(super) fn ordinary(&mut self, ends: impl Fn(&Packet) -> bool) -> Option<()> {
         loop {
             let packet = self.read()?;
             if ends(&packet) {
@@ -79,7 +79,15 @@ impl Connection {
 
 /// A broker that hands each connection to `serve`, whose end is its end. It runs until the tests end.
 fn broker(serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    broker_at((Ipv4Addr::LOCALHOST, 0).into(), serve)
+}
+
+/// The same at this address.
+pub(super) fn broker_at(
+    address: SocketAddr,
+    serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind(address).unwrap();
     let address = listener.local_addr().unwrap();
     let serve = Arc::new(serve);
     thread::spawn(move || {
@@ -94,7 +102,7 @@ fn broker(serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static)
     address
 }
 
-fn any(_: &Packet) -> bool {
+pub(super) fn any(_: &Packet) -> bool {
     false
 }
 
@@ -263,4 +271,67 @@ fn a_broker_that_allows_fewer_sessions_than_there_are_nodes_is_told_with_their_n
     });
     let Some((relay, _plant, _edges)) = it(address) else { return };
     relay.wait_for_event(Half::It, Event::SessionsLimited, &["standing=1", "missing=1"]);
+}
+
+#[test]
+fn command_filters_that_the_it_broker_refused_are_asked_for_again_on_sighup() {
+    let grants = Arc::new(AtomicBool::new(false));
+    let granted = Arc::clone(&grants);
+    let address = broker(move |connection| {
+        connection.connack(0)?;
+        loop {
+            match connection.read()? {
+                Packet::Subscribe { id, filters } => {
+                    let all = granted.load(Ordering::SeqCst);
+                    let code = |(filter, _): &(String, u8)| {
+                        if all || filter.contains("NCMD") { 1 } else { 0x80 }
+                    };
+                    let codes: Vec<u8> = filters.iter().map(code).collect();
+                    connection.send(&Packet::SubAck { id, codes });
+                }
+                Packet::Unsubscribe { id, .. } => connection.send(&Packet::UnsubAck(id)),
+                Packet::PingReq => connection.send(&Packet::PingResp),
+                _ => {}
+            }
+        }
+    });
+    let Some((mut relay, _plant, _edges)) = it(address) else { return };
+    let words = ["filters=spBv1.0/Plant/DCMD/Large/+"];
+    relay.wait_for_event(Half::It, Event::SubscriptionRefused, &words);
+    grants.store(true, Ordering::SeqCst);
+    relay.signal(Half::It, Signal::HUP);
+    relay.wait_for_event(Half::It, Event::SubscriptionGranted, &words);
+    // The session that stood is the one that was asked again.
+    assert!(!relay.log(Half::It).contains("SESSION_LOST"));
+}
+
+#[test]
+fn a_broker_that_answers_no_unsubscribe_is_asked_for_confirmations_in_another_way() {
+    let barriers = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&barriers);
+    let address = broker(move |connection| {
+        connection.connack(0)?;
+        loop {
+            match connection.read()? {
+                Packet::Subscribe { id, filters } => {
+                    let is_barrier = filters.iter().any(|(name, _)| name == "sparkdiode/barrier");
+                    counted.fetch_add(is_barrier.into(), Ordering::SeqCst);
+                    connection.send(&Packet::SubAck { id, codes: vec![1; filters.len()] });
+                }
+                Packet::PingReq => connection.send(&Packet::PingResp),
+                _ => {}
+            }
+        }
+    });
+    let Some((relay, _plant, mut edges)) = it(address) else { return };
+    for node in ["Small", "Large"] {
+        relay.wait_for_event(Half::It, Event::NodeBorn, &[&format!("node=Plant/{node}")]);
+    }
+    crate::waiting::wait_until("both are confirmed, and what comes later too", || {
+        for edge in &mut edges {
+            edge.ndata(&[crate::metrics::untyped(int("count", 2))]).unwrap();
+        }
+        barriers.load(Ordering::SeqCst) > 4
+    });
+    assert!(!relay.log(Half::It).contains("SESSION_LOST"));
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use prost::Message;
 use sparkplug::{DataType, Metric, Payload, Value};
 
-use crate::client::Client;
+use crate::client::{Client, KEEP_ALIVE_S};
 use crate::metrics::metric;
 use crate::packet::{Connect, Will};
 use crate::waiting::now_ms;
@@ -43,6 +43,7 @@ impl RawEdge {
         let connect = Connect {
             client_id: format!("raw-{}-{}", self.group, self.node),
             clean_session: true,
+            keep_alive_s: KEEP_ALIVE_S,
             will: Some(will),
             ..Connect::default()
         };

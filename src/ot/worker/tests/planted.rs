@@ -120,6 +120,7 @@ fn with_status(worker: Worker, dir: &Path) -> Worker {
         textfile: None,
         broker_address: "b:1".into(),
         certificates: tls::Certificates::default(),
+        concern: telemetry::status::Concern::default(),
         any_owner: false,
     };
     let (state, notifier, at) = (dir.join("state"), Notifier::none(), Duration::ZERO);

@@ -104,4 +104,11 @@ $ sparkdiode check ot.toml
 warning[C114]: the broker refuses what the policy forwards: spBv1.0/Plant1/NDATA/Line4
  --> ot.toml
 ";
+    "C115" "the policy in shadow is refused": "What `[policies] observe` names is no policy that could come into force: nothing is compared. The policy in force isn't concerned, and the half starts." "Correct its files: what is wrong stands below it. Then SIGHUP." Console "
+$ sparkdiode check ot.toml
+warning[C115]: the policy in shadow is refused; the one in force isn't concerned
+ --> ot.toml
+warning[P004]: missing key: `action`
+ --> next/line4.toml:1
+";
 };

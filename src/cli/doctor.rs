@@ -180,8 +180,8 @@ fn outside(
             "network",
             "the broker wasn't asked: systemd alone hands over the credentials",
             format!(
-                "systemd-run --pipe --wait -p LoadCredential={role}:/etc/sparkdiode/credentials/{role} \
-                 -p NetworkNamespacePath=/run/netns/sparkdiode-{role} sparkdiode doctor {}",
+                "sparkdiode-tool {role} doctor {}, by root: as the half runs, with its credentials and \
+                 in its network",
                 shown.display()
             ),
         ));

@@ -56,7 +56,8 @@ macro_rules! begin {
 }
 const AFTER_HELP: &str = concat!(
     begin!(),
-    "Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
+    "Pages of the manual: `sparkdiode help`; codes of errors and of the log: `sparkdiode explain CODE`.\n\
+     Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
      74 operating system, 77 not confined, 78 configuration."
 );
 

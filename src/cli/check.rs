@@ -10,6 +10,7 @@ mod memory;
 mod policy;
 mod recognise;
 mod rule_counters;
+mod shadow;
 
 use std::path::{Path, PathBuf};
 
@@ -62,9 +63,18 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     let paths = &config.policy_paths;
                     let found =
                         describe_policy(&mut text, paths, signed, true, &mut warnings, &mut errors);
+                    let shadow =
+                        shadow::describe(&mut text, path, &config, found.as_ref(), &mut warnings);
                     if let Some(policy) = &found {
                         let state_dir = &config.state_dir;
-                        grants::describe(&mut text, path, policy, state_dir, &mut warnings);
+                        grants::describe(
+                            &mut text,
+                            path,
+                            policy,
+                            &shadow,
+                            state_dir,
+                            &mut warnings,
+                        );
                     }
                     rule_counters::describe(&mut text, paths, &config.state_dir, &mut warnings);
                     let terms = memory::of_ot(&config);

@@ -1,9 +1,12 @@
 //! `sparkdiode ot`: the OT half.
 
+mod shadow;
+
 use clap::Args;
 use config::{JournalConfig, OtConfig};
+use diagnostic::Diagnostics;
 use journal_write::{Durability, WriterOptions};
-use ot::{OtError, PipelineSettings, Settings};
+use ot::{Loaded, OtError, PipelineSettings, Settings};
 use sandbox::{Owned, Role};
 use sparkplug::Budget;
 use telemetry::{event, policy_loaded};
@@ -32,9 +35,11 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
     let paths = config.policy_paths.clone();
     let source = PolicySource::new(paths, config.require_signature, &config.state_dir)
-        .making_pseudonyms(config.pseudonym_key.clone());
+        .making_pseudonyms(config.pseudonym_key.clone())
+        .observing(config.observed_paths.clone());
     let (policy, found) = source.read()?;
     warnings.extend(found);
+    let observed = source.read_observed().map(|read| shadow::taken(read, &mut warnings));
     let broker = startup::broker_settings(&config.broker, config.client_id)?;
     let mut logging = startup::begin("ot", &arguments.half, &broker, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
@@ -54,9 +59,12 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         let place = config.journal.path.display().to_string();
         event!(ConfigWarning, place = place, problem = problem.to_string());
     }
+    let own = shadow::owned(&demoted, &config.sandbox, &config.observed_paths);
+    let observed = observed.map(|read| own().and(read));
     let mut grants =
         sealing::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.extend(source.signature().map(sealing::replaceable));
+    grants.read.extend(shadow::readable(&config.observed_paths));
     grants.write.push(config.journal.path.clone());
     grants.read.extend(config.pseudonym_key.iter().map(|key| sealing::replaceable(key.path())));
     grants.write.extend(config.status.textfile_directory());
@@ -82,8 +90,15 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         relay_name: config.name,
         broker,
         state_dir: config.state_dir,
-        policy,
-        policy_loader: Box::new(move || startup::read_policy_again(&source)),
+        policy: Loaded { policy, observed },
+        policy_loader: Box::new(move || {
+            let policy = startup::read_policy_again(&source)?;
+            let mut warnings = Diagnostics::new();
+            let taken = |read| own().and(shadow::taken(read, &mut warnings));
+            let observed = source.read_observed().map(taken);
+            startup::log_warnings(warnings);
+            Ok(Loaded { policy, observed })
+        }),
         look_again,
         status,
         notifier,

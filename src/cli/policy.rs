@@ -3,6 +3,7 @@
 mod acl;
 mod diff;
 mod explain;
+mod files;
 mod history;
 mod hits;
 mod json;
@@ -23,6 +24,9 @@ use tools::cases::{self, Case};
 
 use super::{Exit, Failure, report};
 
+/// The language in short: enough to write a policy with cases.
+const LANGUAGE: &str = include_str!("policy/language.txt");
+
 /// Make a policy, try it before it is live, and sign it.
 ///
 /// A policy is a file, or several files and directories together. None of these commands disturbs a relay
@@ -34,7 +38,8 @@ use super::{Exit, Failure, report};
                   which says in words what it does.\n\
                   Give it cases, and run them whenever it changes:\n  \
                   sparkdiode policy test --strict policies/line4.toml\n\
-                  `man sparkdiode-policies` is the reference of the language."
+                  `sparkdiode policy --help` says how a policy is written.",
+    after_long_help = LANGUAGE
 )]
 pub(super) struct PolicyArgs {
     #[command(subcommand)]

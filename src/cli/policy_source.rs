@@ -48,6 +48,8 @@ pub(super) struct PolicySource {
     last: RefCell<Vec<SourceFile>>,
     /// Of the half that makes pseudonyms: its key, if there is one.
     pseudonyms: Option<Option<SecretFile>>,
+    /// Where the policy in shadow is; empty: there is none.
+    observed: Vec<PathBuf>,
 }
 
 /// The same for the half that runs, and remembers which versions were in force.
@@ -70,7 +72,28 @@ impl PolicySource {
             required: requirement,
             last: RefCell::default(),
             pseudonyms: None,
+            observed: Vec::new(),
         }
+    }
+
+    /// The same with a policy that looks on.
+    #[must_use]
+    pub(super) fn observing(self, observed: Vec<PathBuf>) -> PolicySource {
+        PolicySource { observed, ..self }
+    }
+
+    /// Reads the policy that looks on, as it would have to be to come into force, but for signatures;
+    /// `None`: none is to.
+    pub(super) fn read_observed(&self) -> Option<Result<(Policy, Diagnostics), Diagnostics>> {
+        if self.observed.is_empty() {
+            return None;
+        }
+        Some(read_policy(&self.observed).and_then(|(policy, warnings)| {
+            match (&self.pseudonyms, missing_key(&policy)) {
+                (Some(None), Some(problem)) => Err(problem.into()),
+                _ => Ok((policy, warnings)),
+            }
+        }))
     }
 
     /// The same for the half that makes the pseudonyms which a policy asks for, with this key.
@@ -154,6 +177,11 @@ impl ClaimedSource {
         self.remember(&policy)?;
         warnings.extend(self.keep(&policy));
         Ok((policy, warnings))
+    }
+
+    /// [`PolicySource::read_observed`].
+    pub(super) fn read_observed(&self) -> Option<Result<(Policy, Diagnostics), Diagnostics>> {
+        self.source.read_observed()
     }
 
     /// Enters the policy into the history of those in force. That this can't be done keeps none out of

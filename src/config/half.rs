@@ -31,7 +31,7 @@ impl Half {
 const OF_OT: &[(&str, &[&str])] = &[
     ("", &["name", "relay"]),
     ("broker", &["client-id"]),
-    ("policies", &["pseudonym-key-file"]),
+    ("policies", &["observe", "pseudonym-key-file"]),
     ("journal", &["segment-bytes", "retain-bytes", "retain-age-h", "durability"]),
 ];
 const OF_IT: &[(&str, &[&str])] = &[

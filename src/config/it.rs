@@ -218,6 +218,13 @@ impl ItConfig {
                         .help("it knows pseudonyms by their form");
                     reader.push(problem);
                 }
+                if let Some(observe) = policies.key_span("observe") {
+                    let _ = policies.list("observe", &mut reader.problems);
+                    let problem = reader
+                        .error(code::COMBINATION, observe, "`observe` belongs into `ot.toml`")
+                        .label("a policy looks on where the plant's traffic is judged");
+                    reader.push(problem);
+                }
                 read_policies(reader, policies, None)
             }
             None => Some(Policies::default()),

@@ -7,6 +7,7 @@
 mod broker;
 mod broker_at;
 mod code;
+mod credentials;
 mod half;
 mod it;
 mod journal;
@@ -47,8 +48,8 @@ struct Policies {
     require_signature: Option<Requirement>,
 }
 
-/// The keys of `[policies]`; the key for pseudonyms is that of `ot.toml` only.
-const POLICIES_KEYS: &[&str] = &["paths", "pseudonym-key-file", "require-signature"];
+/// The keys of `[policies]`; the key for pseudonyms and the policy in shadow are those of `ot.toml` only.
+const POLICIES_KEYS: &[&str] = &["paths", "observe", "pseudonym-key-file", "require-signature"];
 
 /// Types `[policies]`; `None` if something in it was reported. `relay` is the relay's name,
 /// where the file has it.

@@ -62,6 +62,8 @@ pub struct OtConfig {
     pub broker: BrokerConfig,
     /// Policy files, and directories of them; never empty. See [`super::policies`].
     pub policy_paths: Vec<PathBuf>,
+    /// A policy that looks on and decides nothing: files and directories. Empty: none does.
+    pub observed_paths: Vec<PathBuf>,
     /// Key for the pseudonyms that policies ask for.
     pub pseudonym_key: Option<SecretFile>,
     /// Whose signatures the policy needs; `None`: nobody's.
@@ -135,6 +137,7 @@ impl OtConfig {
         let broker = BrokerConfig::read(reader, broker, DEFAULT_OT_MAX_PACKET_BYTES);
         let mut policies = reader.table(top, "policies", POLICIES_KEYS);
         let pseudonym_key = read_pseudonym_key(reader, &mut policies);
+        let observed_paths = read_observed(reader, &mut policies);
         let policies = read_policies(reader, policies, name.as_deref());
         let journal = JournalConfig::read(reader, top);
         let journal_path = journal.as_ref().map(|journal| journal.path.as_path());
@@ -153,6 +156,7 @@ impl OtConfig {
             name,
             broker: broker?,
             policy_paths: policies.paths,
+            observed_paths: observed_paths?,
             require_signature: policies.require_signature,
             pseudonym_key,
             journal: journal?,
@@ -208,6 +212,22 @@ pub(super) fn read_remembered(
     };
     let node = bytes("max-node-bytes", DEFAULT_MAX_NODE_BYTES);
     (node, bytes("max-plant-bytes", DEFAULT_MAX_PLANT_BYTES))
+}
+
+/// `observe`: where the policy in shadow is; `None` if something in it was reported.
+fn read_observed(reader: &mut Reader, policies: &mut Section<'_, '_>) -> Option<Vec<PathBuf>> {
+    if policies.key_span("observe").is_none() {
+        return Some(Vec::new());
+    }
+    let paths = policies.list("observe", &mut reader.problems)?;
+    if paths.value.is_empty() {
+        let problem = reader
+            .error(code::VALUE, paths.span, "`observe` names no policy")
+            .help("without the key no policy is in shadow; name a file or a directory");
+        reader.push(problem);
+        return None;
+    }
+    Some(paths.value.iter().map(|path| reader.path("observe", path).path).collect())
 }
 
 fn read_pseudonym_key(reader: &mut Reader, policies: &mut Section<'_, '_>) -> Option<SecretFile> {

@@ -9,9 +9,9 @@ use diagnostic::file::{FileError, read_text};
 use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile};
 use toml::de::DeTable;
 
-use super::code;
 use super::half::{Half, half_of};
 use super::wording::ConfigWording;
+use super::{code, credentials};
 
 /// The one variable that is expanded in paths, as systemd sets it for `LoadCredential=`; where nobody has
 /// set it, a path that is only checked keeps it.
@@ -25,6 +25,8 @@ pub(super) struct Environment {
     /// Without a credentials directory, credentials are an error for a half that is about to
     /// start, and a warning where a person checks the file beforehand.
     pub(super) checking: bool,
+    /// Where a person who checks the file finds the units, which say what the credentials are made of.
+    pub(super) unit_dirs: Vec<PathBuf>,
     /// Against which the validity of certificates is checked.
     pub(super) now: SystemTime,
 }
@@ -35,13 +37,15 @@ impl Environment {
         Environment {
             credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             checking: false,
+            unit_dirs: Vec::new(),
             now: clock::wall(),
         }
     }
 
     /// For a person who checks the file.
     pub(super) fn checking() -> Environment {
-        Environment { checking: true, ..Environment::starting() }
+        let unit_dirs = credentials::UNIT_DIRS.map(PathBuf::from).to_vec();
+        Environment { checking: true, unit_dirs, ..Environment::starting() }
     }
 }
 
@@ -51,6 +55,8 @@ pub(super) struct Reader {
     pub(super) file: SourceFile,
     pub(super) environment: Environment,
     directory: PathBuf,
+    /// Whose file it is read as.
+    half: Option<Half>,
     pub(super) problems: Diagnostics,
 }
 
@@ -68,7 +74,7 @@ impl Reader {
     pub(super) fn new(file: SourceFile, environment: Environment) -> Reader {
         let absolute = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
         let directory = absolute.parent().map_or_else(PathBuf::new, Path::to_owned);
-        Reader { file, environment, directory, problems: Diagnostics::new() }
+        Reader { file, environment, directory, half: None, problems: Diagnostics::new() }
     }
 
     /// What `typed` makes of the whole file, with the warnings, or everything that is wrong; where it
@@ -78,6 +84,7 @@ impl Reader {
         half: Option<Half>,
         typed: impl FnOnce(&mut Reader, Section<'_, '_>) -> Option<T>,
     ) -> Result<(T, Diagnostics), Diagnostics> {
+        self.half = half;
         let file = self.file.clone();
         let (document, errors) = DeTable::parse_recoverable(&file.text);
         let value = if errors.is_empty() {
@@ -278,7 +285,19 @@ impl Reader {
         if let Some(directory) = &self.environment.credentials_directory {
             return ReadPath { path: directory.join(name), span, visible: true };
         }
-        let problem = if self.environment.checking {
+        let dirs = &self.environment.unit_dirs;
+        let source = self.half.and_then(|half| credentials::source(dirs, half, name));
+        let unreadable = |path: &PathBuf| {
+            let kind = std::fs::File::open(path).err().map(|error| error.kind());
+            kind == Some(std::io::ErrorKind::PermissionDenied)
+        };
+        let problem = if let Some(path) = source.clone().filter(|path| !unreadable(path)) {
+            return ReadPath { path, span, visible: true };
+        } else if let Some(path) = source {
+            let title = format!("credential of `{key}` not looked at: `{}`", path.display());
+            self.warning(code::UNSEEN_CREDENTIAL, span.clone(), title)
+                .label("only root may read it; check as root")
+        } else if self.environment.checking {
             let title = format!("credential of `{key}` not looked at: `{name}`");
             self.warning(code::UNSEEN_CREDENTIAL, span.clone(), title)
                 .label("`CREDENTIALS_DIRECTORY` is not set here")

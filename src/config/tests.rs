@@ -1,5 +1,7 @@
 //! Both configuration files: what is taken, and what is said of what isn't.
 
+mod observed;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,7 @@ paths = ["policies"]
 fn environment(credentials_directory: Option<&Path>, checking: bool) -> Environment {
     Environment {
         credentials_directory: credentials_directory.map(PathBuf::from),
+        unit_dirs: Vec::new(),
         checking,
         now: now(),
     }
@@ -458,6 +461,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
                 config.broker.credentials = None;
                 config.broker.addresses_file = None;
                 config.status.textfile = None;
+                config.observed_paths.clear();
                 if let Some(tls) = &mut config.broker.tls {
                     tls.server_name.clear();
                 }

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
 use foldhash::fast::RandomState;
-use signature::SignedPolicy;
 use telemetry::status::ReloadRefused;
 
 use super::admission::shares;
 use super::connection::{Delivered, Subscribed};
 use super::shed::Shed;
-use crate::Now;
+use crate::{Loaded, Now};
 
 /// Bytes of messages on their way to the worker. When they are reached, nothing is read from the
 /// broker until there is room.
@@ -32,7 +31,7 @@ pub(super) enum Work {
     Lost,
     /// Why somebody should look at the session, from now on.
     Subscribed(Subscribed),
-    Policy(Box<SignedPolicy>),
+    Policy(Box<Loaded>),
     /// A policy was read again and refused; the one in force stays.
     PolicyRefused(Box<ReloadRefused>),
     /// The network thread asks for a sign of life.

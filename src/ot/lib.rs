@@ -16,6 +16,7 @@ pub mod memory;
 mod pipeline;
 mod plant;
 mod rule_counters;
+mod shadow;
 mod shed;
 mod socket;
 mod status_reporter;
@@ -36,6 +37,7 @@ use ::clock::Clock;
 pub use ::clock::Now;
 use broker::BrokerSettings;
 use journal_write::{JournalError, Writer, WriterOptions};
+use policy::Policy;
 use sandbox::Confined;
 use signature::SignedPolicy;
 use state::{StateDir, StateError};
@@ -65,7 +67,51 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Reads the policies again; an error is told to the operator, and the old policy stays.
-pub type PolicyLoader = Box<dyn Fn() -> Result<SignedPolicy, String>>;
+pub type PolicyLoader = Box<dyn Fn() -> Result<Loaded, String>>;
+
+/// The policies as they were read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The one that is in force from now on.
+    pub policy: SignedPolicy,
+    /// The one that looks on, if there is to be one, or what is wrong with it.
+    pub observed: Option<Result<Policy, String>>,
+}
+
+impl Loaded {
+    /// What the broker is asked for: what the policy in force needs, and beside it what the other one
+    /// would. Where signatures are required, a policy that has none widens nothing.
+    fn filters(&self) -> Vec<String> {
+        let SignedPolicy { policy, signed } = &self.policy;
+        let mut filters = policy.subscriptions();
+        if let (None, Some(Ok(observed))) = (signed, &self.observed) {
+            filters.extend(policy.subscriptions_beside(observed));
+        }
+        filters
+    }
+
+    /// The policies apart: in force, in shadow, and why there is none in shadow.
+    fn apart(self) -> (SignedPolicy, Option<Policy>, Option<ReloadRefused>) {
+        let at_ms = ::clock::wall_ms();
+        match self.observed {
+            None => (self.policy, None, None),
+            Some(Ok(observed)) => (self.policy, Some(observed), None),
+            Some(Err(error)) => (self.policy, None, Some(ReloadRefused { at_ms, error })),
+        }
+    }
+}
+
+impl From<Policy> for Loaded {
+    fn from(policy: Policy) -> Loaded {
+        SignedPolicy::from(policy).into()
+    }
+}
+
+impl From<SignedPolicy> for Loaded {
+    fn from(policy: SignedPolicy) -> Loaded {
+        Loaded { policy, observed: None }
+    }
+}
 
 /// Reads something again, and tells what came of it.
 pub type LookAgain = Box<dyn Fn() + Send>;
@@ -79,7 +125,7 @@ pub struct Settings {
     pub journal: WriterOptions,
     /// Directory of the OT half's own state.
     pub state_dir: PathBuf,
-    pub policy: SignedPolicy,
+    pub policy: Loaded,
     /// Called on SIGHUP.
     pub policy_loader: PolicyLoader,
     /// What else is read again on SIGHUP, beside certificates.
@@ -175,12 +221,17 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
     let (admission, queue) = Queue::new(Arc::clone(&shared), clock);
-    let SignedPolicy { policy, signed } = policy;
-    let filters = policy.subscriptions();
+    let filters = policy.filters();
+    let (SignedPolicy { policy, signed }, shadow, shadow_refused) = policy.apart();
+    tell_shadow(shadow.as_ref(), shadow_refused.as_ref());
     let digest = policy.digest().to_owned();
     let worker_settings =
         WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every, signed };
-    let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
+    let make_pipeline = |now| {
+        let mut pipeline = Pipeline::new(pipeline, policy, now);
+        pipeline.observe(now, shadow);
+        pipeline
+    };
     let worker = Worker::new(
         worker_settings,
         make_pipeline,
@@ -191,7 +242,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
         shared,
         clock,
     )?
-    .with_status_reporter(status_reporter);
+    .with_status_reporter(status_reporter.observing(shadow_refused));
     let (done, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         worker.run();
@@ -230,6 +281,16 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     runtime.block_on(LocalSet::new().run_until(network))
 }
 
+/// Says which policy looks on from now on, or why none does.
+fn tell_shadow(shadow: Option<&Policy>, refused: Option<&ReloadRefused>) {
+    if let Some(shadow) = shadow {
+        event!(ShadowLoaded, policy = shadow.digest(), rules = shadow.rules().len());
+    }
+    if let Some(ReloadRefused { error, .. }) = refused {
+        event!(ShadowRefused, error = error.as_str());
+    }
+}
+
 /// Waits for signals, and for the worker's end.
 async fn supervise(
     queue: &Queue,
@@ -253,7 +314,7 @@ async fn supervise(
                 notifier.reloading();
                 match load() {
                 Ok(policy) => {
-                    let filters = policy.policy.subscriptions();
+                    let filters = policy.filters();
                     queue.put_work(Work::Policy(Box::new(policy))).await;
                     handle.refilter(filters);
                 }

@@ -1,9 +1,11 @@
 //! What the OT half says of itself: its status, and signs of life for the service manager.
 
+mod shadow;
+
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
-use policy::{Mode, Rule};
+use policy::{Mode, Policy, Rule};
 use telemetry::Notifier;
 use telemetry::status::{
     Level, ObservedStatus, OtStatus, PolicyStatus, ReloadRefused, RuleStatus, Status,
@@ -40,6 +42,8 @@ pub(crate) struct StatusReporter {
     pulse: bool,
     /// Why somebody should look at the session with the broker.
     subscribed: Subscribed,
+    /// Why no policy is in shadow, where one is to be.
+    shadow_refused: Option<ReloadRefused>,
 }
 
 /// What a status is made of.
@@ -56,7 +60,21 @@ impl StatusReporter {
     pub(crate) fn new(relay: String, emitter: StatusEmitter, notifier: Notifier) -> StatusReporter {
         let tracker = Tracker::default();
         let subscribed = Subscribed::default();
-        StatusReporter { relay, emitter, tracker, notifier, pulse: false, subscribed }
+        let shadow_refused = None;
+        StatusReporter {
+            relay,
+            emitter,
+            tracker,
+            notifier,
+            pulse: false,
+            subscribed,
+            shadow_refused,
+        }
+    }
+
+    /// As of the start: why no policy is in shadow, where one is to be.
+    pub(crate) fn observing(self, shadow_refused: Option<ReloadRefused>) -> StatusReporter {
+        StatusReporter { shadow_refused, ..self }
     }
 
     /// What the broker grants and refuses from now on.
@@ -87,8 +105,9 @@ impl StatusReporter {
         self.notifier.feed_watchdog();
     }
 
-    /// A policy is in force: a reload is over.
-    pub(crate) fn reloaded(&mut self) {
+    /// A policy is in force: a reload is over. `shadow_refused`: why none is in shadow, where one is to be.
+    pub(crate) fn reloaded(&mut self, shadow_refused: Option<ReloadRefused>) {
+        self.shadow_refused = shadow_refused;
         self.emitter.reloaded(None);
         self.notifier.ready();
     }
@@ -155,8 +174,14 @@ impl StatusReporter {
             subscriptions_refused: few(&self.subscribed.refused),
             policy_since_ms,
             observed,
-            rules: hits(pipeline, now.wall_ms),
+            rules: hits(policy, pipeline.rule_matches().1, now.wall_ms),
             hosts_offline: hosts.map(|host| (*host).to_owned()).collect(),
+            shadow: shadow::status(
+                pipeline,
+                self.shadow_refused.as_ref(),
+                now.wall_ms,
+                &self.subscribed,
+            ),
         });
         let health = &mut status.health;
         if !connected {
@@ -193,6 +218,9 @@ impl StatusReporter {
             };
             health.add(Level::Warning, words);
         }
+        if let Some(refused) = &self.shadow_refused {
+            health.add(Level::Warning, shadow::refused(refused));
+        }
         if let Some(imbalance) = &status.account.imbalance {
             health.add(Level::Critical, format!("the account does not balance: {imbalance}"));
         }
@@ -204,8 +232,11 @@ impl StatusReporter {
 }
 
 /// What each rule decided, and the windows.
-fn hits(pipeline: &Pipeline, now_ms: u64) -> Vec<RuleStatus> {
-    let (_, matches) = pipeline.rule_matches();
+fn hits(
+    policy: &Policy,
+    matches: impl Iterator<Item = RuleMatches>,
+    now_ms: u64,
+) -> Vec<RuleStatus> {
     let hits = |(rule, matches): (&Rule, RuleMatches)| {
         let observes = rule.mode() == Mode::Observe;
         let time = |ms: u64| (ms > 0).then_some(ms);
@@ -216,13 +247,14 @@ fn hits(pipeline: &Pipeline, now_ms: u64) -> Vec<RuleStatus> {
             metrics: if observes { matches.observed } else { matches.metrics },
             first_ms: time(matches.first_ms),
             last_ms: time(matches.last_ms),
+            known: matches.known,
             window: rule.schedule().map(|schedule| WindowStatus {
                 open: rule.is_open(),
                 until_ms: schedule.next_change_ms(now_ms),
             }),
         }
     };
-    pipeline.policy().rules().iter().zip(matches).take(MAX_RULES).map(hits).collect()
+    policy.rules().iter().zip(matches).take(MAX_RULES).map(hits).collect()
 }
 
 /// The first of a list.

@@ -16,8 +16,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Now;
 use crate::connection::{self, Delivered, Receipt, SessionEvent, Sink};
+use crate::decisions::Decisions;
 use crate::pipeline::Pipeline;
 use crate::plant::StoredPlant;
+use crate::rule_counters::RuleMatches;
 pub use crate::worker::by_hand::{Half, HalfSettings, Message as Delivery};
 
 /// Lets data take the fast path, or not.
@@ -49,6 +51,16 @@ pub fn restore(
     pipeline.restore(now, stored, later.into_iter(), &mut entries);
     out.extend(entries.into_iter().map(Body::from));
     true
+}
+
+/// The drops that are remembered, as they would be stored.
+pub fn decisions(pipeline: &Pipeline, now_ms: u64) -> Decisions {
+    Decisions::of(pipeline, now_ms)
+}
+
+/// What each rule of the policy in shadow would have decided; none where no policy is.
+pub fn shadow_hits(pipeline: &Pipeline) -> Vec<RuleMatches> {
+    pipeline.shadow().map(|shadow| shadow.hits().collect()).unwrap_or_default()
 }
 
 /// What a session said, in order.

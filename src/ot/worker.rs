@@ -24,7 +24,7 @@ use clock::Clock;
 use crossbeam_channel::Receiver;
 use journal_format::Body;
 use journal_write::JournalError;
-use signature::{Signed, SignedPolicy};
+use signature::Signed;
 use state::{Marks, StateDir, StateError, Stored};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
@@ -38,7 +38,7 @@ use super::rule_counters::RuleCounts;
 use super::status_reporter::{Seen, StatusReporter};
 use super::storing::Storing;
 use super::storing::state_writer::{PLANT, StateWriter};
-use crate::Now;
+use crate::{Loaded, Now};
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;
@@ -98,7 +98,7 @@ pub(super) struct Worker {
     /// Births or deaths came that admission doesn't know of.
     births_changed: bool,
     /// A policy that waits until all nodes have heard earlier news.
-    next_policy: Option<Box<SignedPolicy>>,
+    next_policy: Option<Box<Loaded>>,
     /// Not every node is in the segment that is written.
     head_open: bool,
 }

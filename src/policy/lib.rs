@@ -282,6 +282,12 @@ impl Policy {
         plan::subscriptions(&self.rules)
     }
 
+    /// What [`Policy::subscriptions`] of `other` let in beyond those of this policy. These stay as they
+    /// are, whatever the broker says to the others.
+    pub fn subscriptions_beside(&self, other: &Policy) -> Vec<String> {
+        plan::beside(&self.subscriptions(), other.subscriptions())
+    }
+
     /// Whether [`Policy::subscriptions`] let in every message that counts in the sequence
     /// numbers of the edge node. Where they don't (rules that name single devices, or the node
     /// only), a gap in `seq` says nothing.

@@ -126,22 +126,6 @@ pub fn mosquitto(grants: &BTreeSet<Grant>, user: Option<&str>, comments: &[Strin
     text
 }
 
-/// Whether a topic is within one of the filters that may be written or read.
-pub fn allows(grants: &BTreeSet<Grant>, wanted: Access, topic: &str) -> bool {
-    let matches = |filter: &str| {
-        let (mut filter, mut levels) = (filter.split('/'), topic.split('/'));
-        loop {
-            match (filter.next(), levels.next()) {
-                (Some("#"), _) | (None, None) => return true,
-                (Some("+"), Some(_)) => {}
-                (Some(name), Some(level)) if name == level => {}
-                _ => return false,
-            }
-        }
-    };
-    grants.iter().any(|grant| grant.access == wanted && matches(&grant.topic))
-}
-
 #[cfg(test)]
 mod tests {
     use diagnostic::SourceFile;
@@ -181,6 +165,22 @@ mod tests {
         }
         assert!(!it.lines().any(|line| line.starts_with("topic write") && line.contains("CMD")));
         assert!(!it.contains("user "));
+    }
+
+    /// Whether a topic is within one of the filters that may be written or read.
+    fn allows(grants: &BTreeSet<Grant>, wanted: Access, topic: &str) -> bool {
+        let matches = |filter: &str| {
+            let (mut filter, mut levels) = (filter.split('/'), topic.split('/'));
+            loop {
+                match (filter.next(), levels.next()) {
+                    (Some("#"), _) | (None, None) => return true,
+                    (Some("+"), Some(_)) => {}
+                    (Some(name), Some(level)) if name == level => {}
+                    _ => return false,
+                }
+            }
+        };
+        grants.iter().any(|grant| grant.access == wanted && matches(&grant.topic))
     }
 
     const RENAMES: &str = "[rename.group]\n\"a\" = \"A1\"\n[rename.edge-node]\n\"a/n\" = \"N1\"\n\

@@ -71,6 +71,8 @@ for role in ot it; do
     printf '%s\n' '[[syslog]]' 'to = "journald"' >>/etc/sparkdiode/$role.toml
 done
 check "the configuration is right" sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml
+check "and no credential goes unseen" refused grep -q "not looked at" \
+    <(sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml 2>&1)
 check "and right for the sandbox" sparkdiode sandbox check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml
 check "which says that journald takes datagrams" grep -q "local log *yes  .*takes datagrams" \
     <(sparkdiode sandbox check /etc/sparkdiode/ot.toml)
@@ -103,6 +105,31 @@ segment=$(find /var/lib/sparkdiode/journal -type f | head -n 1)
 check "segments are OT's to write and IT's to read" \
     equals "$(mode_of "$segment")" "-rw-r----- sparkdiode-ot:sparkdiode-it"
 check "the journal is whole" sparkdiode journal verify /var/lib/sparkdiode/journal
+
+echo "== tools beside the halves"
+tools=/var/lib/sparkdiode/tools
+# A message now and then, while something records.
+sends() { # COMMAND…
+    "$@" &
+    local tool=$!
+    while kill -0 $tool 2>/dev/null; do
+        ip netns exec plant mosquitto_pub -h 127.0.0.1 -p 1883 -t spBv1.0/Plant1/NBIRTH/Line4 -f /root/nbirth
+        ip netns exec plant mosquitto_pub -h 127.0.0.1 -p 1883 -t spBv1.0/Plant1/NDATA/Line4 -f /root/ndata
+        sleep 0.3
+    done
+    wait $tool
+}
+check "capture records the plant" sends sparkdiode-tool ot capture --config /etc/sparkdiode/ot.toml -o plant.capture --for 3s
+check "a recording that has its messages" grep -q Plant1 $tools/ot/plant.capture
+check "and is the half's own" equals "$(mode_of $tools/ot/plant.capture)" "-rw------- sparkdiode-ot:sparkdiode-ot"
+check "learn drafts a policy" sends sparkdiode-tool ot policy learn --config /etc/sparkdiode/ot.toml -o draft.toml --for 3s
+check "which is one" sparkdiode check $tools/ot/draft.toml
+for role in ot it; do
+    check "the $role side's logs take every event" sparkdiode-tool $role events --send /etc/sparkdiode/$role.toml
+done
+check "a tool writes nowhere else" refused sparkdiode-tool ot capture --config /etc/sparkdiode/ot.toml -o /etc/sparkdiode/x.capture --for 1s
+check "and is no way around the units" refused sparkdiode-tool ot ot --config /etc/sparkdiode/ot.toml
+check "the OT half never noticed" equals "$(restarts_of ot)" 0
 
 echo "== nobody to meet"
 seen_by() { # ROLE PATH: the path as a half's mounts have it.

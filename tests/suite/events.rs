@@ -27,10 +27,6 @@ const CODE_ONLY: &[(Event, &str)] = &[
         "it takes a mistake of ours: what no frame can hold is PAYLOAD_REFUSED before (over_cap)",
     ),
     (
-        Event::HistoryWithheld,
-        "it takes an outage in which the policy is exchanged: the tests of the mirror have one",
-    ),
-    (
         Event::CertNeedsRestart,
         "it takes a half that root starts, with files that root alone can read",
     ),

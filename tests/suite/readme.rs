@@ -158,6 +158,7 @@ const EXAMPLES: &[&str] = &[
     "password-file",
     "primary-host",
     "paths",
+    "observe",
     "server-name",
     "addresses-file",
     "client-id",

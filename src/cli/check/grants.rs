@@ -15,22 +15,25 @@ use crate::cli::status;
 /// Filters that are named.
 const MAX_NAMED: usize = 8;
 
-/// Says what the broker granted of what `policy` needs.
+/// Says what the broker granted of what `policy` needs; `shadow`: what is subscribed to beside that, for a
+/// policy in shadow.
 pub(super) fn describe(
     text: &mut String,
     path: &Path,
     policy: &Policy,
+    shadow: &[String],
     state_dir: &Path,
     warnings: &mut Diagnostics,
 ) {
     let Some(status) = status::peek(state_dir) else { return };
-    compare(text, path, policy, &status, warnings);
+    compare(text, path, policy, shadow, &status, warnings);
 }
 
 fn compare(
     text: &mut String,
     path: &Path,
     policy: &Policy,
+    shadow: &[String],
     status: &Status,
     warnings: &mut Diagnostics,
 ) {
@@ -68,8 +71,8 @@ fn compare(
         );
         return;
     }
-    let more: Vec<&String> =
-        ot.subscriptions_granted.iter().filter(|filter| !wanted.contains(*filter)).collect();
+    let is_more = |filter: &&String| !wanted.contains(*filter) && !shadow.contains(filter);
+    let more: Vec<&String> = ot.subscriptions_granted.iter().filter(is_more).collect();
     if !more.is_empty() {
         warn(
             format!("the broker grants what the policy doesn't need: {}", list(&more)),
@@ -111,7 +114,8 @@ mod tests {
                 ..Status::default()
             };
             let (mut text, mut warnings) = (String::new(), Diagnostics::new());
-            compare(&mut text, Path::new("ot.toml"), &policy, &status, &mut warnings);
+            let shadow = ["spBv1.0/next/NDATA/+".to_owned()];
+            compare(&mut text, Path::new("ot.toml"), &policy, &shadow, &status, &mut warnings);
             (text, warnings.to_string())
         };
         let digest = policy.digest();
@@ -129,6 +133,9 @@ mod tests {
             warnings.contains("grants what the policy doesn't need: `spBv1.0/#`"),
             "{warnings}"
         );
+        let observed = ["spBv1.0/next/NDATA/+".to_owned()];
+        let (_, warnings) = said(&[&wanted[..], &observed].concat(), &[], true, digest);
+        assert!(warnings.is_empty(), "it is subscribed to for the policy in shadow: {warnings}");
         let (text, warnings) = said(&wider, &[], true, "another");
         assert!(text.contains("another policy") && warnings.is_empty(), "{text}{warnings}");
         let (text, warnings) = said(&wanted, &[], false, digest);

@@ -27,7 +27,8 @@ pub(super) fn of_ot(config: &OtConfig) -> Vec<Term> {
     let budget = Budget { node_bytes: relay.max_node_bytes, plant_bytes: relay.max_plant_bytes };
     let packet = usize::try_from(config.broker.max_packet_bytes).unwrap_or(usize::MAX);
     let terms = ot::memory::worst_case(budget, &config.limits, packet);
-    complete(terms, &config.syslog, &config.policy_paths)
+    let policies = [&config.policy_paths[..], &config.observed_paths].concat();
+    complete(terms, &config.syslog, &policies)
 }
 
 /// The terms of an IT half.

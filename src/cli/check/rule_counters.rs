@@ -75,6 +75,12 @@ fn describe_counts(
             (Mode::Enforce, _) if count.metrics > 0 => {
                 line(text, &format!("    {name} decided about {} metrics", count.metrics));
             }
+            (Mode::Enforce, _) if count.known => line(
+                text,
+                &format!(
+                    "    {name} decides about metrics that were born before, and none came since"
+                ),
+            ),
             (Mode::Enforce, _) if !long_enough => {
                 line(text, &format!("    {name} decided nothing yet, in {time}"));
             }
@@ -104,6 +110,10 @@ mod tests {
 
     /// What is said of two rules, of which the first decided something, after so many seconds.
     fn said(seconds: u64) -> (String, String) {
+        said_of(seconds, RuleCount::default())
+    }
+
+    fn said_of(seconds: u64, idle: RuleCount) -> (String, String) {
         let rule = |name: &str| {
             format!("[[rule]]\nname = \"{name}\"\naction = \"forward\"\ngroup = \"{name}\"\n")
         };
@@ -114,7 +124,7 @@ mod tests {
             policy_digest: policy.digest().to_owned(),
             since_ms: 1_700_000_000_000,
             until_ms: seconds.saturating_mul(1_000).saturating_add(1_700_000_000_000),
-            rules: vec![RuleCount { metrics: 7, ..RuleCount::default() }, RuleCount::default()],
+            rules: vec![RuleCount { metrics: 7, ..RuleCount::default() }, idle],
         };
         let (mut text, mut warnings) = (String::new(), Diagnostics::new());
         describe_counts(&mut text, &policy, &sources, &counts, &mut warnings);
@@ -133,5 +143,9 @@ mod tests {
         assert!(text.contains("busy decided about 7 metrics"), "{text}");
         assert!(warnings.contains("rule `idle` decided nothing in 3 h 0 min"), "{warnings}");
         assert!(warnings.contains("from 2023-11-14T22:13:20"), "{warnings}");
+        let known = RuleCount { known: true, ..RuleCount::default() };
+        let (text, warnings) = said_of(3 * 3_600, known);
+        assert!(text.contains("idle decides about metrics that were born before"), "{text}");
+        assert_eq!(warnings, "", "it is in use");
     }
 }

@@ -10,6 +10,7 @@ use diagnostic::{Diagnostics, SourceFile};
 use policy::Policy;
 use tools::acl::{self, Grant};
 
+use crate::cli::policy_source::read_policy;
 use crate::cli::{Exit, Failure, report};
 
 /// Print the access list that the broker needs for a half, and no more.
@@ -61,7 +62,13 @@ pub(super) fn run(arguments: &AclArgs) -> Result<Exit, Failure> {
         Side::Ot => {
             let (config, _) = OtConfig::check(file)?;
             let policy = read(&config.policy_paths)?;
-            (acl::of_ot(&policy), config.broker, policy)
+            let mut grants = acl::of_ot(&policy);
+            // Without a signature where one is required, what is in shadow widens nothing.
+            let observes = !config.observed_paths.is_empty() && config.require_signature.is_none();
+            if observes && let Ok((observed, _)) = read_policy(&config.observed_paths) {
+                grants.extend(acl::of_ot(&observed));
+            }
+            (grants, config.broker, policy)
         }
         Side::It => {
             let (config, _) = ItConfig::check(file)?;

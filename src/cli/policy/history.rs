@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use config::{ItConfig, OtConfig};
 use diagnostic::SourceFile;
 use policy::Policy;
 use serde_json::json;
 use text::{counted, escape, format_utc_ms};
 
+use super::files::{io, replace};
 use super::lines::line;
-use crate::cli::policy_history::{History, Kept};
+use crate::cli::check::{Kind, recognise};
+use crate::cli::policy_history::{History, Kept, KeptFile};
 use crate::cli::policy_source::DIRECTORY;
 use crate::cli::status::Place;
 use crate::cli::{Exit, Failure, report};
@@ -48,7 +49,8 @@ pub(super) struct HistoryArgs {
                         sparkdiode policy rollback /etc/sparkdiode/ot.toml\n  \
                         sparkdiode policy rollback /etc/sparkdiode/ot.toml --to 3fa9c2d1 -o old-policy")]
 pub(super) struct RollbackArgs {
-    /// An `ot.toml`, an `it.toml`, or a state directory.
+    /// The half's `ot.toml` or `it.toml`, which says where its policies are; with `-o` also its state
+    /// directory.
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// The first eight digits of its digest, or more; without it the policy before the one in force.
@@ -136,6 +138,8 @@ pub(super) fn rollback(arguments: &RollbackArgs) -> Result<Exit, Failure> {
             }
         }
         None => {
+            let places = places(&arguments.path)?;
+            belong(kept.files.iter().chain(&newest.files), &places)?;
             let others = put_aside(newest, kept)?;
             for source in &sources {
                 replace(&source.path, &source.text)?;
@@ -209,17 +213,49 @@ fn put_aside(newest: &Kept, kept: &Kept) -> Result<Vec<PathBuf>, Failure> {
     Ok(renamed)
 }
 
-/// Replaces a file in one step; it keeps its mode.
-fn replace(path: &Path, text: &str) -> Result<(), Failure> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Hidden: no policy directory has it among its files.
-    let new = directory.join(format!(".{name}.rollback"));
-    let mode = fs::metadata(path).map_or(0o644, |found| found.permissions().mode() & 0o7777);
-    let mut file = fs::File::create(&new).map_err(io("write", &new))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io("write", &new))?;
-    fs::set_permissions(&new, fs::Permissions::from_mode(mode)).map_err(io("write", &new))?;
-    fs::rename(&new, path).map_err(io("replace", path))
+/// Where the policies of a half are, by its configuration.
+fn places(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let hint = "name the half's configuration, which says where its policies are, or a new directory \
+                with `-o`";
+    if path.is_dir() {
+        let message = format!("not a configuration: `{}`", path.display());
+        return Err(Failure::new(Exit::Usage, message).hint(hint));
+    }
+    Ok(match recognise(path)? {
+        (Kind::Ot, file) => OtConfig::check(file)?.0.policy_paths,
+        (Kind::It, file) => ItConfig::check(file)?.0.policy_paths,
+        (Kind::Policy, _) => {
+            let message = format!("not a configuration: `{}`", path.display());
+            return Err(Failure::new(Exit::Usage, message).hint(hint));
+        }
+    })
+}
+
+/// That the files lie where the policies of the half are. The record of them is the half's own, and who
+/// puts them back may write everywhere.
+fn belong<'k>(
+    mut files: impl Iterator<Item = &'k KeptFile>,
+    places: &[PathBuf],
+) -> Result<(), Failure> {
+    let belongs = |file: &KeptFile| {
+        let path = Path::new(&file.path);
+        let is_policy = path.extension().is_some_and(|ending| ending == "toml");
+        let in_directory = path
+            .parent()
+            .is_some_and(|parent| places.iter().any(|place| place == parent && place.is_dir()));
+        places.iter().any(|place| place == path && !place.is_dir()) || (is_policy && in_directory)
+    };
+    match files.find(|file| !belongs(file)) {
+        None => Ok(()),
+        Some(file) => {
+            let message = format!(
+                "`{}` isn't where the policies of this half are; nothing was written",
+                escape(&file.path)
+            );
+            Err(Failure::new(Exit::Data, message)
+                .hint("`-o DIRECTORY` writes the files elsewhere, to be looked at"))
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<History, Failure> {
@@ -239,14 +275,9 @@ fn not_kept(kept: &Kept) -> Failure {
     Failure::new(Exit::Data, format!("the files of `{}` weren't kept", escape(digest)))
 }
 
-fn io<'p>(verb: &'static str, path: &'p Path) -> impl Fn(std::io::Error) -> Failure + 'p {
-    move |error| Failure::new(Exit::Io, format!("cannot {verb} `{}`: {error}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::policy_history::KeptFile;
 
     fn kept(directory: &Path, files: &[(&str, &str)], since_ms: u64) -> Kept {
         let source = |(name, text): &(&str, &str)| SourceFile::new(directory.join(name), *text);
@@ -274,6 +305,32 @@ mod tests {
         assert_eq!(read("a.toml").as_deref(), Some("# old"));
         assert_eq!(read("b.toml").as_deref(), Some("# b"));
         assert_eq!((read("c.toml"), read("c.toml.rolled-back").as_deref()), (None, Some("# c")));
+    }
+
+    #[test]
+    fn files_elsewhere_are_not_put_back() {
+        let lab = tempfile::tempdir().unwrap();
+        let (policies, other) = (lab.path().join("policies"), lab.path().join("other"));
+        for directory in [&policies, &other] {
+            fs::create_dir(directory).unwrap();
+        }
+        let places = [policies.clone(), lab.path().join("extra.toml")];
+        let belongs = |path: PathBuf| {
+            let file = KeptFile { path: path.display().to_string(), text: String::new() };
+            belong([&file].into_iter(), &places).is_ok()
+        };
+        assert!(belongs(policies.join("a.toml")) && belongs(lab.path().join("extra.toml")));
+        for elsewhere in [
+            other.join("a.toml"),
+            policies.join("passwd"),
+            policies.join("../other/a.toml"),
+            policies.join("deep/a.toml"),
+            policies.clone(),
+            PathBuf::from("/etc/passwd"),
+            PathBuf::from("a.toml"),
+        ] {
+            assert!(!belongs(elsewhere.clone()), "{}", elsewhere.display());
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `sparkdiode policy hits`: what each rule decided, live, from the status that the OT half writes.
 
+mod shadow;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use telemetry::status::{OtStatus, RuleStatus, Status, WindowStatus};
-use text::{escape_json, format_utc_ms, grouped};
+use text::{counted, escape_json, format_utc_ms, grouped};
 
 use crate::cli::{Exit, Failure, status};
 
@@ -15,9 +17,11 @@ const STALE_AFTER: u64 = 5;
 
 /// Show how often each rule decided: hits, with the first and the last, and windows.
 ///
-/// A hit is a metric of a birth or of data about which the rule decided since the policy is in force:
+/// A hit is a metric of a birth or of data that came since the policy is in force, about which the rule decided:
 /// it forwarded, denied or redacted it, or would have, if it only observes. What a rule forwards can
 /// be dropped by its shapes and limits even so: `sparkdiode status` counts drops by reason and rule.
+/// Where a whole policy is in shadow (`[policies] observe = ["next/"]` in `ot.toml`), then also what would
+/// newly cross under it, what would no longer cross, and what would cross otherwise, by rule of both.
 /// Reads the file `status.json` of the OT half, which is written every two seconds; nothing is asked
 /// of the half. PATH is its `ot.toml` or state directory.
 #[derive(Args, Debug)]
@@ -62,6 +66,7 @@ fn json(status: &Status, ot: &OtStatus, unused: bool) -> Result<String, Failure>
         "since_ms": ot.policy_since_ms,
         "written_ms": status.written_ms,
         "rules": rules,
+        "shadow": ot.shadow,
     });
     let text = serde_json::to_string_pretty(&document)
         .map_err(|error| Failure::new(Exit::Data, error.to_string()))?;
@@ -92,15 +97,61 @@ fn view(status: &Status, ot: &OtStatus, unused: bool, now_ms: u64) -> String {
         line(&format!("the policy that was read at {at} is refused; these are the earlier one's"));
     }
     line("");
-    let width = shown(ot, unused).map(|rule| rule.rule.chars().count()).max().unwrap_or(0).max(4);
+    line(&rules(&ot.rules, unused, status.written_ms));
+    let all = status.policy.as_ref().map_or(0, |policy| policy.rules);
+    let more = all.saturating_sub(u64::try_from(ot.rules.len()).unwrap_or(u64::MAX));
+    if more > 0 {
+        line(&format!("and {} more, which the status doesn't have", counted(more, "rule")));
+    }
+    let without: Vec<&str> =
+        ot.rules.iter().filter(|rule| rule.metrics == 0).map(|rule| &*rule.rule).collect();
+    let known: Vec<&str> = ot
+        .rules
+        .iter()
+        .filter(|rule| rule.metrics == 0 && rule.known)
+        .map(|rule| &*rule.rule)
+        .collect();
+    line("");
+    match without.as_slice() {
+        [] => line(&format!("every rule has had a hit since {since}")),
+        rules => line(&format!("without a hit since {since}: {}", rules.join(", "))),
+    }
+    if !known.is_empty() {
+        line(&format!("but about metrics that were born before: {}", known.join(", ")));
+    }
+    let windows = ot.rules.iter().filter_map(|rule| Some((rule, rule.window.as_ref()?)));
+    for (rule, WindowStatus { open, until_ms }) in windows {
+        let words = match (open, until_ms) {
+            (true, Some(until)) => format!("open until {}", format_utc_ms(*until)),
+            (true, None) => "open, and stays so".to_owned(),
+            (false, Some(until)) => format!("closed, may open at {}", format_utc_ms(*until)),
+            (false, None) => "closed for good".to_owned(),
+        };
+        line(&format!("window of {}: {words}", rule.rule));
+    }
+    if let Some(shadow) = &ot.shadow {
+        let in_force = status.policy.as_ref().map_or("", |policy| &policy.digest);
+        text.push_str(&shadow::view(shadow, in_force, unused, status.written_ms));
+    }
+    text
+}
+
+/// A table of rules with their hits.
+fn rules(rules: &[RuleStatus], unused: bool, written_ms: u64) -> String {
+    let shown = || rules.iter().filter(move |rule| !unused || rule.metrics == 0);
+    let width = shown().map(|rule| rule.rule.chars().count()).max().unwrap_or(0).max(4);
+    let mut text = String::new();
+    let mut line = |words: &str| {
+        let _ = writeln!(text, "{}", words.trim_end());
+    };
     line(&format!(
         "{:>13}  {:<width$}  {:<16}  {:<24}  last hit",
         "hits", "rule", "action", "first hit"
     ));
-    for rule in shown(ot, unused) {
+    for rule in shown() {
         let time = |ms: Option<u64>| ms.map_or("–".to_owned(), format_utc_ms);
         let last = rule.last_ms.map_or(String::new(), |last| {
-            format!("  {} ago", ago(status.written_ms.saturating_sub(last)))
+            format!("  {} ago", ago(written_ms.saturating_sub(last)))
         });
         let action = match rule.observes {
             true => format!("would {}", rule.action),
@@ -113,28 +164,6 @@ fn view(status: &Status, ot: &OtStatus, unused: bool, now_ms: u64) -> String {
             time(rule.first_ms),
             time(rule.last_ms)
         ));
-    }
-    let all = status.policy.as_ref().map_or(0, |policy| policy.rules);
-    let more = all.saturating_sub(u64::try_from(ot.rules.len()).unwrap_or(u64::MAX));
-    if more > 0 {
-        line(&format!("and {more} rules more, which the status doesn't have"));
-    }
-    let without: Vec<&str> =
-        ot.rules.iter().filter(|rule| rule.metrics == 0).map(|rule| &*rule.rule).collect();
-    line("");
-    match without.as_slice() {
-        [] => line(&format!("every rule has had a hit since {since}")),
-        rules => line(&format!("without a hit since {since}: {}", rules.join(", "))),
-    }
-    let windows = ot.rules.iter().filter_map(|rule| Some((rule, rule.window.as_ref()?)));
-    for (rule, WindowStatus { open, until_ms }) in windows {
-        let words = match (open, until_ms) {
-            (true, Some(until)) => format!("open until {}", format_utc_ms(*until)),
-            (true, None) => "open, and stays so".to_owned(),
-            (false, Some(until)) => format!("closed, may open at {}", format_utc_ms(*until)),
-            (false, None) => "closed for good".to_owned(),
-        };
-        line(&format!("window of {}: {words}", rule.rule));
     }
     text
 }
@@ -167,7 +196,7 @@ mod tests {
                 policy_since_ms: 86_000_000,
                 rules: vec![
                     rule("ovens", "forward", 12_345),
-                    rule("no-recipes", "deny", 0),
+                    RuleStatus { known: true, ..rule("no-recipes", "deny", 0) },
                     RuleStatus { observes: true, ..rule("next", "deny", 7) },
                     RuleStatus {
                         window: window(true, Some(90_000_000)),
@@ -191,6 +220,7 @@ mod tests {
             "            0  no-recipes  deny              –                         –\n",
             "            7  next        would deny ",
             "without a hit since 1970-01-01T23:53:20.000Z: no-recipes, vendor\n",
+            "but about metrics that were born before: no-recipes\n",
             "window of vendor: open until 1970-01-02T01:00:00.000Z\n",
             "window of over: closed for good\n",
         ] {

@@ -1,15 +1,13 @@
 //! `sparkdiode policy learn`: a draft of a policy from what the plant says.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{BufRead, BufReader, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use config::policies::load_sources;
 use diagnostic::SourceFile;
-use diagnostic::file::os_error;
 use policy::Policy;
 use sandbox::{Role, Start};
 use text::{counted, escape, grouped};
@@ -22,6 +20,7 @@ use super::super::outputs::Outputs;
 use super::super::recorder::{Recorder, Recording, Tally, Watching, all_entities};
 use super::super::startup::HalfArgs;
 use super::super::{Exit, Failure, report, sealing, units};
+use super::files::{create_new, failed_to};
 
 /// Of a draft: it shows what the plant's values are.
 const DRAFT_MODE: u32 = 0o640;
@@ -126,7 +125,7 @@ fn watch(
         PathBuf::from(name)
     });
     let recorded = create_file(&path)?;
-    let draft = match create_draft(&arguments.output) {
+    let draft = match create_new(&arguments.output, DRAFT_MODE) {
         Ok(draft) => draft,
         Err(failure) => {
             // It is empty.
@@ -314,23 +313,8 @@ fn unborn(text: &mut String, draft: &Draft) {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let mut file = create_draft(path)?;
+    let mut file = create_new(path, DRAFT_MODE)?;
     file.write_all(text.as_bytes()).map_err(|error| failed_to("write", path, &error))
-}
-
-/// An empty file for the draft; it must not exist.
-fn create_draft(path: &Path) -> Result<File, Failure> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(DRAFT_MODE).open(path).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::AlreadyExists {
-            return exists(path);
-        }
-        failed_to("write", path, &error)
-    })
-}
-
-fn failed_to(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Io, format!("cannot {verb} `{}`: {}", path.display(), os_error(error)))
 }
 
 fn exists(path: &Path) -> Failure {

@@ -1,14 +1,11 @@
 //! `sparkdiode policy keygen|sign|verify`: whose policy it is.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config::policies::load_sources;
 use config::signature::beside;
-use diagnostic::file::os_error;
 use diagnostic::{SecretFile, SourceFile};
 use signature::{
     KeyError, Manifest, NamedKey, Requirement, SignatureError, SignatureFile, Signed, SigningKey,
@@ -16,13 +13,12 @@ use signature::{
 use text::{counted, escape, format_utc};
 use tools::cases::read_policy;
 
+use super::files::{PUBLIC_MODE, create, replace};
 use crate::cli::policy_source::{problems, read_signature};
 use crate::cli::{Exit, Failure, report};
 
 /// Of a private key.
 const KEY_MODE: u32 = 0o600;
-/// Of a public key and of a signature file, which everybody may read.
-const PUBLIC_MODE: u32 = 0o644;
 
 /// Make a key with which policies are signed.
 ///
@@ -270,35 +266,6 @@ fn public_key(text: &str) -> Result<NamedKey, Failure> {
     content.parse().map_err(|_: KeyError| match content.contains("PRIVATE KEY") {
         true => failure().hint("that is a private key; give the file that ends in `.pub`"),
         false => failure().hint("`sparkdiode policy keygen` writes it beside the private one"),
-    })
-}
-
-/// Writes a file that doesn't exist yet.
-fn create(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
-    let refused = |verb: &str, error| {
-        Failure::new(Exit::Io, format!("cannot {verb} `{}`: {}", path.display(), os_error(&error)))
-    };
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(|error| refused("create", error))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(|error| refused("write", error))
-}
-
-/// Replaces a file in one step: a relay that reads it meanwhile sees one or the other.
-fn replace(path: &Path, content: &str) -> Result<(), Failure> {
-    let mut new = path.to_owned().into_os_string();
-    new.push(".new");
-    let new = PathBuf::from(new);
-    // Left behind by somebody who was interrupted.
-    let _ = fs::remove_file(&new);
-    create(&new, content.as_bytes(), PUBLIC_MODE)?;
-    fs::rename(&new, path).map_err(|error| {
-        let path = path.display();
-        Failure::new(Exit::Io, format!("cannot replace `{path}`: {}", os_error(&error)))
     })
 }
 

@@ -111,6 +111,7 @@ pub(super) fn render(status: &Shown, now_ms: u64, paint: Paint) -> String {
     if let Some(ot) = &status.ot {
         view.hits(ot, status.written_ms);
         view.observed(ot);
+        view.shadow(ot);
     }
     view.line("");
     view.text

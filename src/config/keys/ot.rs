@@ -20,6 +20,7 @@ pub(super) const PACKETS: &[Row] = rows! {
 /// `[policies]`.
 pub(super) const POLICIES: &[Row] = rows! {
     "paths" = "policy files, and directories of which every `*.toml` is read in order of names (hidden files are not)", "at least one", "required";
+    "observe" = "a policy in shadow, files and directories: it decides nothing, and is compared with the one in force on live traffic ([policies](policies.md#8-try-a-whole-policy-on-live-traffic), `policy hits`)", "at least one", "none";
     "pseudonym-key-file" = "key for `pseudonym`, 32 bytes or more, in a file of mode 0600 or 0640; `openssl rand -hex 32` makes one. Whoever has it can find out who is who: it stays on OT", "", "none";
     "require-signature" = "table: whose signatures a policy needs ([signed policies](signing.md))", "", "a policy needs no signature";
 };

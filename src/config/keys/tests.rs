@@ -14,6 +14,7 @@ use crate::{ItConfig, OtConfig};
 const OF_THE_OTHER_FILE: &[(&str, &str, &str)] = &[
     ("ot.toml", "[broker]", "client-id-prefix"),
     ("it.toml", "[broker]", "client-id"),
+    ("it.toml", "[policies]", "observe"),
     ("it.toml", "[policies]", "pseudonym-key-file"),
 ];
 
@@ -34,7 +35,12 @@ fn before(table: &str) -> &'static str {
 fn said(file: &str, table: &str, line: &str) -> String {
     let text = format!("{}{table}\n{line}\n", before(table));
     let source = SourceFile::new(format!("/etc/sparkdiode/{file}"), text);
-    let environment = Environment { credentials_directory: None, checking: true, now: UNIX_EPOCH };
+    let environment = Environment {
+        credentials_directory: None,
+        checking: true,
+        unit_dirs: Vec::new(),
+        now: UNIX_EPOCH,
+    };
     let reader = Reader::new(source, environment);
     let problems: Diagnostics = match file {
         "ot.toml" => OtConfig::read(reader).unwrap_err(),

@@ -23,7 +23,12 @@ path = "ot"
 
 fn read(tables: &str) -> Result<(Vec<SyslogConfig>, Diagnostics), String> {
     let file = SourceFile::new("/etc/sparkdiode/ot.toml", format!("{OT}{tables}"));
-    let environment = Environment { credentials_directory: None, checking: true, now: UNIX_EPOCH };
+    let environment = Environment {
+        credentials_directory: None,
+        checking: true,
+        unit_dirs: Vec::new(),
+        now: UNIX_EPOCH,
+    };
     match OtConfig::read(Reader::new(file, environment)) {
         Ok((config, warnings)) => Ok((config.syslog, warnings)),
         Err(problems) => Err(problems.to_string()),

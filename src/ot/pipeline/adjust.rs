@@ -10,8 +10,10 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     node.numbering = Numbering::Unasked;
     node.is_named = step.policy.spells_out(&node.group, &node.edge_node);
     step.forget_strangers(node);
+    step.rule_counters.be_quiet(true);
     step.judge_all(node);
     let types_changed = step.refresh_types(node);
+    step.rule_counters.be_quiet(false);
     let permit = step.permit_node(node).filter(|_| node.own.life.is_alive());
     let Some(permit) = permit else {
         step.bury_node(node, Fate::Dropped(Reason::NoRule));

@@ -269,8 +269,11 @@ impl StepContext<'_> {
         node.crossing.revive();
         node.own.life.revive();
         node.lose();
+        // What is judged came long ago.
+        self.rule_counters.be_quiet(true);
         self.judge_born(node);
         self.survey_birth(node, true);
+        self.rule_counters.be_quiet(false);
         if let Some(permit) = self.permit_node(node) {
             self.announce_node(node, permit, true);
         }
@@ -282,10 +285,14 @@ impl StepContext<'_> {
             state.life.revive();
         }
         node.lose();
+        self.rule_counters.be_quiet(true);
         self.judge_device(node, device);
         node.count(Some(device));
-        let Some(node_permit) = node.own.life.permit() else { return };
+        let Some(node_permit) = node.own.life.permit() else {
+            return self.rule_counters.be_quiet(false);
+        };
         let types_changed = self.refresh_device_types(node, device);
+        self.rule_counters.be_quiet(false);
         node.count(Some(device));
         if types_changed {
             let bytes = node.births_bytes();
@@ -323,9 +330,13 @@ impl StepContext<'_> {
     fn judge_born(&mut self, node: &mut Node) {
         let Node { group, edge_node, own, devices, definitions, losses, .. } = node;
         self.judge(Entity::node(group, edge_node), Some(definitions), own, *losses);
+        // Their own births are another message's.
+        let was_quiet = self.rule_counters.is_quiet();
+        self.rule_counters.be_quiet(true);
         for (device, state) in devices.iter_mut().filter(|(_, state)| !state.judged) {
             self.judge(Entity::device(group, edge_node, device), None, state, *losses);
         }
+        self.rule_counters.be_quiet(was_quiet);
     }
 
     /// Judges node and devices anew.

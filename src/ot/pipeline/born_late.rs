@@ -38,6 +38,7 @@ impl StepContext<'_> {
             Verdict::Drop { reason, rule } => {
                 self.rule_counters.decided(judged.verdict);
                 self.rule_counters.observed(plan.observe(name, Some(datatype)));
+                self.count_beside(self.mark_late(*entity, name, datatype, &judged));
                 return Err((reason, rule));
             }
         };
@@ -65,11 +66,13 @@ impl StepContext<'_> {
             ..metric.clone()
         };
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
+        let beside = self.mark_late(*entity, name, datatype, &judged);
         let keeps = shape::keeps(&plan, name, Some(datatype), judged.verdict);
         state.layout.change(slot, |target| {
             shape::enter(target, &judged, keeps, losses, self.limiter);
             target.observed = plan.observe(name, Some(datatype));
             target.exported_as = exported_as;
+            target.beside = beside;
         });
         Ok(slot)
     }

@@ -225,6 +225,7 @@ impl StepContext<'_> {
             };
             self.rule_counters.decided(target.verdict());
             self.rule_counters.observed(target.observed);
+            self.count_beside(target.beside);
             let (reason, rule) = match target.verdict() {
                 Verdict::Forward { rule, .. } => {
                     let Some(permit) = target.verdict().permit() else {

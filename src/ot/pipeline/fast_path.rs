@@ -58,6 +58,7 @@ impl StepContext<'_> {
                 urgent |= self.limiter.is_urgent(rule);
             }
             self.rule_counters.observed(slot.observed);
+            self.count_beside(slot.beside);
         }
         self.relay_data(node, device, permit, payload, DataSource::Plant, urgent);
         Some(Fate::Forwarded)

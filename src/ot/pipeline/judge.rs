@@ -15,6 +15,8 @@ use crate::plant::{
     Unfit, allowance, repeated_allowance,
 };
 
+/// Judging a metric takes as long as so many bytes of output.
+pub(super) const JUDGED_BYTES: usize = 64;
 /// What it takes of a survey's budget to walk over a metric.
 const SLOT_BYTES: usize = 64;
 
@@ -36,6 +38,7 @@ impl StepContext<'_> {
             self.rule_counters.decided(slot.verdict());
             self.rule_counters.observed(slot.observed);
         }
+        self.judge_beside(entity, state);
         self.name_metrics(entity, definitions, state);
         state.layout.count_bytes();
     }

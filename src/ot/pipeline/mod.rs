@@ -50,6 +50,7 @@
 
 mod adjust;
 mod announce;
+mod beside;
 mod births;
 mod born_late;
 mod breath;
@@ -113,6 +114,7 @@ use self::unborn::Unborn;
 use crate::decisions::RecentDrops;
 use crate::plant::{Life, Node, Plant, StoredPlant};
 use crate::rule_counters::{RuleCounters, RuleMatches};
+use crate::shadow::Shadow;
 use crate::{Entry, Now};
 
 /// A session with the broker that was up for so long is one that lasts: longer than what a broker
@@ -181,6 +183,9 @@ pub struct Pipeline {
     rule_counters: RuleCounters,
     /// Since when they count, in milliseconds since the epoch.
     matching_since_ms: u64,
+    /// A policy that looks on, and the number of its marks.
+    shadow: Option<Shadow>,
+    shadow_stand: u32,
     plant: Plant,
     reorder: Reorder,
     unborn: Unborn,
@@ -237,6 +242,8 @@ impl Pipeline {
             overload: Overload::default(),
             rule_counters: RuleCounters::new(&policy),
             matching_since_ms: now.wall_ms,
+            shadow: None,
+            shadow_stand: 0,
             plant: Plant::new(settings.max_nodes, settings.budget),
             reorder: Reorder::default(),
             unborn: Unborn::default(),
@@ -461,6 +468,9 @@ impl Pipeline {
         out: &'a mut Vec<Entry>,
     ) -> (StepContext<'a>, &'a mut Plant) {
         self.rule_counters.at(now.wall_ms);
+        if let Some(shadow) = &self.shadow {
+            shadow.at(now.wall_ms);
+        }
         let step = StepContext {
             settings: &self.settings,
             policy: &self.policy,
@@ -468,6 +478,7 @@ impl Pipeline {
             limiter: &mut self.limiter,
             overload: &mut self.overload,
             rule_counters: &self.rule_counters,
+            shadow: self.shadow.as_ref(),
             ledger: &mut self.ledger,
             recent_drops: &mut self.recent_drops,
             counters: &mut self.counters,

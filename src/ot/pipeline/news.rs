@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use super::adjust::adjust;
+use super::judge::JUDGED_BYTES;
 use super::memory::enforce;
 use super::step::StepContext;
 use super::{Deed, Entry, Now, Pipeline};
@@ -169,9 +170,6 @@ impl StepContext<'_> {
         }
     }
 }
-
-/// Judging a metric takes as long as so many bytes of output.
-const JUDGED_BYTES: usize = 64;
 
 /// The news that a node hasn't heard: the last ones.
 fn unheard<'a>(news: &'a [News], told: u64, node: &Node) -> &'a [News] {

@@ -13,7 +13,18 @@ use crate::rule_counters::RuleCounters;
 impl Pipeline {
     /// Takes over another policy: entities that it doesn't allow any more die, those that it
     /// allows now and those whose layout changes are born anew, with their current values.
-    pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Entry>) {
+    pub fn reload(&mut self, now: Now, policy: Policy, out: &mut Vec<Entry>) {
+        self.reload_beside(now, policy, None, out);
+    }
+
+    /// The same with a policy that looks on from now on, or with none.
+    pub fn reload_beside(
+        &mut self,
+        now: Now,
+        mut policy: Policy,
+        shadow: Option<Policy>,
+        out: &mut Vec<Entry>,
+    ) {
         // By the policy that was: readers haven't heard of it yet.
         out.append(&mut self.reorder.unsent);
         self.spread_news(now, u64::MAX, out);
@@ -26,6 +37,7 @@ impl Pipeline {
         self.recent_drops = RecentDrops::default();
         self.ledger.set_rules(policy.rule_names());
         self.policy = policy;
+        self.observe(now, shadow);
         self.structure_changed = true;
         let (mut step, plant) = self.step(now, out);
         for index in 0..plant.nodes().len() {
@@ -53,6 +65,9 @@ impl Pipeline {
     /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
     pub(super) fn follow_schedules(&mut self, now: Now, out: &mut Vec<Entry>) {
         let wall_ms = self.judged_as_of(now);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.set_time(wall_ms);
+        }
         if self.policy.is_settled(wall_ms) {
             return;
         }

@@ -417,6 +417,7 @@ impl Pipeline {
                 step.device_death(node, device, &decoded.into_model().into_payload())
             }
             _ => {
+                step.renew_beside(node, device);
                 // What is late may be older than what is current, so each value is looked at.
                 if let Decoded::Scalars(scalars) = &decoded
                     && !late.is_late()

@@ -11,6 +11,7 @@ use super::{Counters, Entry, Now, PipelineSettings};
 use crate::decisions::RecentDrops;
 use crate::plant::{EntityState, Fault, Node, RefusedMetrics, Slot};
 use crate::rule_counters::RuleCounters;
+use crate::shadow::Shadow;
 
 /// Where the data of a frame comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub(super) struct StepContext<'a> {
     pub(super) limiter: &'a mut Limiter,
     pub(super) overload: &'a mut Overload,
     pub(super) rule_counters: &'a RuleCounters,
+    pub(super) shadow: Option<&'a Shadow>,
     pub(super) ledger: &'a mut Ledger,
     pub(super) recent_drops: &'a mut RecentDrops,
     pub(super) counters: &'a mut Counters,

@@ -3,6 +3,7 @@
 
 mod account;
 mod bench;
+mod beside;
 mod captured;
 mod changed_parts;
 mod crowds;

@@ -33,6 +33,8 @@ pub(crate) struct EntityState {
     pub(crate) announced_bytes: usize,
     /// The policy in force has judged what its birth brought.
     pub(crate) judged: bool,
+    /// At which stand of the policy in shadow its metrics were marked; 0: none.
+    pub(crate) beside: u32,
     /// The template instances that its birth brought were surveyed.
     pub(crate) surveyed: bool,
     /// Its data names datatypes, as far as it was seen.

@@ -12,6 +12,7 @@ use sparkplug::footprint::{Footprint, Growth, allocation, value_bytes};
 use sparkplug::{DataType, Metric, Scalar, Template, TemplatePlaces, Value, steps};
 
 use super::Held;
+use crate::shadow::Mark;
 pub(crate) use merge::take_over;
 use merge::{lacks_members, length};
 
@@ -33,6 +34,8 @@ pub(crate) struct Slot {
     pub(crate) definition: Option<Box<str>>,
     /// The rule that would decide about it, were it not only to observe.
     pub(crate) observed: Option<RuleId>,
+    /// Where it is counted for the policy in shadow.
+    pub(crate) beside: Option<Mark>,
     /// Its name as readers know it, where that isn't its own.
     pub(crate) exported_as: Option<Box<str>>,
     verdict: Verdict,
@@ -85,6 +88,7 @@ impl Slot {
             inferred: false,
             definition: None,
             observed: None,
+            beside: None,
             exported_as: None,
             verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
             keeps: true,
@@ -142,6 +146,8 @@ impl Slot {
     /// It doesn't cross, whatever the policy said.
     pub(crate) fn refuse(&mut self, reason: Reason, rule: Option<RuleId>) {
         self.verdict = Verdict::Drop { reason, rule };
+        // No policy lets it cross.
+        self.beside = None;
         self.forget_values();
     }
 
@@ -308,18 +314,6 @@ impl Slot {
         match &self.shaper {
             Some(shaper) => &shaper.shape,
             None => Shape::unshaped(),
-        }
-    }
-
-    /// The value that was seen last: the one that waits, if there is one.
-    pub(crate) fn newest(&self) -> Metric {
-        match &self.held {
-            None => self.current.clone(),
-            Some(held) => {
-                let mut newest = Slot { held: None, ..self.clone() };
-                let _ = newest.update(&held.metric);
-                newest.current
-            }
         }
     }
 

@@ -19,6 +19,8 @@ pub struct RuleMatches {
     /// the epoch; 0: never.
     pub first_ms: u64,
     pub last_ms: u64,
+    /// It decides about metrics that are known from births before the policy came into force.
+    pub known: bool,
 }
 
 /// The counters of all rules, in their order. Counted where the plant is only looked at too.
@@ -26,18 +28,31 @@ pub struct RuleMatches {
 pub(crate) struct RuleCounters {
     rules: Vec<Cell<RuleMatches>>,
     now_ms: Cell<u64>,
+    /// What is judged is no message of the plant.
+    is_quiet: Cell<bool>,
 }
 
 impl RuleCounters {
     /// Counters at zero.
     pub(crate) fn new(policy: &Policy) -> RuleCounters {
         let rules = policy.rules().iter().map(|_| Cell::default()).collect();
-        RuleCounters { rules, now_ms: Cell::default() }
+        RuleCounters { rules, now_ms: Cell::default(), is_quiet: Cell::default() }
     }
 
     /// What is counted from now on happens at this time, in milliseconds since the epoch.
     pub(crate) fn at(&self, now_ms: u64) {
         self.now_ms.set(now_ms);
+    }
+
+    /// No hit is counted from now on, until it is asked to count again: what is known is judged anew, and
+    /// no birth and no data came.
+    pub(crate) fn be_quiet(&self, is_quiet: bool) {
+        self.is_quiet.set(is_quiet);
+    }
+
+    /// Whether nothing is counted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_quiet.get()
     }
 
     /// Counts a verdict.
@@ -72,13 +87,17 @@ impl RuleCounters {
         let Some(counters) = self.rules.get(rule.index()) else {
             return mistake!("a rule that the policy hasn't");
         };
-        let RuleMatches { metrics: decided, observed: seen, first_ms, .. } = counters.get();
+        let RuleMatches { metrics: decided, observed: seen, first_ms, known, .. } = counters.get();
+        if self.is_quiet() {
+            return counters.set(RuleMatches { known: true, ..counters.get() });
+        }
         let last_ms = self.now_ms.get();
         counters.set(RuleMatches {
             metrics: decided.wrapping_add(metrics),
             observed: seen.wrapping_add(observed),
             first_ms: if first_ms == 0 { last_ms } else { first_ms },
             last_ms,
+            known,
         });
     }
 }

@@ -44,6 +44,9 @@ pub struct RuleCount {
     pub first_ms: u64,
     #[prost(uint64, tag = "4")]
     pub last_ms: u64,
+    /// It decides about metrics that are known from births before.
+    #[prost(bool, tag = "5")]
+    pub known: bool,
 }
 
 impl RuleCounts {
@@ -55,11 +58,12 @@ impl RuleCounts {
             since_ms,
             until_ms: now_ms,
             rules: matches
-                .map(|RuleMatches { metrics, observed, first_ms, last_ms }| RuleCount {
+                .map(|RuleMatches { metrics, observed, first_ms, last_ms, known }| RuleCount {
                     metrics,
                     observed,
                     first_ms,
                     last_ms,
+                    known,
                 })
                 .collect(),
         }

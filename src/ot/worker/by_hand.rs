@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use journal_write::{Writer, WriterOptions};
+use signature::SignedPolicy;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
-    Clock, Delivered, Entry, Ordering, Pipeline, Receipt, Shared, SignedPolicy, StateDir,
-    StateWriter, Work, Worker, WorkerError, WorkerSettings,
+    Clock, Delivered, Entry, Ordering, Pipeline, Receipt, Shared, StateDir, StateWriter, Work,
+    Worker, WorkerError, WorkerSettings,
 };
 use crate::PipelineSettings;
 use crate::storing::state_writer::Jobs;
@@ -116,7 +117,7 @@ impl Half {
 
     /// A policy was read again.
     pub fn reload(&mut self, policy: SignedPolicy) {
-        self.batch.push_back(Work::Policy(Box::new(policy)));
+        self.batch.push_back(Work::Policy(Box::new(policy.into())));
     }
 
     /// Messages came.

@@ -7,8 +7,8 @@ use signature::SignedPolicy;
 use telemetry::policy_loaded;
 
 use super::{TICK_EVERY, Work, Worker};
-use crate::Now;
 use crate::entry::Entry;
+use crate::{Now, tell_shadow};
 
 /// What a turn does with messages, in bytes that are read or written: few bytes of aliases make many
 /// bytes of names, and a small message may bring all births of its node.
@@ -103,12 +103,13 @@ impl Worker {
             return;
         }
         let Some(loaded) = self.next_policy.take() else { return };
-        let SignedPolicy { policy, signed } = *loaded;
+        let (SignedPolicy { policy, signed }, shadow, shadow_refused) = loaded.apart();
         policy_loaded(
             policy.digest(),
             policy.rules().len(),
             signed.as_ref().map(|signed| (signed.version, signed.names())),
         );
+        tell_shadow(shadow.as_ref(), shadow_refused.as_ref());
         self.settings.signed = signed;
         let before = out.len();
         if !policy.keeps_all_of(self.pipeline.policy()) {
@@ -116,10 +117,10 @@ impl Worker {
             let waiting = u64::try_from(before).unwrap_or(u64::MAX);
             self.tightened_seq = self.writer.next_seq().saturating_add(waiting);
         }
-        self.pipeline.reload(now, policy, out);
+        self.pipeline.reload_beside(now, policy, shadow, out);
         out.insert(before, Entry::Start(self.start()));
         if let Some(status_reporter) = &mut self.status_reporter {
-            status_reporter.reloaded();
+            status_reporter.reloaded(shadow_refused);
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use self::groups::RuleGroups;
 pub(crate) use self::scope::{
     By, EntityEffect, RuleIndex, covers_node, entity_in_scope, node_in_scope,
 };
-pub(crate) use self::subscribe::{sees_every_message, subscriptions};
+pub(crate) use self::subscribe::{beside, sees_every_message, subscriptions};
 pub(crate) use self::table::choose_grams;
 pub use self::verdict::{Judged, Verdict};
 use crate::names::Prefixes;

@@ -153,3 +153,23 @@ fn filters((group, edge_node, device): &Names) -> Vec<String> {
 fn text(level: &Level) -> &str {
     level.name().unwrap_or("+")
 }
+
+/// Those of `others` that no filter of `own` takes in. Filters are as [`subscriptions`] makes them.
+pub(crate) fn beside(own: &[String], others: Vec<String>) -> Vec<String> {
+    let own: BTreeSet<&str> = own.iter().map(String::as_str).collect();
+    let is_taken_in = |filter: &String| {
+        // Namespace and message type are as they are.
+        let is_name = |level: usize| level != 0 && level != 2;
+        let mut wider = vec![String::new()];
+        for (level, name) in filter.split('/').enumerate() {
+            let names: &[&str] = if is_name(level) { &[name, "+"] } else { &[name] };
+            let longer = |begin: &String| {
+                let begin = if level == 0 { String::new() } else { format!("{begin}/") };
+                names.iter().map(move |name| format!("{begin}{name}")).collect::<Vec<String>>()
+            };
+            wider = wider.iter().flat_map(longer).collect();
+        }
+        wider.iter().any(|filter| own.contains(filter.as_str()))
+    };
+    others.into_iter().filter(|other| !is_taken_in(other)).collect()
+}

@@ -24,8 +24,7 @@ events! {
     } "Run `sparkdiode check` on the file: it explains the place and says what helps.";
     /// The half has sealed itself, before its first connection.
     Sealed = "SEALED" (Notice, Both, Never) "sealed" {
-        user: "number of the user that it runs as", group: "number of its group",
-        waived: "layers that the configuration gives up",
+        user: "number of the user that it runs as", group: "number of its group", waived: "layers that the configuration gives up",
     } "Nothing. `sparkdiode sandbox show` says what a sealed half may still do.";
     /// The configuration gives up a layer of the sandbox.
     SandboxWaived = "SANDBOX_WAIVED" (Warning, Both, Never) "sandbox layer waived by the configuration" {
@@ -46,6 +45,14 @@ events! {
     PolicyRefused = "POLICY_REFUSED" (Error, Both, PerKind) "policy not reloaded; the earlier one stays in force" {
         error: "the first problems, with file, line and column",
     } "Correct the file (`sparkdiode check` shows every problem) and send SIGHUP again. A half that is restarted before that doesn't start.";
+    /// A policy in shadow (`[policies] observe`) looks on, from the start or SIGHUP on. It decides nothing.
+    ShadowLoaded = "SHADOW_LOADED" (Notice, Ot, Never) "policy in shadow loaded" {
+        policy: "its digest, as `sparkdiode check` shows it", rules: "number of rules",
+    } "Nothing. `sparkdiode policy hits` shows what it would decide otherwise than the policy in force.";
+    /// The policy in shadow (`[policies] observe`) has errors: nothing is compared. The policy in force isn't concerned.
+    ShadowRefused = "SHADOW_REFUSED" (Warning, Ot, PerKind) "policy in shadow refused; the one in force isn't concerned" {
+        error: "the first problems, with file, line and column",
+    } "Correct the file (`sparkdiode check` shows every problem) and send SIGHUP again.";
     /// A rule with a schedule (`not-before`, `not-after`, `weekly`) came into force or went out of it, by the clock of the OT half.
     PolicyWindow = "POLICY_WINDOW" (Notice, Ot, PerSource("rule")) "a rule's window opened or closed" {
         rule: "name of the rule", open: "true: the rule is in force from now on; false: it isn't any more",
@@ -185,8 +192,7 @@ events! {
 
     /// Metrics of a message that can't be read, don't fit their birth, or are over a limit. The rest of the message crosses; in a birth such a value is null, and of data readers are told that the value isn't known (null, Quality 0) until the next one.
     MetricRefused = "METRIC_REFUSED" (Warning, Ot, PerSource("node")) "metric refused" {
-        node: "group/edge node", topic: "topic of the message",
-        metric: "name of the first one; empty where it has none",
+        node: "group/edge node", topic: "topic of the message", metric: "name of the first one; empty where it has none",
         reason: "word of the list of reasons: type_mismatch, unknown_metric, malformed_payload, over_cap, …", got: "what came",
         wanted: "what would have been taken", #[optional] key: "key of the configuration that sets the limit, where one is hit",
         metrics: "how many metrics of the message were refused, alone or in parts",
@@ -207,8 +213,7 @@ events! {
 
     /// Data or death of a node or device whose birth the relay hasn't seen. It is dropped until a birth comes.
     BirthMissing = "BIRTH_MISSING" (Warning, Ot, PerSource("node")) "no birth is known" {
-        node: "group/edge node", topic: "topic of the message",
-        reason: "word of the list of reasons: data_before_birth, unknown_metric",
+        node: "group/edge node", topic: "topic of the message", reason: "word of the list of reasons: data_before_birth, unknown_metric",
     } "Ordinary for a moment after the first start. If it stays, have the node's own host ask it for a rebirth, or restart the node.";
 
     /// Messages of a node were lost before they reached the relay: its sequence has a hole that nothing filled within `reorder-timeout-ms`. What the relay refused itself is no such loss.
@@ -218,8 +223,7 @@ events! {
 
     /// The numbers (`seq`) of an edge node's messages don't count them: they stand still, are left out, or nothing ever fills their holes. What is lost of it can't be seen from its numbers, so they are ignored, like those of a node without any, until 32 messages in a row are counted. Told once for each node.
     SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count its messages by seq" {
-        node: "group/edge node",
-        #[optional] seq: "the number that every message has, where it stands still",
+        node: "group/edge node", #[optional] seq: "the number that every message has, where it stands still",
     } "Have its publisher count: `seq` is 0 in the NBIRTH and one more with every message of node and devices, 0 after 255.";
 
     /// The messages of an edge node have two sequences of numbers that take turns, for the same topics: two publishers use its name (or one keeps two counters). Hosts see the values of both as those of one. The numbers are ignored until 32 messages in a row are counted. Told once for each node.
@@ -264,14 +268,12 @@ events! {
 
     /// A death of an edge node was not believed: it has the number (`bdSeq`) of an earlier birth that this relay saw, so it is the will of a session that is over. The node lives on.
     DeathIgnored = "DEATH_IGNORED" (Notice, Ot, PerSource("node")) "a death of an earlier session was not believed" {
-        node: "group/edge node", #[optional] bd_seq: "number of the death",
-        #[optional] birth: "number of the birth in force",
+        node: "group/edge node", #[optional] bd_seq: "number of the death", #[optional] birth: "number of the birth in force",
     } "Nothing, if the node was power-cycled or changed its connection. If it comes with each connect, the node counts `bdSeq` at births: its real death will not be believed either, here as in any host.";
 
     /// A death of an edge node has a number (`bdSeq`) that no birth had which this relay saw. The node is dead on IT until something is heard of it.
     DeathUnmatched = "DEATH_UNMATCHED" (Notice, Ot, PerSource("node")) "a death with an unknown number: the node is dead until it is heard of" {
-        node: "group/edge node", #[optional] bd_seq: "number of the death",
-        #[optional] birth: "number of the birth in force",
+        node: "group/edge node", #[optional] bd_seq: "number of the death", #[optional] birth: "number of the birth in force",
     } "Look at the node's library: will and birth should have the same number. Ordinary at a clean disconnect of libraries that send the next one.";
 
     /// A bound of the configuration was reached; what is beyond it is dropped, or takes the place of an edge node that was hardly ever heard.
@@ -282,26 +284,21 @@ events! {
 
     /// What would have to be remembered of an edge node, or of all, is more than may be. A birth is refused as a whole: the edge node or device is dead on IT, and its data can't be read. Of data the value is refused that is too large, and the node's values are in doubt.
     MemoryRefused = "MEMORY_REFUSED" (Error, Both, PerSource("node")) "more than may be remembered" {
-        node: "group/edge node",
-        #[optional] device: "its device, where it is one",
-        bytes: "what it would take in memory",
-        budget: "what there is room for",
-        limit: "key of the configuration",
+        node: "group/edge node", #[optional] device: "its device, where it is one", bytes: "what it would take in memory",
+        budget: "what there is room for", limit: "key of the configuration",
     } "If the plant has grown, raise the key, and MemoryMax of the unit with it (`sparkdiode check` computes it). If not, somebody sends more than a plant has: look at the node.";
 
     /// A frame of the journal was refused by the IT half: it isn't allowed by its copy of the policy, or isn't what the OT half would write.
     FrameRefused = "FRAME_REFUSED" (Error, It, PerSource("reason")) "frame of the journal refused" {
         entity: "group/edge node/device, or the topic where that can't be read",
         reason: "word of the list of reasons: recheck, bad_frame, …",
-        #[optional] problem: "of a limit of `it.toml`, how many came of how many",
-        #[optional] limit: "the limit that it is over",
+        #[optional] problem: "of a limit of `it.toml`, how many came of how many", #[optional] limit: "the limit that it is over",
         #[optional] key: "key of `it.toml` that sets the limit",
     } "With a key: `sparkdiode check ot.toml it.toml` says what this half needs for what the other one is told to take. Without one, compare the digests of both policies (POLICY_LOADED); if they agree, treat the OT half as compromised.";
 
     /// Writing to the disk fails. The OT half acknowledges nothing until it works again, and the OT broker keeps what it can.
     DiskError = "DISK_ERROR" (Critical, Both, PerSource("what")) "the disk refuses; nothing is acknowledged until it takes data" {
-        what: "journal, retention, segment, plant or state",
-        error: "file and why",
+        what: "journal, retention, segment, plant or state", error: "file and why",
     } "Make room or replace the disk. On OT data at QoS 0 is being lost in the meantime.";
 
     /// Writing works again.
@@ -311,8 +308,7 @@ events! {
 
     /// The journal is nearly as large as it may be, and what will be deleted is younger than it should get.
     JournalNearLimit = "JOURNAL_NEAR_LIMIT" (Warning, Ot, Never) "the journal is near its limit: segments will be deleted before their age" {
-        bytes: "size of the journal",
-        limit: "its limit, `retain-bytes`",
+        bytes: "size of the journal", limit: "its limit, `retain-bytes`",
     } "Raise `retain-bytes` (and the disk), or lower `retain-age-h`: an outage of IT may last as long as the journal reaches back.";
 
     /// Old segments were deleted, as `retain-bytes` and `retain-age-h` say.
@@ -322,15 +318,12 @@ events! {
 
     /// Something is larger than a frame of the journal may be, and was left out.
     FrameTooLarge = "FRAME_TOO_LARGE" (Error, Ot, PerKind) "left out of the journal: too large" {
-        #[optional] error: "what was too large",
-        #[optional] keyframes: "number of keyframes that were left out of a segment's head",
+        #[optional] error: "what was too large", #[optional] keyframes: "number of keyframes that were left out of a segment's head",
     } "Find the node with that large a birth; its data can't be read without it.";
 
     /// A half's own stored state can't be used. It is set aside, and learnt anew.
     StateDamaged = "STATE_DAMAGED" (Warning, Both, Never) "stored state can't be used; it is learnt anew" {
-        what: "plant, mirror or bdSeq",
-        why: "damaged, or too old for the journal",
-        #[optional] moved_to: "where the file is kept",
+        what: "plant, mirror or bdSeq", why: "damaged, or too old for the journal", #[optional] moved_to: "where the file is kept",
     } "Look for errors of the disk. Nodes are known again with their next birth.";
 
     /// The journal can't be read; the IT half goes on trying.
@@ -346,15 +339,12 @@ events! {
 
     /// Values that were missed during an outage belong to a device or metric that doesn't exist any more.
     ValuesUnplaceable = "VALUES_UNPLACEABLE" (Warning, It, Never) "missed values were not published: their device or metric is gone" {
-        first: "first sequence number",
-        last: "last sequence number",
-        frames: "frames with such values",
+        first: "first sequence number", last: "last sequence number", frames: "frames with such values",
     } "They can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
 
     /// What an outage of IT missed stands in the journal before the policy became tighter, and this half has no copy of the policy in force to ask whether it may leave: it stays.
     HistoryWithheld = "HISTORY_WITHHELD" (Warning, It, Never) "missed values were not published: the policy became tighter since" {
-        first: "first sequence number",
-        last: "last sequence number",
+        first: "first sequence number", last: "last sequence number",
         frames: "frames that stay",
     } "Give the IT half a copy of the policy (`[policies]` in `it.toml`), so that of such history what the policy in force lets through still leaves. It can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
 
@@ -437,7 +427,7 @@ events! {
         #[optional] backfilled: "published as historical data", #[optional] unplaceable: "historical values without a place",
         #[optional] healed: "differences that keyframes have healed", #[optional] rebirths_answered: "rebirth requests answered",
         #[optional] commands_refused: "commands refused",
-        #[optional] observed: "metrics that rules which only observe would have decided about since the policy is in force: rule=metrics",
+        #[optional] observed: "metrics that rules which only observe would have decided about since the policy is in force: rule=metrics", #[optional] shadow: "metrics by what the policy in shadow would do otherwise, or `refused`",
     } "Nothing. received = forwarded + waiting + the messages in dropped.";
 
     /// The account doesn't balance: a message was counted twice or not at all. It never happens.

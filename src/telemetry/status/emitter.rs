@@ -8,7 +8,7 @@ use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
 use super::concern::Concern;
 use super::{
     AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReloadRefused,
-    ReportError, Reporter, ReporterSettings, Status,
+    ReportError, Reporter, ReporterSettings, ShadowStatus, Status,
 };
 use crate::{Notifier, event};
 
@@ -202,6 +202,7 @@ fn summarise(status: &Status) {
     let per_s = |rate: f64| format!("{rate:.1}");
     let gaps = ot.as_ref().map(|ot| ot.gaps).or(it.as_ref().map(|it| it.gaps)).unwrap_or(0);
     let it = it.as_ref();
+    let shadow = ot.as_ref().and_then(|ot| ot.shadow.as_ref()).map(ShadowStatus::words);
     event!(
         Summary,
         health = health.level.name(),
@@ -223,6 +224,7 @@ fn summarise(status: &Status) {
         rebirths_answered = it.map(|it| it.rebirths_answered),
         commands_refused = it.map(|it| it.commands_refused),
         observed = observed(ot.as_ref()),
+        shadow,
     );
 }
 

@@ -10,6 +10,7 @@
 mod concern;
 mod emitter;
 mod report;
+mod shadow;
 mod textfile;
 mod tracker;
 
@@ -17,6 +18,7 @@ pub use concern::Concern;
 pub use emitter::{StatusEmitter, StatusSettings};
 pub use report::{ReportError, Reporter, ReporterSettings, STATUS_FILE};
 use serde::{Deserialize, Serialize};
+pub use shadow::{DecisionStatus, DifferenceStatus, ShadowStatus};
 pub use textfile::{FAMILIES, Family, Kind};
 pub use tracker::{FORMER_RULES, TrackedNode, Tracker};
 
@@ -236,6 +238,9 @@ pub struct OtStatus {
     /// silent.
     #[serde(default)]
     pub hosts_offline: Vec<String>,
+    /// The policy in shadow, where the configuration names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowStatus>,
 }
 
 /// What a rule decided since the policy is in force, and whether it acts.
@@ -253,6 +258,9 @@ pub struct RuleStatus {
     pub first_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_ms: Option<u64>,
+    /// It decides about metrics that are known from births before the policy came into force.
+    #[serde(default)]
+    pub known: bool,
     /// Of a rule with a schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowStatus>,

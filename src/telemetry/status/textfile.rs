@@ -54,6 +54,8 @@ families! {
     BY_RULE = Counter "sparkdiode_rule_dropped_messages_total": "Messages dropped by a rule of the policy.";
     METRICS_BY_RULE = Counter "sparkdiode_rule_dropped_metrics_total": "Metrics taken out of messages by a rule of the policy.";
     OBSERVED = Counter "sparkdiode_rule_observed_metrics_total": "Metrics that a rule which only observes would have forwarded, denied or redacted, since the policy is in force.";
+    SHADOW_COMPARED = Counter "sparkdiode_shadow_metrics_total": "Metrics of births and data by what the policy in shadow would do otherwise than the one in force, since both are compared.";
+    SHADOW_REFUSED = Gauge "sparkdiode_shadow_refused": "1 if the policy in shadow was read and refused; only where the configuration names one.";
     HITS = Counter "sparkdiode_rule_hits_total": "Metrics of births and data about which a rule decided, or would have decided if it only observes, since the policy is in force.";
     LAST_HIT = Gauge "sparkdiode_rule_last_hit_time_seconds": "When a rule decided about a metric last, in seconds since the epoch; 0: not since the policy is in force.";
     WINDOW = Gauge "sparkdiode_rule_window_open": "1 while the window of a rule with a schedule is open.";
@@ -160,6 +162,19 @@ fn render_ot(text: &mut Text<'_>, ot: &OtStatus) {
         text.sample(OBSERVED, &[("rule", &one.rule), ("action", &one.action)], one.metrics);
     }
     render_rules(text, &ot.rules);
+    if let Some(shadow) = &ot.shadow {
+        text.one(SHADOW_REFUSED, shadow.refused.is_some().into());
+        text.head(SHADOW_COMPARED);
+        for (difference, metrics) in [
+            ("same", shadow.same),
+            ("newly_crosses", shadow.newly_crosses),
+            ("no_longer_crosses", shadow.no_longer_crosses),
+            ("otherwise", shadow.otherwise),
+            ("unknown", shadow.unknown),
+        ] {
+            text.sample(SHADOW_COMPARED, &[("difference", difference)], metrics);
+        }
+    }
 }
 
 /// What each rule decided, and the windows: the rules of a small policy, or the first of a large one.
@@ -272,7 +287,7 @@ mod tests {
     use super::*;
     use crate::status::{
         AccountStatus, CertificateStatus, ObservedStatus, OtReport, PolicyStatus, STATUS_FILE,
-        WindowStatus,
+        ShadowStatus, WindowStatus,
     };
 
     fn status() -> Status {
@@ -296,6 +311,7 @@ mod tests {
                     window: Some(WindowStatus { open: true, until_ms: Some(7_000) }),
                     ..RuleStatus::default()
                 }],
+                shadow: Some(ShadowStatus::default()),
                 ..OtStatus::default()
             }),
             it: Some(ItStatus { ot: Some(OtReport::default()), ..ItStatus::default() }),

@@ -1,5 +1,6 @@
 //! Comparison against a look at everything that is short.
 
+mod statements;
 mod traffic;
 
 use account::Reason;

@@ -61,6 +61,8 @@ pub struct DryRun {
     number: u64,
     /// Those of them that wait for their turn in the order of their node.
     early: HashMap<u64, Early>,
+    #[cfg(test)]
+    record: Option<tests::Record>,
 }
 
 /// What became of one message.
@@ -188,6 +190,8 @@ impl DryRun {
             names: Names::default(),
             number: 0,
             early: HashMap::new(),
+            #[cfg(test)]
+            record: None,
         }
     }
 

@@ -59,6 +59,8 @@ impl DryRun {
     /// Takes what the pipeline did just now apart.
     pub(super) fn split(&mut self, out: Vec<Entry>) -> Split {
         let (entries, order) = self.pipeline.take_watched();
+        #[cfg(test)]
+        self.note(&entries);
         let mut split = Split { early: order.early.contains(&self.number), ..Split::default() };
         let (mut entries, mut out) =
             (entries.into_iter().enumerate().peekable(), out.into_iter().enumerate().peekable());

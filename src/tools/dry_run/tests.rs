@@ -400,3 +400,37 @@ fn a_message_before_its_turn_is_told_when_it_is_judged() {
     );
     assert!(dry_run.early.is_empty());
 }
+
+/// Metrics that were dropped: entity, metric, why and by which rule, and when.
+pub(super) type Record = Vec<(String, String, (Reason, Option<RuleId>), u64)>;
+
+/// What tests of other modules ask.
+impl DryRun {
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Has another policy look on.
+    pub(crate) fn observe(&mut self, policy: &Policy) {
+        self.pipeline.observe(self.now, Some(policy.clone()));
+    }
+
+    /// Records drops from now on.
+    pub(crate) fn record(&mut self) {
+        self.record = Some(Record::new());
+    }
+
+    pub(crate) fn recorded(&mut self) -> Record {
+        self.record.take().unwrap_or_default()
+    }
+
+    pub(super) fn note(&mut self, entries: &[LedgerEntry]) {
+        let at_ms = self.now.wall_ms;
+        let Some(record) = &mut self.record else { return };
+        for entry in entries {
+            if let LedgerEntry::Dropped { entity, metric, reason, rule } = entry {
+                record.push((entity.clone(), metric.clone(), (*reason, *rule), at_ms));
+            }
+        }
+    }
+}

@@ -25,6 +25,7 @@ mod prometheus;
 mod reload;
 mod sealed;
 mod set_aside;
+mod shadow;
 mod signed;
 mod stale;
 mod tls;

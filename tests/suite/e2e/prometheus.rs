@@ -95,6 +95,9 @@ fn node_exporter_exposes_every_family_of_both_halves_and_dashboard_and_alerts_na
     settings.ot_extra = tables("ot");
     settings.mirror = tables("it") + "[policies]\npaths = [\"policies\"]\n";
     let mut relay = Relay::new(&settings);
+    let config = fs::read_to_string(relay.path("ot.toml")).unwrap();
+    let observing = config.replacen("[policies]\n", "[policies]\nobserve = [\"policies\"]\n", 1);
+    fs::write(relay.path("ot.toml"), observing).unwrap();
     relay.start(Half::Ot);
     relay.start(Half::It);
     // Both are read, as by one agent: here it's the test's.

@@ -68,4 +68,24 @@ impl View {
             self.line(&format!(" and {more} more: --json"));
         }
     }
+
+    /// A whole policy in shadow: what would be otherwise; `policy hits` has it by rule.
+    pub(super) fn shadow(&mut self, ot: &OtStatus) {
+        let Some(shadow) = &ot.shadow else { return };
+        if let Some(refused) = &shadow.refused {
+            self.head(&format!("POLICY IN SHADOW  refused at {}", format_utc_ms(refused.at_ms)));
+            return;
+        }
+        let since = format_utc_ms(shadow.since_ms);
+        self.head(&format!("POLICY IN SHADOW  compared since {since}: sparkdiode policy hits"));
+        for (words, metrics) in [
+            ("would newly cross", shadow.newly_crosses),
+            ("would no longer cross", shadow.no_longer_crosses),
+            ("would cross otherwise", shadow.otherwise),
+            ("not compared", shadow.unknown),
+            ("decided alike", shadow.same),
+        ] {
+            self.line(&format!(" {words:<82} {:>13}", grouped(metrics)));
+        }
+    }
 }

@@ -53,6 +53,8 @@ pub(super) struct Bench {
     pub(super) seq: u64,
     /// What it sends comes with QoS 1.
     pub(super) assured: bool,
+    /// A policy that looks on, also after a reload or a restart.
+    pub(super) shadow: Option<&'static str>,
     snapshot_probe: SnapshotProbe,
 }
 
@@ -72,8 +74,15 @@ impl Bench {
             reader: Reader::default(),
             seq: 0,
             assured: false,
+            shadow: None,
             snapshot_probe: SnapshotProbe::default(),
         }
+    }
+
+    /// Has a policy look on from now on.
+    pub(super) fn observe(&mut self, text: &'static str) {
+        self.shadow = Some(text);
+        self.pipeline.observe(self.now, Some(policy(text)));
     }
 
     pub(super) fn pass(&mut self, ms: u64) {
@@ -134,7 +143,8 @@ impl Bench {
 
     pub(super) fn reload(&mut self, text: &str) -> Vec<Relayed> {
         let mut out = Vec::new();
-        self.pipeline.reload(self.now, policy(text), &mut out);
+        let shadow = self.shadow.map(policy);
+        self.pipeline.reload_beside(self.now, policy(text), shadow, &mut out);
         relayed(&self.take(out))
     }
 
@@ -161,6 +171,7 @@ impl Bench {
         let stored = StoredPlant::decode(bytes.as_slice()).unwrap();
         self.pass(1000);
         self.pipeline = Pipeline::new(settings, policy(text), self.now);
+        self.pipeline.observe(self.now, self.shadow.map(policy));
         self.snapshot_probe = SnapshotProbe::default();
         let later = self.journal.split_off(stored_at);
         let mut out = Vec::new();

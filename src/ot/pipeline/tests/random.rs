@@ -7,7 +7,7 @@ use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use super::bench::{ALL, Bench, aliased, bd_seq, by_alias, typed};
 
-const POLICIES: [&str; 5] = [
+pub(super) const POLICIES: [&str; 5] = [
     ALL,
     r#"
     [[rule]]
@@ -49,7 +49,7 @@ const POLICIES: [&str; 5] = [
 ];
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Message { verb: usize, device: usize, metrics: Vec<(usize, u32, bool)>, skip: bool, dup: bool },
     Again,
     Stored { device: usize, timestamp: u64 },
@@ -58,7 +58,7 @@ enum Step {
     Session { present: bool },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let metrics = vec((0_usize..7, any::<u32>(), any::<bool>()), 0..4);
     let message = (0_usize..6, 0_usize..3, metrics, any::<bool>(), any::<bool>()).prop_map(
         |(verb, device, metrics, skip, dup)| Step::Message { verb, device, metrics, skip, dup },
@@ -108,7 +108,7 @@ fn definition(name: &str) -> Metric {
     typed(name, DataType::Template, Value::Template(Box::new(template)))
 }
 
-fn run(bench: &mut Bench, step: Step, last: &mut Option<(String, Payload)>) {
+pub(super) fn run(bench: &mut Bench, step: Step, last: &mut Option<(String, Payload)>) {
     match step {
         Step::Message { verb, device, metrics, skip, dup } => {
             let verb = ["NBIRTH", "NDEATH", "DBIRTH", "DDEATH", "NDATA", "DDATA"][verb];

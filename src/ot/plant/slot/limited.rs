@@ -8,6 +8,18 @@ use sparkplug::Metric;
 use super::{Shaper, Slot};
 
 impl Slot {
+    /// The value that was seen last: the one that waits, if there is one.
+    pub(crate) fn newest(&self) -> Metric {
+        match &self.held {
+            None => self.current.clone(),
+            Some(held) => {
+                let mut newest = Slot { held: None, ..self.clone() };
+                let _ = newest.update(&held.metric);
+                newest.current
+            }
+        }
+    }
+
     /// Whether its data is subject to limits: of its rule, of its node or of the link (`shared`), or by
     /// interval and deadband.
     pub(crate) fn obeys_limits(&self, shared: bool) -> bool {

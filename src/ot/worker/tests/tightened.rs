@@ -6,13 +6,12 @@ use std::collections::VecDeque;
 use journal_format::Start;
 
 use super::*;
-use crate::worker::SignedPolicy;
 
 const ALL: &str = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
 
 fn policy(text: &str) -> Work {
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", text)]).unwrap();
-    Work::Policy(Box::new(SignedPolicy { policy, signed: None }))
+    Work::Policy(Box::new(policy.into()))
 }
 
 /// The numbers of `Start` frames and what they say of the mark.

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::worker::SignedPolicy;
 
 /// Opens ten seconds after the clock's start, for ten seconds.
 const WINDOW: &str = r#"
@@ -45,7 +44,7 @@ fn what_came_before_a_stall_is_judged_by_the_windows_of_then() {
     let dir = tempfile::tempdir().unwrap();
     let (mut worker, work, _receipts) = build(dir.path());
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", WINDOW)]).unwrap();
-    let policy = Box::new(SignedPolicy { policy, signed: None });
+    let policy = Box::new(policy.into());
     let mut out = Vec::new();
     let (mut batch, stop) = (VecDeque::new(), false);
     // The policy came while messages of before the window are on their way.

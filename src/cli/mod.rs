@@ -50,6 +50,7 @@ pub use report::Failure;
     disable_help_subcommand = true
 )]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
+                        Pages of the manual: `sparkdiode help`; codes of errors and of the log: `sparkdiode explain CODE`.\n\
                         Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
                         74 operating system, 77 not confined, 78 configuration.")]
 struct Cli {

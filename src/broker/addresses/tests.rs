@@ -12,7 +12,7 @@ fn at(number: u8) -> SocketAddr {
 }
 
 fn after(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds)
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap()
 }
 
 struct Kept {

@@ -99,7 +99,6 @@ impl Commands {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
     use super::*;
 

@@ -11,8 +11,9 @@ use std::collections::HashMap;
 
 pub(super) use metric::normalise;
 use metric::{
-    QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
-    merge_value, quality_of, same_definition, same_members, same_value, set_quality, take_others,
+    QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, has_all_members, is_definition,
+    merge_properties, merge_value, quality_of, same_definition, same_members, same_value,
+    set_quality, take_others,
 };
 use policy::shape::is_part;
 use sparkplug::footprint::{Footprint, Growth};
@@ -244,6 +245,7 @@ impl Layout {
             return Folded::Mismatch;
         }
         let is_template = matches!(metric.value, Some(Value::Template(_)));
+        let mut is_whole = true;
         if let Some(recheck) = &slot.recheck {
             let mut none = TemplatePlaces::default();
             let members = match is_template {
@@ -266,6 +268,7 @@ impl Layout {
                     return Folded::Refused;
                 }
             }
+            is_whole = !slot.is_stale(self.losses) || has_all_members(born, instance);
         }
         metric.alias = None;
         metric.datatype = None;
@@ -320,7 +323,8 @@ impl Layout {
             return Folded::Known;
         }
         let properties = metric.properties.get_or_insert_default();
-        if outdated {
+        // Where the members that it doesn't have may be others by now, the instance stays in doubt.
+        if outdated || !is_whole {
             set_quality(properties, QUALITY_STALE);
             return Folded::Known;
         }

@@ -5,7 +5,7 @@ use super::{Code, Example};
 pub(super) const CODES: &[Code] = codes! {
     "C001" "a file can't be read": "A configuration, a policy or a directory of policies isn't there, can't be opened, isn't text, or isn't of any kind that was asked for." "Look at the path and at who may read it; the message has the error of the operating system." Console "
 $ sparkdiode check /etc/sparkdiode/it.tmol
-error[C001]: cannot open `/etc/sparkdiode/it.tmol`: No such file or directory (os error 2)
+error[C001]: cannot open `/etc/sparkdiode/it.tmol`: no such file or directory (2)
 ";
     "C002" "others may write the file": "Somebody but root and the half's user may write a file or directory that decides what crosses. Whoever can write it could choose for everybody." "`chmod o-w`, or give it to root; the hint has the command." Console "
 $ sparkdiode check ot.toml

@@ -35,7 +35,7 @@ fn value_of(field: &str) -> &'static str {
         "broker" | "target" => "10.10.0.5:8883",
         "client_id" => "sparkdiode-ot-plant-a",
         "host" => "scada1",
-        "error" | "why" => "connection refused (os error 111)",
+        "error" | "why" => "connection refused (111)",
         "reason" => "no_rule",
         "reasons" => "OT broker not connected",
         "health" => "warning",

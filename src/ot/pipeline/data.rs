@@ -10,13 +10,14 @@ use super::births::low_byte;
 use super::doubts::Doubts;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
+use super::limits;
 use super::meaning::{Meaning, Resolved, put_in_time, resolve};
 use super::notify;
 use super::sequence::{Dates, Late};
 use super::shape::{self, Decided};
 use super::step::{DataSource, StepContext};
 use super::unfit::Conformed;
-use crate::plant::{Fault, Life, Node, Parts, RefusedMetrics, Slot, mend_properties};
+use crate::plant::{Fault, Held, Life, Node, Parts, RefusedMetrics, Slot, mend_properties};
 
 /// Why something didn't cross, and which rule says so.
 pub(super) type Cause = (Reason, Option<RuleId>);
@@ -296,7 +297,7 @@ impl StepContext<'_> {
             return Fate::DroppedBy(reason, rule);
         }
         if let Some(parts) = node.parts(device) {
-            self.update(parts, &items);
+            self.update(parts, &mut items);
         }
         let mut fate = None;
         if items.iter().any(|item| item.unborn) || node.types_due {
@@ -339,8 +340,18 @@ impl StepContext<'_> {
     }
 
     /// Enters values that are forwarded, or that a birth is going to have; late data changes no value.
-    fn update(&mut self, parts: Parts<'_>, items: &[Item]) {
+    fn update(&mut self, parts: Parts<'_>, items: &mut [Item]) {
         for item in items {
+            if parts.state.holds
+                && !item.historical
+                && let Some(earlier) =
+                    self.supersede(parts.origin, parts.state, item.slot, item.rule)
+                && earlier.may_have_more_than(&item.metric)
+            {
+                let metric = std::mem::take(&mut item.metric);
+                let held = Held::new(metric, earlier.ticket, item.early, parts.losses);
+                item.metric = limits::follow(parts.definitions, *earlier, held).metric;
+            }
             let Some(slot) = parts.state.layout.slot_mut(item.slot) else {
                 mistake!("a metric that was judged and has no slot");
                 continue;
@@ -358,9 +369,6 @@ impl StepContext<'_> {
                 // The one before it waited for the birth that is due.
                 let what = What::Metric(slot.name());
                 self.drop(parts.origin, what, Reason::Conflated, Some(item.rule));
-            }
-            if parts.state.holds {
-                self.supersede(parts.origin, parts.state, item.slot, item.rule);
             }
         }
     }

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use policy::shape::Pseudonyms;
-use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
+use prost::Message;
+use sparkplug::{DataType, Metric, PayloadWriter, Template, Value, names, steps};
 
 use super::shape;
-use crate::plant::{EntityState, Node, Slot, Unfit};
+use crate::plant::{EntityState, Node, Slot, Unfit, allowance};
 
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;
@@ -49,6 +50,7 @@ pub(super) fn birth(
         head.for_each(|metric| payload.metric(metric.name.as_deref(), &metric));
     }
     steps::take(slots.len());
+    let mut left = None;
     for slot in slots {
         let is_chosen = match scope {
             BirthScope::Current => slot.is_exported(),
@@ -62,6 +64,12 @@ pub(super) fn birth(
         } else {
             let mut metric = slot.current.clone();
             complete(&mut metric, node, types);
+            if let Some(Value::Template(instance)) = &mut metric.value {
+                let left = left.get_or_insert_with(|| allowance(instance_bytes(slots)));
+                if !fill(instance, node, left) {
+                    (metric.value, metric.is_null) = (None, Some(true));
+                }
+            }
             shape::emit_in_birth(slot, &mut metric, timestamp, how);
             payload.metric(Some(slot.exported_name()), &metric);
         }
@@ -149,6 +157,21 @@ fn complete(metric: &mut Metric, node: &Node, types: &BTreeSet<String>) {
         _ => {}
     }
     metric.is_null = metric.value.is_none().then_some(true);
+}
+
+/// Gives an instance all members of its definition; whether `left` bytes suffice.
+fn fill(instance: &mut Template, node: &Node, left: &mut usize) -> bool {
+    let name = node.definitions.usable(instance.template_ref.as_deref()).map(str::to_owned);
+    name.is_ok_and(|name| node.definitions.fill(instance, &name, &node.types.removed, left))
+}
+
+/// What is known of all instances.
+fn instance_bytes(slots: &[Slot]) -> usize {
+    let bytes = slots.iter().map(|slot| match &slot.current.value {
+        Some(Value::Template(instance)) => instance.encoded_len(),
+        _ => 0,
+    });
+    bytes.fold(0, usize::saturating_add)
 }
 
 fn rebirth(metric: &Metric) -> Metric {

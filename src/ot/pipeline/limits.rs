@@ -26,13 +26,13 @@ use account::{Fate, Origin, Reason, RuleId, What};
 use mistake::mistake;
 use policy::{OnExcess, Priority, Share};
 use prost::Message;
-use sparkplug::Entity;
+use sparkplug::{Entity, Value};
 
 use super::encode::METRIC_BYTES;
 use super::item::{Item, Passage};
 use super::notify;
 use super::step::StepContext;
-use crate::plant::{EntityState, Held, Node, Slot, held_bytes};
+use crate::plant::{Definitions, EntityState, Held, Node, Removed, Slot, allowance, held_bytes};
 
 impl StepContext<'_> {
     /// Lets through what the limits have room for; the rest is held or dropped.
@@ -247,7 +247,7 @@ impl StepContext<'_> {
             }
             let held = Held::new(item.metric, ticket, item.early, parts.losses);
             let held = match self.supersede(parts.origin, parts.state, item.slot, item.rule) {
-                Some(earlier) if adds => held.after(*earlier),
+                Some(earlier) if adds => follow(parts.definitions, *earlier, held),
                 _ => held,
             };
             parts.state.layout.hold(item.slot, held);
@@ -321,6 +321,28 @@ impl StepContext<'_> {
     pub(super) fn priority(&self, rule: RuleId) -> Priority {
         self.policy.rule(rule).map(|rule| rule.priority()).unwrap_or_default()
     }
+}
+
+/// A value that takes the place of an earlier one, with what it doesn't have itself: data may have
+/// only what changed. Of what came before a loss nothing is taken over.
+pub(super) fn follow(definitions: &Definitions, earlier: Held, newer: Held) -> Held {
+    if earlier.losses != newer.losses {
+        return newer;
+    }
+    let was_null = earlier.metric.value.is_none();
+    let mut held = newer.after(earlier);
+    if let Some(Value::Template(instance)) = held.metric.value.as_mut().filter(|_| was_null) {
+        // The members that it lacks are null, and readers have other values of them.
+        let mut left = allowance(instance.encoded_len());
+        let name = definitions.usable(instance.template_ref.as_deref()).map(str::to_owned);
+        let is_whole =
+            name.is_ok_and(|name| definitions.fill(instance, &name, &Removed::new(), &mut left));
+        if !is_whole {
+            (held.metric.value, held.metric.is_null) = (None, Some(true));
+        }
+        held.recount();
+    }
+    held
 }
 
 pub(super) fn set_waits(node: &mut Node, class: Priority, waits: bool) {

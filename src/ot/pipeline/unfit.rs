@@ -73,7 +73,11 @@ impl StepContext<'_> {
         }
         let lacks_type = !announced_types.contains(&*name);
         **types_due |= lacks_type && slot.is_forwarded();
-        let lacks_members = slot.lacks_members_of(instance);
+        let lacks_members = match &slot.current.value {
+            Some(Value::Template(_)) => slot.lacks_members_of(instance),
+            // Readers have no instance that these members could be of.
+            _ => slot.is_born() && !definitions.is_whole(instance, &name),
+        };
         state.layout.define(place, name);
         Ok(Conformed::Whole { lacks: lacks_type || lacks_members })
     }

@@ -45,6 +45,11 @@ impl Held {
         Held { metric, places, bytes: growth.of(bytes), ..self }
     }
 
+    /// Counts anew what it takes, after its metric was changed.
+    pub(crate) fn recount(&mut self) {
+        self.bytes = held_bytes(&self.metric);
+    }
+
     /// Whether a newer value may be without something that this one has.
     pub(crate) fn may_have_more_than(&self, newer: &Metric) -> bool {
         let Metric { value, properties, metadata, .. } = &self.metric;
@@ -54,7 +59,8 @@ impl Held {
             }
             _ => false,
         };
-        properties.is_some() || metadata.is_some() || are_instances
+        let was_null = value.is_none() && matches!(newer.value, Some(Value::Template(_)));
+        properties.is_some() || metadata.is_some() || are_instances || was_null
     }
 
     /// What it takes on the heap, with its entry in the list of messages that wait.

@@ -47,6 +47,8 @@ struct Definition {
     /// With usable values alone, unless there is a `fault`.
     metric: Metric,
     fields: HashMap<Box<str>, Field, RandomState>,
+    /// How many of them are members.
+    members: usize,
     /// Why it is unusable.
     fault: Option<Reason>,
     standing: Standing,
@@ -341,6 +343,7 @@ impl Definition {
         let mut definition = Definition {
             metric: Metric::default(),
             fields: HashMap::default(),
+            members: 0,
             fault: None,
             standing: Standing::Dropped(Reason::NoRule),
             shape: None,
@@ -369,6 +372,7 @@ impl Definition {
     fn add(&mut self, name: Option<&str>, datatype: Option<DataType>, kind: Kind) {
         let Some(name) = name.filter(|name| !name.is_empty()) else { return };
         let Some(datatype) = datatype else { return };
+        self.members = self.members.saturating_add(usize::from(kind == Kind::Member));
         let field = Field { number: self.fields.len(), datatype, kind };
         if self.fields.insert(name.into(), field).is_some() {
             self.fault = self.fault.or(Some(Reason::MalformedPayload));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sparkplug::{Payload, Property, Value};
 use strict_host::{Address, Finding, Findings, Level, MessageType, NodeHistory, Session};
 
-use super::plant::{Number, Shape};
+use super::plant::{MEMBERS, Number, Shape, member_name};
 
 /// What a host shows of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,13 +76,12 @@ impl Host {
             MessageType::NData | MessageType::DData => {
                 let Some(entity) = node.entities.get_mut(&device) else { return };
                 for metric in payload.metrics.iter().filter(|one| one.is_historical != Some(true)) {
-                    let name = metric.name.clone().unwrap_or_default();
-                    entity.insert(name, shown(metric));
+                    take(entity, metric, false);
                 }
             }
         }
         for metric in &payload.metrics {
-            self.seen.extend(metric.value.as_ref().and_then(Shape::number));
+            self.seen.extend(metric.value.as_ref().map(Shape::numbers).unwrap_or_default());
         }
     }
 
@@ -114,23 +113,57 @@ impl Node {
 }
 
 fn born(payload: &Payload) -> BTreeMap<String, Shown> {
-    let metrics = payload.metrics.iter();
-    metrics.map(|metric| (metric.name.clone().unwrap_or_default(), shown(metric))).collect()
+    let mut entity = BTreeMap::new();
+    payload.metrics.iter().for_each(|metric| take(&mut entity, metric, true));
+    entity
 }
 
-fn shown(metric: &sparkplug::Metric) -> Shown {
-    let quality = metric.properties.as_ref().and_then(|properties| {
-        let at = properties.keys.iter().position(|key| key == "Quality")?;
-        match properties.values.get(at)?.value {
-            Some(Property::Int(quality)) => Some(quality),
-            _ => None,
+/// Shows a metric; of an instance each member by itself, those that data hasn't as they were.
+fn take(entity: &mut BTreeMap<String, Shown>, metric: &sparkplug::Metric, is_birth: bool) {
+    let name = metric.name.clone().unwrap_or_default();
+    let quality = quality(metric);
+    let is_good = quality.is_none_or(|quality| quality == 192);
+    let instance = match &metric.value {
+        Some(Value::Template(template)) => Some(template),
+        None if entity.contains_key(&member_name(&name, MEMBERS[1])) => None,
+        value => {
+            let number = value.as_ref().and_then(Shape::number);
+            entity.insert(name, Shown { number, is_good: value.is_some() && is_good });
+            return;
         }
-    });
-    let value = metric.value.as_ref().filter(|value| !is_definition(value));
-    let number = value.and_then(Shape::number);
-    Shown { number, is_good: value.is_some() && quality.is_none_or(|quality| quality == 192) }
+    };
+    if instance.is_some_and(|instance| instance.is_definition == Some(true)) {
+        entity.insert(name, Shown { number: None, is_good: false });
+        return;
+    }
+    for member in MEMBERS {
+        let key = member_name(&name, member);
+        let has = |template: &sparkplug::Template| {
+            template.metrics.iter().find(|one| one.name.as_deref() == Some(member)).cloned()
+        };
+        let said = instance.and_then(|instance| has(instance));
+        let known = entity.get(&key).copied().filter(|_| !is_birth && instance.is_some());
+        let shown = match (said, known) {
+            (Some(said), _) => {
+                let number = said.value.as_ref().and_then(Shape::number);
+                Shown { number, is_good: number.is_some() && is_good }
+            }
+            // The quality, where one is said, is that of the whole instance.
+            (None, Some(known)) if quality.is_some() => {
+                Shown { is_good: known.number.is_some() && is_good, ..known }
+            }
+            (None, Some(known)) => known,
+            (None, None) => Shown { number: None, is_good: false },
+        };
+        entity.insert(key, shown);
+    }
 }
 
-fn is_definition(value: &Value) -> bool {
-    matches!(value, Value::Template(template) if template.is_definition == Some(true))
+fn quality(metric: &sparkplug::Metric) -> Option<u32> {
+    let properties = metric.properties.as_ref()?;
+    let at = properties.keys.iter().position(|key| key == "Quality")?;
+    match properties.values.get(at)?.value {
+        Some(Property::Int(quality)) => Some(quality),
+        _ => None,
+    }
 }

@@ -77,7 +77,7 @@ impl Journal {
         let payload = Payload::decode(&bytes[..]).map_err(|error| error.to_string())?;
         let numbers = payload.metrics.iter().filter_map(|metric| metric.value.as_ref());
         // Below are bdSeq, and the values of definitions.
-        let numbers = numbers.filter_map(Shape::number).filter(|number| *number > 1_000);
+        let numbers = numbers.flat_map(Shape::numbers).filter(|number| *number > 1_000);
         for number in numbers {
             self.all.insert(number);
             if is_relayed {

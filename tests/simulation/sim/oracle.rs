@@ -134,7 +134,13 @@ fn good(
         }
         return Err("this metric never had this value".into());
     };
-    for newer in &metric.history[last + 1..] {
+    // What can't be read and comes before the birth that it was sent behind says nothing of it.
+    let birth = entity.born_by.map(|id| (id, &world.plant.sent[id]));
+    let is_nobody = |id: MessageId| {
+        let sent = &world.plant.sent[id];
+        sent.is_bad && birth.is_some_and(|(birth, born)| birth < id && sent.taken < born.taken)
+    };
+    for newer in metric.history[last + 1..].iter().filter(|newer| !is_nobody(newer.by)) {
         if let Some(at) = known(newer.by) {
             let sent = &world.plant.sent[newer.by];
             return Err(format!("{newer:?} is newer, known since {at:?}: {sent:?}"));

@@ -17,9 +17,12 @@ pub use speech::bd_seq;
 /// The caps of the relay here are small, so that a birth can be over them.
 pub const MAX_METRICS: usize = 40;
 pub const GROUP: &str = "G";
-/// Name of the definition, and of its one member.
+/// Name of the definition, and of its members.
 const DEFINITION: &str = "Kind";
-pub const MEMBER: &str = "x";
+pub const MEMBERS: [&str; 2] = ["x", "y"];
+/// The instance of an entity. Its first member is one metric here, and the second another one:
+/// data may have either, or both.
+const INSTANCE: &str = "instance";
 
 /// Every value that is ever said has a number of its own, whatever its type.
 pub type Number = u64;
@@ -158,7 +161,8 @@ pub enum Shape {
     Double,
     Text,
     DateTime,
-    Instance,
+    /// The member of the instance at this place.
+    Member(usize),
 }
 
 const SHAPES: [Shape; 6] =
@@ -173,7 +177,7 @@ impl Shape {
             Shape::Double => DataType::Double,
             Shape::Text => DataType::String,
             Shape::DateTime => DataType::DateTime,
-            Shape::Instance => DataType::Template,
+            Shape::Member(_) => DataType::Template,
         }
     }
 
@@ -183,9 +187,9 @@ impl Shape {
             Shape::Int32 => Value::Int(number as u32),
             Shape::Double => Value::Double(number as f64),
             Shape::Text => Value::String(format!("v{number}")),
-            Shape::Instance => {
+            Shape::Member(place) => {
                 let member = Sparkplug {
-                    name: Some(MEMBER.into()),
+                    name: Some(MEMBERS[place].into()),
                     datatype: Some(DataType::Int32.code()),
                     value: Some(Value::Int(number as u32)),
                     ..Sparkplug::default()
@@ -200,19 +204,37 @@ impl Shape {
         }
     }
 
-    /// The number that a value says, as anybody reads it.
+    /// Whether its values are parts of those of another metric, or others are of its own.
+    pub fn is_member(self) -> bool {
+        matches!(self, Shape::Member(_))
+    }
+
+    /// The numbers that a value says, as anybody reads it.
+    pub fn numbers(value: &Value) -> Vec<Number> {
+        match value {
+            Value::Template(template) => {
+                let values = template.metrics.iter().filter_map(|member| member.value.as_ref());
+                values.flat_map(Shape::numbers).collect()
+            }
+            value => Shape::number(value).into_iter().collect(),
+        }
+    }
+
+    /// The number that a value says that is no instance.
     pub fn number(value: &Value) -> Option<Number> {
         match value {
             Value::Long(number) => Some(*number),
             Value::Int(number) => Some((*number).into()),
             Value::Double(number) => Some(*number as u64),
             Value::String(text) => text.strip_prefix('v')?.parse().ok(),
-            Value::Template(template) => {
-                template.metrics.first()?.value.as_ref().and_then(Self::number)
-            }
             _ => None,
         }
     }
+}
+
+/// What the host calls a member of an instance.
+pub fn member_name(instance: &str, member: &str) -> String {
+    if member == MEMBERS[0] { instance.to_owned() } else { format!("{instance}.{member}") }
 }
 
 impl Entity {
@@ -226,7 +248,9 @@ impl Entity {
             add(format!("m{place}"), SHAPES[place % SHAPES.len()], true);
         }
         if habits.templates {
-            add("instance".into(), Shape::Instance, true);
+            for (place, member) in MEMBERS.iter().enumerate() {
+                add(member_name(INSTANCE, member), Shape::Member(place), true);
+            }
         }
         if habits.has_unborn {
             add("late".into(), Shape::Int64, false);

@@ -74,7 +74,7 @@ pub fn sight(number: usize, metric: &str, since_first_ms: i64) -> Sight {
         (6, _) => Sight::Value,
         (1, "m1") => Sight::Nothing,
         (1, _) => Sight::Value,
-        (3, "m0" | "instance") => Sight::Value,
+        (3, "m0" | "instance" | "instance.y") => Sight::Value,
         (3, _) if is_open => Sight::Value,
         (4, "m2") => Sight::Name,
         (4, _) => Sight::Value,

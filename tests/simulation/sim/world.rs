@@ -376,8 +376,8 @@ pub fn show(payload: &[u8]) -> String {
             (Some(name), Some(alias)) => format!("{name}#{alias}"),
             (None, alias) => format!("#{}", alias.unwrap_or(0)),
         };
-        let number = metric.value.as_ref().and_then(super::plant::Shape::number);
-        let value = number.map_or("-".to_owned(), |number| number.to_string());
+        let numbers = metric.value.as_ref().map(super::plant::Shape::numbers).unwrap_or_default();
+        let value = if numbers.is_empty() { "-".to_owned() } else { format!("{numbers:?}") };
         let quality = if metric.properties.is_some() { "!" } else { "" };
         let history = if metric.is_historical == Some(true) { "~" } else { "" };
         format!("{name}={value}{quality}{history}")

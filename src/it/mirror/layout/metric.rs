@@ -156,6 +156,24 @@ fn merge_template(
     }
 }
 
+/// Whether an instance that has no others has all members of the one that is known.
+/// Recursion is bounded by the depth that was decoded.
+pub(super) fn has_all_members(known: &Template, instance: &Template) -> bool {
+    if instance.metrics.len() < known.metrics.len() {
+        return false;
+    }
+    steps::take(instance.metrics.len());
+    let mut places = TemplatePlaces::default();
+    instance.metrics.iter().all(|member| {
+        let Some(Value::Template(inner)) = &member.value else { return true };
+        let place = places.member(known, member.name.as_deref().unwrap_or_default());
+        match place.and_then(|place| known.metrics.get(place)?.value.as_ref()) {
+            Some(Value::Template(known)) => has_all_members(known, inner),
+            _ => true,
+        }
+    })
+}
+
 /// Takes members and parameters out of an instance that the one in the birth hasn't: hosts couldn't
 /// place them. How many; the first one's name. Recursion is bounded by the depth that was decoded.
 pub(super) fn take_others(

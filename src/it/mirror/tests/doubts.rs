@@ -134,3 +134,35 @@ fn people_hear_of_what_comes_and_cannot_be_shown() {
     world.relayed("spBv1.0/g/DBIRTH/e/other", vec![metric("x", 1)], false);
     assert_eq!(world.mirror.unread(world.now), None);
 }
+
+fn instance(members: &[(&str, u64)]) -> sparkplug::Metric {
+    let template = sparkplug::Template {
+        template_ref: Some("T".into()),
+        is_definition: Some(false),
+        metrics: members.iter().map(|(name, value)| metric(name, *value)).collect(),
+        ..sparkplug::Template::default()
+    };
+    sparkplug::Metric {
+        name: Some("i".into()),
+        datatype: Some(sparkplug::DataType::Template.code()),
+        value: Some(sparkplug::Value::Template(Box::new(template))),
+        ..metric("i", 0)
+    }
+}
+
+#[test]
+fn an_instance_is_doubted_until_all_its_members_are_seen_together() {
+    let mut world = World::live(settings());
+    let born = instance(&[("a", 1), ("b", 1)]);
+    world.relayed("spBv1.0/g/NBIRTH/e", vec![bd_seq(4), metric("a", 1), born], false);
+    world.lossy(vec![metric("a", 2)], 1);
+    assert_eq!((quality(&world, "g/e/:i"), quality(&world, "g/e/:a")), (500, 192));
+    // `b` may have changed by now.
+    world.lossy(vec![instance(&[("a", 2)])], 1);
+    assert_eq!(quality(&world, "g/e/:i"), 500);
+    world.lossy(vec![instance(&[("b", 2), ("a", 2)])], 1);
+    assert_eq!(quality(&world, "g/e/:i"), 192);
+    // Nothing is in doubt now: what data doesn't have is as it was.
+    world.lossy(vec![instance(&[("b", 3)])], 1);
+    assert_eq!(quality(&world, "g/e/:i"), 192);
+}

@@ -161,7 +161,6 @@ impl Host {
                 let born = node.born.get(device).expect("data of an unborn device");
                 assert!(born.contains(&name(metric)), "data of an unborn metric");
             }
-            let Some(Value::Long(value)) = metric.value else { continue };
             let id = format!("{key}/{device}:{}", name(metric));
             if let Some(properties) = &metric.properties {
                 let at = properties.keys.iter().position(|key| key == "Quality");
@@ -171,6 +170,7 @@ impl Host {
                     node.quality.insert(id.clone(), quality);
                 }
             }
+            let Some(Value::Long(value)) = metric.value else { continue };
             if metric.is_historical == Some(true) {
                 self.historical.entry(id).or_default().push(value);
             } else {

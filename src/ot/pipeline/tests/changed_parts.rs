@@ -126,18 +126,87 @@ fn instance(members: &[(&str, u32)]) -> Metric {
     typed("i", DataType::Template, Value::Template(Box::new(template)))
 }
 
-#[test]
-fn members_that_wait_are_not_lost_with_the_value_that_a_newer_one_replaces() {
+fn definition() -> Metric {
     let definition = Template {
         is_definition: Some(true),
         metrics: vec![number("a", 0), number("b", 0), number("c", 0)],
         ..Template::default()
     };
-    let definition = typed("T", DataType::Template, Value::Template(Box::new(definition)));
+    typed("T", DataType::Template, Value::Template(Box::new(definition)))
+}
+
+/// Of the instance: its members, and `None` for those without a value.
+fn members(metrics: &[Metric]) -> Vec<(String, Option<Value>)> {
+    let instance = metrics.iter().find(|metric| metric.name.as_deref() == Some("i")).unwrap();
+    let Some(Value::Template(instance)) = &instance.value else { panic!("{instance:?}") };
+    let member = |one: &Metric| (one.name.clone().unwrap_or_default(), one.value.clone());
+    instance.metrics.iter().map(member).collect()
+}
+
+fn data(members: &[(&str, u32)]) -> Metric {
+    Metric { datatype: None, ..instance(members) }
+}
+
+fn null() -> Metric {
+    Metric { name: Some("i".into()), is_null: Some(true), ..Metric::default() }
+}
+
+#[test]
+fn an_instance_that_was_null_is_born_with_all_members_of_its_definition() {
+    let mut bench = Bench::new(ALL);
+    let born = instance(&[("a", 1), ("b", 1), ("c", 1)]);
+    bench.node("NBIRTH", vec![bd_seq(0), definition(), born]);
+    bench.pass(2_000);
+    bench.node("NDATA", vec![null()]);
+    bench.pass(2_000);
+    let frames = bench.node("NDATA", vec![data(&[("b", 2)])]);
+    let birth = frames.iter().find(|frame| frame.topic.contains("NBIRTH")).unwrap();
+    let told = members(&payload(birth).metrics);
+    let expected = [("b", Some(Value::Int(2))), ("a", None), ("c", None)];
+    assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), value)));
+    // One that is whole says all by itself.
+    bench.node("NDATA", vec![null()]);
+    let frames = bench.node("NDATA", vec![data(&[("a", 3), ("b", 3), ("c", 3)])]);
+    assert_eq!(frames.len(), 1);
+    assert!(frames[0].topic.contains("NDATA"), "{frames:?}");
+}
+
+#[test]
+fn a_null_that_waits_is_not_forgotten_with_members_that_take_its_place() {
     let mut bench = Bench::new(SLOW);
     let born = instance(&[("a", 1), ("b", 1), ("c", 1)]);
-    bench.node("NBIRTH", vec![bd_seq(0), definition, born]);
-    let data = |members| Metric { datatype: None, ..instance(members) };
+    bench.node("NBIRTH", vec![bd_seq(0), definition(), born]);
+    bench.node("NDATA", vec![data(&[("a", 2)])]);
+    assert!(bench.node("NDATA", vec![null()]).is_empty());
+    assert!(bench.node("NDATA", vec![data(&[("b", 3)])]).is_empty());
+    bench.pass(1_100);
+    let told = members(&payload(&relayed(&bench.tick())[0]).metrics);
+    let expected = [("b", Some(Value::Int(3))), ("a", None), ("c", None)];
+    assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), value)));
+}
+
+#[test]
+fn members_that_wait_go_with_those_that_need_not() {
+    let mut bench = Bench::new(SLOW);
+    let born = instance(&[("a", 1), ("b", 1), ("c", 1)]);
+    bench.node("NBIRTH", vec![bd_seq(0), definition(), born]);
+    bench.node("NDATA", vec![data(&[("a", 2)])]);
+    assert!(bench.node("NDATA", vec![data(&[("b", 3)])]).is_empty());
+    // Its turn has come, and nothing had it go yet.
+    bench.pass(1_100);
+    let frames = bench.node("NDATA", vec![data(&[("c", 4)])]);
+    let mut told: Vec<_> =
+        frames.iter().flat_map(|frame| members(&payload(frame).metrics)).collect();
+    told.sort_by(|one, other| one.0.cmp(&other.0));
+    let expected = [("b", Some(Value::Int(3))), ("c", Some(Value::Int(4)))];
+    assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), value)));
+}
+
+#[test]
+fn members_that_wait_are_not_lost_with_the_value_that_a_newer_one_replaces() {
+    let mut bench = Bench::new(SLOW);
+    let born = instance(&[("a", 1), ("b", 1), ("c", 1)]);
+    bench.node("NBIRTH", vec![bd_seq(0), definition(), born]);
     bench.node("NDATA", vec![data(&[("a", 2)])]);
     for (members, conflated) in [(&[("a", 3)], 0), (&[("b", 3)], 1), (&[("a", 4)], 2)] {
         assert!(bench.node("NDATA", vec![data(members)]).is_empty());
@@ -145,12 +214,8 @@ fn members_that_wait_are_not_lost_with_the_value_that_a_newer_one_replaces() {
     }
     bench.pass(1_100);
     let frames = relayed(&bench.tick());
-    let Some(Value::Template(told)) = &payload(&frames[0]).metrics[0].value else { panic!() };
-    let told: Vec<_> = told
-        .metrics
-        .iter()
-        .map(|member| (member.name.as_deref().unwrap_or_default(), member.value.clone().unwrap()))
-        .collect();
-    assert_eq!(told, [("a", Value::Int(4)), ("b", Value::Int(3))]);
+    let told = members(&payload(&frames[0]).metrics);
+    let expected = [("a", Some(Value::Int(4))), ("b", Some(Value::Int(3)))];
+    assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), value)));
     assert_eq!(bench.pipeline.check_account(), Ok(()));
 }

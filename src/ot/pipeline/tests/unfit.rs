@@ -196,7 +196,8 @@ fn what_is_taken_out_of_an_instance_is_counted_by_its_name_and_reason() {
         members(found.unwrap())
     };
     assert_eq!(of("M1"), [("rpm", Some(&Value::Int(5))), ("amps", None)]);
-    assert_eq!(of("M2"), [("rpm", Some(&Value::Int(6)))]);
+    // A birth has all members.
+    assert_eq!(of("M2"), [("rpm", Some(&Value::Int(6))), ("amps", None)]);
     let of_metric = |entry| match entry {
         LedgerEntry::Dropped { metric, reason, .. } => Some((metric, reason)),
         LedgerEntry::Settled(_) => None,

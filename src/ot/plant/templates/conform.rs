@@ -1,10 +1,10 @@
-//! Instances of templates: what of them their definition has.
+//! Instances of templates: what of them their definition has, and what they lack of it.
 
 use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 use sparkplug::value::fits;
-use sparkplug::{DataType, ParameterValue, Template, Value, steps};
+use sparkplug::{DataType, Metric, ParameterValue, Template, Value, steps};
 
 use super::{Definitions, Kind, Misfit, Removed, Unfit};
 use crate::plant::refused::{field as field_of, parameter_field};
@@ -97,6 +97,72 @@ impl Definitions {
         });
     }
 }
+
+impl Definitions {
+    /// Whether an instance of the definition `name`, reduced to what this has, has all its members.
+    pub(crate) fn is_whole(&self, instance: &Template, name: &str) -> bool {
+        let Some(definition) = self.by_name.get(name) else { return false };
+        instance.metrics.len() == definition.members
+            && instance.metrics.iter().all(|member| match &member.value {
+                Some(Value::Template(inner)) => {
+                    let name = self.usable(inner.template_ref.as_deref());
+                    name.is_ok_and(|name| self.is_whole(inner, name))
+                }
+                _ => true,
+            })
+    }
+
+    /// Adds to an instance of the definition `name`, reduced to what this has and `removed` hasn't, the
+    /// members that it lacks, without values: a birth has them all (Sparkplug 3.0
+    /// payloads-template-instance-members-birth). False: that would take more than the `left` bytes.
+    pub(crate) fn fill(
+        &self,
+        instance: &mut Template,
+        name: &str,
+        removed: &Removed,
+        left: &mut usize,
+    ) -> bool {
+        for member in &mut instance.metrics {
+            let Some(Value::Template(inner)) = &mut member.value else { continue };
+            let Ok(name) = self.usable(inner.template_ref.as_deref()) else { continue };
+            if !self.fill(inner, name, removed, left) {
+                return false;
+            }
+        }
+        let Some(definition) = self.by_name.get(name) else { return true };
+        let Some(Value::Template(template)) = &definition.metric.value else { return true };
+        if instance.metrics.len() >= definition.members {
+            return true;
+        }
+        steps::take(template.metrics.len());
+        let names = instance.metrics.iter().filter_map(|member| member.name.as_deref());
+        let known: HashSet<&str, RandomState> = names.collect();
+        let removed = removed.get(name);
+        let mut lacking = Vec::new();
+        for member in template.metrics.iter().filter_map(|member| member.name.as_deref()) {
+            let Some(field) = definition.fields.get(member) else { continue };
+            let is_removed = removed.is_some_and(|removed| removed.contains(member));
+            if is_removed || field.kind == Kind::Parameter || known.contains(member) {
+                continue;
+            }
+            let Some(rest) = left.checked_sub(member.len().saturating_add(MEMBER_BYTES)) else {
+                return false;
+            };
+            *left = rest;
+            lacking.push(Metric {
+                name: Some(member.to_owned()),
+                datatype: Some(field.datatype.code()),
+                is_null: Some(true),
+                ..Metric::default()
+            });
+        }
+        instance.metrics.extend(lacking);
+        true
+    }
+}
+
+/// What a member without a value takes on the wire beside its name.
+const MEMBER_BYTES: usize = 8;
 
 fn parameter_fits(datatype: DataType, value: &ParameterValue) -> bool {
     match value {

@@ -4,8 +4,8 @@ use prost::Message as _;
 use sparkplug::{DataType, Metric as Sparkplug, Payload, Template, Value};
 
 use super::{
-    Act, Counting, DEFINITION, GROUP, Kind, MAX_METRICS, MEMBER, MessageId, Metric, Naming, Node,
-    Number, Plant, Published, Random, Said, Sent, Way,
+    Act, Counting, DEFINITION, GROUP, INSTANCE, Kind, MAX_METRICS, MEMBERS, MessageId, Metric,
+    Naming, Node, Number, Plant, Published, Random, Said, Sent, Shape, Way,
 };
 use crate::sim::habits::BdSeq;
 
@@ -81,14 +81,15 @@ impl Plant {
             values.push((place, Some(number)));
             let known = &self.nodes[node];
             let metric = &known.entity(device).metrics[place];
-            metrics.push(Sparkplug {
-                name: Some(metric.name.clone()),
+            let said = Sparkplug {
+                name: Some(metric.wire_name().into()),
                 alias: known.alias(metric),
                 timestamp: Some(wall_ms),
                 datatype: Some(metric.shape.datatype().code()),
                 value: Some(metric.shape.value(number)),
                 ..Sparkplug::default()
-            });
+            };
+            say(&mut metrics, said, metric.shape.is_member());
         }
         let known = &self.nodes[node];
         if kind == Kind::NBirth {
@@ -151,6 +152,11 @@ impl Plant {
         let count = known.entity(device).metrics.len();
         let mut places: Vec<usize> =
             (0..random.between(1, 3)).map(|_| random.below(count)).collect();
+        let metrics = &known.entity(device).metrics;
+        if act == Act::Null && places.iter().any(|place| metrics[*place].shape.is_member()) {
+            // The whole instance is null.
+            places.extend((0..count).filter(|place| metrics[*place].shape.is_member()));
+        }
         places.sort_unstable();
         places.dedup();
         let fault = match act {
@@ -190,8 +196,8 @@ impl Plant {
                 Fault::OtherType => Value::Boolean(true),
                 _ => metric.shape.value(number),
             };
-            metrics.push(Sparkplug {
-                name: (!by_alias).then(|| metric.name.clone()),
+            let said = Sparkplug {
+                name: (!by_alias).then(|| metric.wire_name().into()),
                 alias: known.alias(metric).filter(|_| metric.is_born),
                 timestamp: Some(wall_ms - u64::from(act == Act::History) * 60_000),
                 datatype: types.then(|| metric.shape.datatype().code()),
@@ -199,7 +205,8 @@ impl Plant {
                 is_null: (act == Act::Null).then_some(true),
                 value: (act != Act::Null).then_some(value),
                 ..Sparkplug::default()
-            });
+            };
+            say(&mut metrics, said, metric.shape.is_member());
         }
         let seq = self.nodes[node].next_seq();
         let id = self.record(node, device, kind, seq, values, fault != Fault::None);
@@ -302,18 +309,44 @@ impl Plant {
     }
 }
 
+/// Adds a metric to a payload; a member of an instance joins the others that are in it.
+fn say(metrics: &mut Vec<Sparkplug>, said: Sparkplug, is_member: bool) {
+    let is_instance =
+        |one: &&mut Sparkplug| one.datatype == said.datatype && one.alias == said.alias;
+    let known = metrics.last_mut().filter(|_| is_member).filter(is_instance);
+    let Some(known) = known.filter(|known| known.name == said.name) else {
+        return metrics.push(said);
+    };
+    if let (Some(Value::Template(known)), Some(Value::Template(more))) =
+        (&mut known.value, said.value)
+    {
+        known.metrics.extend(more.metrics);
+    }
+}
+
+impl Metric {
+    /// As messages have it.
+    fn wire_name(&self) -> &str {
+        if self.shape.is_member() { INSTANCE } else { &self.name }
+    }
+}
+
 impl Node {
     /// Aliases are moved within the entity, so that each means another metric of it.
     fn alias(&self, metric: &Metric) -> Option<u64> {
         if self.habits.naming == Naming::Names {
             return None;
         }
-        let born: Vec<u64> = std::iter::once(&self.own)
-            .chain(&self.devices)
-            .flat_map(|entity| &entity.metrics)
-            .map(|metric| metric.alias)
-            .collect();
-        let place = born.iter().position(|alias| *alias == metric.alias).unwrap_or(0);
+        let entities = || std::iter::once(&self.own).chain(&self.devices);
+        // Members have that of their instance.
+        let is_first = |metric: &&Metric| !matches!(metric.shape, Shape::Member(1..));
+        let all = entities().flat_map(|entity| entity.metrics.iter().filter(is_first));
+        let born: Vec<u64> = all.map(|metric| metric.alias).collect();
+        let own = match metric.shape {
+            Shape::Member(place) => metric.alias - place as u64,
+            _ => metric.alias,
+        };
+        let place = born.iter().position(|alias| *alias == own).unwrap_or(0);
         Some(born[(place + self.shift as usize) % born.len()])
     }
 }
@@ -328,14 +361,14 @@ pub fn bd_seq(number: u64) -> Sparkplug {
 }
 
 fn definition() -> Sparkplug {
-    let member = Sparkplug {
-        name: Some(MEMBER.into()),
+    let member = |name: &&str| Sparkplug {
+        name: Some((*name).into()),
         datatype: Some(DataType::Int32.code()),
         value: Some(Value::Int(0)),
         ..Sparkplug::default()
     };
-    let template =
-        Template { metrics: vec![member], is_definition: Some(true), ..Template::default() };
+    let metrics = MEMBERS.iter().map(member).collect();
+    let template = Template { metrics, is_definition: Some(true), ..Template::default() };
     Sparkplug {
         name: Some(DEFINITION.into()),
         datatype: Some(DataType::Template.code()),

@@ -31,7 +31,8 @@ source=$PWD
 sysroot=$(rustc --print sysroot)
 registry=${CARGO_HOME:-$HOME/.cargo}/registry
 deb=$(command -v cargo-deb)
-epoch=$(git log -1 --format=%ct)
+commit=$(git rev-parse HEAD)
+epoch=$(git log -1 --format=%ct "$commit")
 rm -rf "$work"
 mkdir -p "$work"
 # Everybody may pass; what they build is theirs.
@@ -42,7 +43,7 @@ build() { # NUMBER DIRECTORY HOME UID TOOLCHAIN UMASK LANGUAGE ZONE
     echo "== build $number: $directory, user $uid, home $home, Rust at $toolchain"
     local root=$work/$number
     mkdir -p "$root/source" "$root/home/.cargo/bin"
-    git -C "$source" archive HEAD | tar -x -C "$root/source"
+    git -C "$source" archive "$commit" | tar -x -C "$root/source"
     mkdir -p "$root/home/.cargo/registry"
     cp -r "$registry/cache" "$registry/index" "$root/home/.cargo/registry/"
     cp "$deb" "$root/home/.cargo/bin/"

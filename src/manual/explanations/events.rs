@@ -33,6 +33,8 @@ fn value_of(field: &str) -> &'static str {
         "topic" | "birth" => "spBv1.0/Plant1/NDATA/Line4",
         "metric" => "Temperature/Oil",
         "broker" | "target" => "10.10.0.5:8883",
+        "addresses" => "10.10.0.6:8883, 10.10.0.7:8883",
+        "before" => "10.10.0.5:8883",
         "client_id" => "sparkdiode-ot-plant-a",
         "host" => "scada1",
         "error" | "why" => "connection refused (111)",

@@ -1,14 +1,19 @@
 # Sourced inside the container: two networks with a broker each, certificates, and the package's
 # configuration for them. A function `extra ROLE` may print more lines for a broker's configuration.
 
+# Gives a side its NIC: with the namespace that it was moved to a veth goes, where a real NIC comes back.
+plug() { # NETWORK ROLE NET
+    ip link add nic-$2 type veth peer name $1 netns $1
+    ip -n $1 address add $3.5/24 dev $1
+    ip -n $1 link set $1 up
+}
+
 configure() {
     local side network role net part
     for side in plant:ot:10.10.0 enterprise:it:10.20.0; do
         IFS=: read -r network role net <<<"$side"
         ip netns add $network
-        ip link add nic-$role type veth peer name $network netns $network
-        ip -n $network address add $net.5/24 dev $network
-        ip -n $network link set $network up
+        plug $network $role $net
         ip -n $network link set lo up
         sed -i "s/^INTERFACE=.*/INTERFACE=nic-$role/; s|^ADDRESS=.*|ADDRESS=$net.20/24|" /etc/sparkdiode/$role.net
     done

@@ -174,13 +174,15 @@ check "nobody reaches the OT half" refused ip netns exec plant ping -c1 -W1 10.1
 echo "== a broker that moves"
 check "no name is looked up where nobody asks for it" \
     equals "$(systemctl show -P Result sparkdiode-resolve@it)" exec-condition
-ip -n enterprise address add 10.20.0.6/24 dev enterprise
 echo "10.20.0.5 broker.enterprise" >>/etc/hosts
 sed -i 's|^PEERS=.*|PEERS="10.20.0.5:8883/tcp 10.20.0.6:8883/tcp"|' /etc/sparkdiode/it.net
 sed -i 's/^address = "10.20.0.5:8883"/address = "broker.enterprise:8883"/; s/^# addresses-file/addresses-file/' \
     /etc/sparkdiode/it.toml
-check "the rules are loaded" systemctl restart sparkdiode-netns@it
-check "the half starts with them" systemctl restart sparkdiode-it
+systemctl stop sparkdiode-it sparkdiode-netns@it
+plug enterprise it 10.20.0
+ip -n enterprise address add 10.20.0.6/24 dev enterprise
+check "the rules are loaded" systemctl start sparkdiode-netns@it
+check "the half starts with them" systemctl start sparkdiode-it
 is_at() { ip netns exec sparkdiode-it ss -Htn state established "dst $1" | grep -q .; }
 check "it is at its broker, by name" within 20 is_at 10.20.0.5
 check "whose addresses a user of their own keeps" equals "$(mode_of /var/lib/sparkdiode/it-names/broker)" \

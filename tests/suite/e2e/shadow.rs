@@ -75,6 +75,8 @@ fn a_policy_in_shadow_is_compared_on_live_traffic_and_a_bad_one_harms_nothing() 
 
     // Mended, it is taken up beside the same policy in force.
     fs::write(&next, NEXT).unwrap();
+    // It needs more of the broker than the one in force.
+    rig.relay.ask_for_rights();
     rig.relay.signal(Half::Ot, Signal::HUP);
     rig.relay.wait_for_event(Half::Ot, Event::ShadowLoaded, &["rules=1"]);
     wait_until("it is subscribed for", || {

@@ -194,6 +194,7 @@ said() { journalctl -q --no-pager -u sparkdiode-it | grep -q "$1"; }
 check "and says where the broker is" within 10 said "BROKER_ADDRESSES .*10.20.0.6"
 # Its sessions end, as with a broker that goes.
 pkill -f it-broker.conf
+check "the broker is gone" within 10 refused pgrep -f it-broker.conf
 ip netns exec enterprise mosquitto -d -c /run/it-broker.conf
 check "the next sessions are there" within 30 is_at 10.20.0.6
 check "of the same process" equals "$(pid_of it)" "$before"

@@ -69,9 +69,11 @@ pub fn contrasts(
     // A limit is shared by what the rule forwards.
     let is_shared = rate.is_some_and(|rate| rate.per == Per::Rule);
     let shares = is_shared && before.name != *name;
+    let mut is_limited = false;
     if before.rate != *rate || shares {
         let shows = compare_rates(before.rate.as_ref(), rate.as_ref());
         add(shows, limited(rate, name), limited(&before.rate, &before.name));
+        is_limited = shows == Shows::Less;
     }
     if before.priority != *priority {
         let words = |priority: Priority| match priority {
@@ -82,7 +84,11 @@ pub fn contrasts(
     }
     // What has no datatype is some kind of text.
     let datatype = datatype.unwrap_or(DataType::String);
+    if is_limited && before.shapes.shape(metric).spaces(datatype) {
+        contrasts.push(Contrast::held_back());
+    }
     contrasts.extend(before.shapes.shape(metric).contrasts(shapes.shape(metric), datatype));
+    contrasts.dedup();
     contrasts
 }
 

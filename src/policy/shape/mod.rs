@@ -155,6 +155,14 @@ impl RuleShapes {
         self.table(name).map_or(&self.base, |table| &table.shape)
     }
 
+    /// Whether values of some metric have to be further apart than the plant's, in time or in
+    /// number: then what crosses goes by what crossed before.
+    pub fn space_any(&self) -> bool {
+        let tables = self.tables.iter().map(|table| &table.shape);
+        let has_interval = |shape: &Shape| shape.min_interval.is_some_and(|least| !least.is_zero());
+        tables.chain([&self.base]).any(|shape| shape.deadband.is_some() || has_interval(shape))
+    }
+
     /// Whether it lets opaque values of some metric cross.
     pub fn opens_any(&self) -> bool {
         let tables = self.tables.iter().map(|table| &table.shape);

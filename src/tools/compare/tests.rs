@@ -359,3 +359,17 @@ proptest! {
         prop_assert!(!no_longer || !comparison.no_longer.is_empty());
     }
 }
+
+#[test]
+fn a_new_limit_has_other_values_cross_where_a_deadband_goes_by_what_crossed_before() {
+    let with = |rest: &str| policy(&rule("a", "forward", &format!("{LINE4}\n{rest}")));
+    let deadband = "[rule.shape]\ndeadband = 1\n";
+    let rate = "[rule.rate]\nmessages-per-s = 1\non-excess = \"drop\"\n";
+    let limit = "[limits.link]\nmessages-per-s = 1\non-excess = \"drop\"\n";
+    for new in [rate, limit] {
+        let both = format!("{deadband}{new}");
+        assert!(!compare(&with(deadband), &with(&both)).shows_no_more(), "{new}");
+        // Without the deadband it is less of the same.
+        assert!(compare(&with(""), &with(new)).shows_no_more(), "{new}");
+    }
+}

@@ -30,6 +30,8 @@ pub(super) fn compare(before: &Policy, after: &Policy) -> Vec<Whole> {
     let unlimited = left.node.is_none()
         && left.link.is_none()
         && before.rules().iter().all(|rule| rule.rate().is_none());
+    // What crosses goes by what crossed before.
+    let spaces = before.rules().iter().any(|rule| rule.shapes().space_any());
     for (noun, was, is) in
         [("each edge node", left.node, right.node), ("the link", left.link, right.link)]
     {
@@ -40,7 +42,7 @@ pub(super) fn compare(before: &Policy, after: &Policy) -> Vec<Whole> {
             };
             let shows = match (was, is) {
                 // Beside other limits it may be the turn of other data.
-                (None, Some(_)) if unlimited => Shows::Less,
+                (None, Some(_)) if unlimited && !spaces => Shows::Less,
                 (Some(_), None) => Shows::More,
                 _ => Shows::Otherwise,
             };

@@ -20,6 +20,9 @@ pub(crate) struct Foreign {
     pub(crate) meant: Vec<String>,
 }
 
+/// Letters of a unit, as it stands behind the name of a quantity.
+const UNIT: usize = 4;
+
 /// Patterns that a class or a list is spelled out to at most; beyond that a wildcard is proposed.
 const MAX_MEANT: usize = 6;
 
@@ -40,7 +43,8 @@ pub(crate) fn foreign(pattern: &str, slashes: bool) -> Option<Foreign> {
     let any = if slashes { "**" } else { "*" };
     escapes(pattern)
         .or_else(|| anchors(pattern, &letters, any))
-        .or_else(|| alternatives(pattern, &letters))
+        .or_else(|| numbers(pattern, &letters))
+        .or_else(|| alternatives(pattern, &letters, slashes))
         .or_else(|| class(pattern, &letters))
         .or_else(|| repeated(pattern, &letters, any))
         .or_else(|| if slashes { None } else { percent(pattern, &letters) })
@@ -116,6 +120,12 @@ fn escapes(pattern: &str) -> Option<Foreign> {
         let meant = match class && alone {
             true => {
                 let rest = rest.trim_start_matches(['+', '*']);
+                // So many of them.
+                let counted = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+                let is_count =
+                    |count: &str| count.chars().all(|one| one.is_ascii_digit() || one == ',');
+                let rest =
+                    counted.filter(|(count, _)| is_count(count)).map_or(rest, |(_, rest)| rest);
                 format!("{before}*{rest}")
             }
             false => pattern.replace('\\', "/"),
@@ -146,8 +156,29 @@ fn anchors(pattern: &str, letters: &Letters, any: &str) -> Option<Foreign> {
     Some(Foreign { span: *at..at.saturating_add(1), what, meant: vec![meant] })
 }
 
-/// `a|b`, `Line(1|2)`, `Line{1,2}`, `Line1,Line2`.
-fn alternatives(pattern: &str, letters: &Letters) -> Option<Foreign> {
+/// `Line[1-30]`, `Line{1..3}`, `Line{1-3}`: numbers from one to another.
+fn numbers(pattern: &str, letters: &Letters) -> Option<Foreign> {
+    let braces = letters.pair('{', '}');
+    let (open, close) = letters.pair('[', ']').or(braces)?;
+    let inner = pattern.get(open.saturating_add(1)..close)?;
+    let (from, to) = inner.split_once("..").or_else(|| inner.split_once('-'))?;
+    // One digit each is a class, and no more than that.
+    if braces.is_none() && (from.len(), to.len()) == (1, 1) {
+        return None;
+    }
+    let (from, to): (u32, u32) = (from.parse().ok()?, to.parse().ok()?);
+    let (before, after) = (pattern.get(..open)?, pattern.get(close.saturating_add(1)..)?);
+    let count = usize::try_from(to.checked_sub(from)?).ok()?;
+    let meant = match count < MAX_MEANT {
+        true => (from..=to).map(|number| format!("{before}{number}{after}")).collect(),
+        false => vec![format!("{before}*{after}")],
+    };
+    let what = "there are no ranges of numbers: brackets are ordinary characters";
+    Some(Foreign { span: open..close.saturating_add(1), what, meant })
+}
+
+/// `a|b`, `Line(1|2)`, `Line{1,2}`, `Line[1,2]`, `Line1,Line2`.
+fn alternatives(pattern: &str, letters: &Letters, slashes: bool) -> Option<Foreign> {
     let between = |(open, close): (usize, usize), separator: char| {
         let inner = pattern.get(open.saturating_add(1)..close)?;
         let parts: Vec<&str> = inner.split(separator).map(str::trim).collect();
@@ -158,17 +189,20 @@ fn alternatives(pattern: &str, letters: &Letters) -> Option<Foreign> {
     };
     let braces = letters.pair('{', '}').and_then(|pair| between(pair, ','));
     let brackets = letters.pair('(', ')').and_then(|pair| between(pair, '|'));
-    if let Some((span, meant)) = braces.or(brackets) {
+    let class = letters.pair('[', ']').and_then(|pair| between(pair, ','));
+    if let Some((span, meant)) = braces.or(brackets).or(class) {
         let what = "alternatives are a list, and brackets are ordinary characters";
         return Some(Foreign { span, what, meant: few(meant)? });
     }
     for separator in ['|', ',', ';'] {
         let Some(at) = letters.find(separator) else { continue };
         let parts: Vec<&str> = pattern.split(separator).map(str::trim).collect();
-        // `Power, kW` is a name.
+        // `Power, kW` is the name of a metric.
         let spaced = pattern.get(at.saturating_add(1)..).is_some_and(|rest| rest.starts_with(' '));
+        let is_unit = |part: &&str| part.chars().count() <= UNIT && !part.contains(['*', '?', '/']);
+        let is_name = slashes && spaced && separator != '|' && parts.last().is_some_and(is_unit);
         let names = parts.iter().all(|part| !part.is_empty());
-        if parts.len() > 1 && names && (separator == '|' || !spaced) {
+        if parts.len() > 1 && names && !is_name {
             let meant = parts.into_iter().map(str::to_owned).collect();
             let what = "several names are a list of texts";
             return Some(Foreign { span: at..at.saturating_add(1), what, meant: few(meant)? });
@@ -200,8 +234,11 @@ fn class(pattern: &str, letters: &Letters) -> Option<Foreign> {
         return None;
     }
     // A class stands for one character, and may be repeated.
-    let after = after.trim_start_matches(['+', '*']);
-    let wildcard = || vec![format!("{before}?{after}")];
+    let one = after.trim_start_matches(['+', '*']);
+    let is_repeated = one != after;
+    let after = one;
+    let any = if is_repeated { "*" } else { "?" };
+    let wildcard = || vec![format!("{before}{any}{after}")];
     let mut each: Vec<char> = Vec::new();
     let mut at = 0_usize;
     while let Some(mark) = marks.get(at).filter(|_| !negated) {
@@ -218,7 +255,9 @@ fn class(pattern: &str, letters: &Letters) -> Option<Foreign> {
     }
     let spelled = each.iter().map(|one| format!("{before}{one}{after}")).collect();
     let meant = match each.len() {
-        1..=MAX_MEANT => spelled,
+        1..=MAX_MEANT if !is_repeated => spelled,
+        // A wildcard would take in what is to be left out.
+        0 if negated => Vec::new(),
         _ => wildcard(),
     };
     let what = "there are no classes of characters: brackets are ordinary characters";
@@ -255,6 +294,9 @@ impl Foreign {
     pub(crate) fn help(&self) -> String {
         let quoted = |one: &String| format!("{one:?}");
         match self.meant.as_slice() {
+            [] => "nothing can be left out of a wildcard: list the names that are meant, or have another \
+                   rule deny the others"
+                .to_owned(),
             [only] => format!("did you mean {}?", quoted(only)),
             many => {
                 let shown: Vec<String> = many.iter().take(MAX_MEANT).map(quoted).collect();
@@ -295,9 +337,17 @@ mod tests {
         for (pattern, wanted) in [
             ("Line[1-3]", &["Line1", "Line2", "Line3"][..]),
             ("Line[0-9]", &["Line?"]),
-            ("Line[0-9]+", &["Line?"]),
-            ("Line[!0]", &["Line?"]),
-            ("Line[^a-c]x", &["Line?x"]),
+            ("Line[0-9]+", &["Line*"]),
+            ("Line[!0]", &[]),
+            ("Line[^a-c]x", &[]),
+            ("Line[1-30]", &["Line*"]),
+            ("Line[8-11]", &["Line8", "Line9", "Line10", "Line11"]),
+            ("Line{1..3}", &["Line1", "Line2", "Line3"]),
+            ("Line{1-3}", &["Line1", "Line2", "Line3"]),
+            ("Line[1,2]", &["Line1", "Line2"]),
+            ("Line1, Line2", &["Line1", "Line2"]),
+            ("Line1; Line2", &["Line1", "Line2"]),
+            ("Line\\d{2}", &["Line*"]),
             ("Line[AB]", &["LineA", "LineB"]),
             ("Line1,Line2", &["Line1", "Line2"]),
             ("Line1|Line2", &["Line1", "Line2"]),
@@ -317,6 +367,9 @@ mod tests {
         ] {
             let wanted: Vec<String> = wanted.iter().map(|one| (*one).to_owned()).collect();
             assert_eq!(meant(pattern, false), Some(wanted), "{pattern}");
+        }
+        for pattern in ["Recipe, Batch", "Recipe; Batch", "Recipe/**, Batch/**"] {
+            assert_eq!(meant(pattern, true).map(|meant| meant.len()), Some(2), "{pattern}");
         }
         for (pattern, wanted) in [
             ("Temperature/#", "Temperature/**"),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use policy::shape::Pseudonyms;
 use prost::Message;
-use sparkplug::{DataType, Metric, PayloadWriter, Template, Value, names, steps};
+use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 use super::shape;
 use crate::plant::{EntityState, Node, Slot, Unfit, allowance};
@@ -66,7 +66,7 @@ pub(super) fn birth(
             complete(&mut metric, node, types);
             if let Some(Value::Template(instance)) = &mut metric.value {
                 let left = left.get_or_insert_with(|| allowance(instance_bytes(slots)));
-                if !fill(instance, node, left) {
+                if !node.definitions.fill(instance, &node.types.removed, left) {
                     (metric.value, metric.is_null) = (None, Some(true));
                 }
             }
@@ -159,14 +159,8 @@ fn complete(metric: &mut Metric, node: &Node, types: &BTreeSet<String>) {
     metric.is_null = metric.value.is_none().then_some(true);
 }
 
-/// Gives an instance all members of its definition; whether `left` bytes suffice.
-fn fill(instance: &mut Template, node: &Node, left: &mut usize) -> bool {
-    let name = node.definitions.usable(instance.template_ref.as_deref()).map(str::to_owned);
-    name.is_ok_and(|name| node.definitions.fill(instance, &name, &node.types.removed, left))
-}
-
-/// What is known of all instances.
-fn instance_bytes(slots: &[Slot]) -> usize {
+/// What is known of all instances takes on the wire.
+pub(super) fn instance_bytes(slots: &[Slot]) -> usize {
     let bytes = slots.iter().map(|slot| match &slot.current.value {
         Some(Value::Template(instance)) => instance.encoded_len(),
         _ => 0,

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use account::{Origin, Reason, RuleId, What};
 use policy::{EntityPlan, Judged, Rule, Verdict};
-use prost::Message;
 use sparkplug::{DataType, Entity, EntityTopic, Value, names, steps};
 
+use super::encode::instance_bytes;
 use super::step::StepContext;
 use super::{notify, shape};
 use crate::plant::{
@@ -149,11 +149,7 @@ impl StepContext<'_> {
         steps::take(slots.len());
         let walked = slots.len();
         let is_instance = |slot: &&mut Slot| slot.datatype == DataType::Template;
-        let bytes = slots.iter().map(|slot| match &slot.current.value {
-            Some(Value::Template(instance)) => instance.encoded_len(),
-            _ => 0,
-        });
-        let bytes = bytes.fold(0, usize::saturating_add);
+        let bytes = instance_bytes(slots);
         let budget = allowance(bytes).min(limit);
         let mut survey = Survey::new(definitions, &plan, budget);
         for slot in slots.iter_mut().filter(is_instance) {

@@ -334,10 +334,7 @@ pub(super) fn follow(definitions: &Definitions, earlier: Held, newer: Held) -> H
     if let Some(Value::Template(instance)) = held.metric.value.as_mut().filter(|_| was_null) {
         // The members that it lacks are null, and readers have other values of them.
         let mut left = allowance(instance.encoded_len());
-        let name = definitions.usable(instance.template_ref.as_deref()).map(str::to_owned);
-        let is_whole =
-            name.is_ok_and(|name| definitions.fill(instance, &name, &Removed::new(), &mut left));
-        if !is_whole {
+        if !definitions.fill(instance, &Removed::new(), &mut left) {
             (held.metric.value, held.metric.is_null) = (None, Some(true));
         }
         held.recount();

@@ -112,20 +112,21 @@ impl Definitions {
             })
     }
 
-    /// Adds to an instance of the definition `name`, reduced to what this has and `removed` hasn't, the
-    /// members that it lacks, without values: a birth has them all (Sparkplug 3.0
-    /// payloads-template-instance-members-birth). False: that would take more than the `left` bytes.
+    /// Adds to an instance, reduced to what its definition has and `removed` hasn't, the members that it
+    /// lacks, without values: a birth has them all (Sparkplug 3.0
+    /// payloads-template-instance-members-birth). False: that would take more than the `left` bytes,
+    /// or the definition can't be used.
     pub(crate) fn fill(
         &self,
         instance: &mut Template,
-        name: &str,
         removed: &Removed,
         left: &mut usize,
     ) -> bool {
+        let Ok(name) = self.usable(instance.template_ref.as_deref()) else { return false };
         for member in &mut instance.metrics {
-            let Some(Value::Template(inner)) = &mut member.value else { continue };
-            let Ok(name) = self.usable(inner.template_ref.as_deref()) else { continue };
-            if !self.fill(inner, name, removed, left) {
+            if let Some(Value::Template(inner)) = &mut member.value
+                && !self.fill(inner, removed, left)
+            {
                 return false;
             }
         }

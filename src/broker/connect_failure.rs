@@ -44,7 +44,12 @@ pub fn explain(error: &(dyn Error + 'static)) -> ConnectFailure {
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             match (error.kind(), error.get_ref()) {
                 // What our own stream says, without the layers that it came through.
-                (io::ErrorKind::InvalidData | io::ErrorKind::TimedOut, Some(ours)) => {
+                (
+                    io::ErrorKind::InvalidData
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::ConnectionReset,
+                    Some(ours),
+                ) => {
                     return ConnectFailure::other(ours.to_string());
                 }
                 // Of TLS: behind an end in good order there would be none.
@@ -64,11 +69,22 @@ pub fn explain(error: &(dyn Error + 'static)) -> ConnectFailure {
 /// What is said of a connection that the broker ended, without a word, behind our CONNECT.
 pub fn unanswered(error: &str, tls: bool) -> String {
     let port = if tls {
-        "is that a port for MQTT?"
+        "that may be no port for MQTT"
     } else {
-        "is that a port for TLS (`[broker.tls]`), or for WebSocket?"
+        "that may be a port for TLS (`[broker.tls]`), or for WebSocket"
     };
-    format!("{error}, before any answer to our CONNECT: {port}")
+    format!(
+        "{error}, before any answer to our CONNECT: {port}, or a broker that refuses us without a word, \
+         whose log says why"
+    )
+}
+
+/// The same where other sessions stand at that port.
+pub fn unanswered_beside(error: &str) -> String {
+    format!(
+        "{error}, before any answer to our CONNECT: brokers end so whom they refuse without a word \
+         (client identifier, access list, too many connections); its log says why"
+    )
 }
 
 /// The words of the MQTT library without the layers that an error came through:

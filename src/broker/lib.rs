@@ -4,6 +4,7 @@
 mod address_file;
 mod addresses;
 mod client_id;
+mod client_words;
 mod connect_failure;
 mod refusal;
 mod session_end;
@@ -15,8 +16,8 @@ pub use address_file::{AddressError, AddressFile, MAX_ADDRESSES, Outside, usable
 pub use addresses::{AddressChange, Addresses};
 use bytes::Bytes;
 pub use client_id::{ClientId, ClientIdForm};
-pub use connect_failure::{ConnectFailure, FailureKind, explain, unanswered};
-pub use refusal::{Refused, refusal};
+pub use connect_failure::{ConnectFailure, FailureKind, explain, unanswered, unanswered_beside};
+pub use refusal::{Refused, filter_refusal, refusal};
 pub use session_end::{ENDED_ATTEMPTS, Refusal, failure, is_ended_by_broker, refusal_of};
 
 /// One broker, and who we are to it.

@@ -1,4 +1,4 @@
-//! What a broker says when it refuses a session (CONNACK), in words.
+//! What a broker says when it refuses a session (CONNACK) or a filter (SUBACK), in words.
 
 use std::time::Duration;
 
@@ -41,17 +41,50 @@ pub fn refusal(code: u8, refused: Refused<'_>) -> ConnectFailure {
             format!("not authorised ({user}, client identifier `{client_id}`)"),
         ),
         0x89 => (FailureKind::Later, "server busy".to_owned()),
+        0x80 => (FailureKind::Other, "without a reason".to_owned()),
+        0x81 => (FailureKind::Other, "malformed, it says: it doesn't read our CONNECT".to_owned()),
+        0x82 => (FailureKind::Other, "against the protocol, it says".to_owned()),
+        0x83 => (FailureKind::Other, "for a reason of its own; its log may say more".to_owned()),
+        0x8c => (FailureKind::Login, "it wants another way to log in (MQTT 5)".to_owned()),
+        0x90 => (FailureKind::Login, "the topic of the will isn't allowed".to_owned()),
+        0x95 => (FailureKind::Other, "our CONNECT is larger than it takes".to_owned()),
+        0x99 => (FailureKind::Other, "the form of the will's payload is invalid".to_owned()),
+        0x9a => (FailureKind::Other, "it keeps no retained messages".to_owned()),
+        0x9b => (FailureKind::Other, "it doesn't take the will's quality of service".to_owned()),
         0x8a => (FailureKind::Login, format!("banned ({user}, client identifier `{client_id}`)")),
         0x97 => (FailureKind::Later, "quota exceeded: it allows no more sessions".to_owned()),
         0x9c | 0x9d => (FailureKind::Later, "use another server".to_owned()),
         0x9f => (FailureKind::Later, "connection rate exceeded".to_owned()),
-        _ => (FailureKind::Login, "a code that MQTT 3.1.1 doesn't have".to_owned()),
+        _ => (FailureKind::Other, "a code that MQTT doesn't have; its log may say more".to_owned()),
     };
     let number = if code < 0x80 { code.to_string() } else { format!("{code:#04x}") };
     ConnectFailure {
         kind,
         text: format!("the broker refuses the session (CONNACK {number}): {why}"),
     }
+}
+
+/// How a SUBACK with these codes refuses filters: the codes that MQTT 3.1.1 doesn't have, each once.
+pub fn filter_refusal(codes: &[u8]) -> Option<String> {
+    let mut words: Vec<String> = Vec::new();
+    for code in codes.iter().filter(|code| **code > 2 && **code != 0x80) {
+        let why = match code {
+            0x83 => "for a reason of its own",
+            0x87 => "not authorised",
+            0x8f => "it doesn't take such a filter",
+            0x91 => "the packet identifier is in use, it says",
+            0x97 => "quota exceeded: it allows no more subscriptions",
+            0x9e => "it has no shared subscriptions",
+            0xa1 => "it has no subscription identifiers",
+            0xa2 => "it takes no wildcards",
+            _ => "a code that MQTT doesn't have",
+        };
+        let one = format!("SUBACK {code:#04x}: {why}");
+        if !words.contains(&one) {
+            words.push(one);
+        }
+    }
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 #[cfg(test)]
@@ -72,7 +105,11 @@ mod tests {
             (3, FailureKind::Later, "server unavailable"),
             (4, FailureKind::Login, "password (user `me`)"),
             (5, FailureKind::Login, "not authorised"),
-            (6, FailureKind::Login, "CONNACK 6"),
+            (6, FailureKind::Other, "CONNACK 6): a code that MQTT doesn't have"),
+            (0x80, FailureKind::Other, "CONNACK 0x80): without a reason"),
+            (0x8c, FailureKind::Login, "another way to log in"),
+            (0x95, FailureKind::Other, "larger than it takes"),
+            (0xff, FailureKind::Other, "a code that MQTT doesn't have"),
             (0x87, FailureKind::Login, "CONNACK 0x87): not authorised"),
             (0x97, FailureKind::Later, "quota"),
         ] {
@@ -80,5 +117,15 @@ mod tests {
             assert_eq!(failure.kind, kind, "{code}");
             assert!(failure.text.contains(words), "{}", failure.text);
         }
+    }
+    #[test]
+    fn codes_that_refuse_a_filter_are_said_in_words_each_once() {
+        assert_eq!(filter_refusal(&[0, 1, 2, 0x80]), None);
+        let said = filter_refusal(&[1, 0x87, 0x97, 0x87]).unwrap();
+        assert_eq!(
+            said,
+            "SUBACK 0x87: not authorised; SUBACK 0x97: quota exceeded: it allows no more subscriptions"
+        );
+        assert!(filter_refusal(&[3]).unwrap().contains("MQTT doesn't have"));
     }
 }

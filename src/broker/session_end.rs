@@ -3,6 +3,7 @@
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
 
+use crate::client_words::words;
 use crate::{ConnectFailure, Refused, explain, refusal};
 
 /// Attempts in a row that the broker ended before its CONNACK, and the other form of client
@@ -24,13 +25,7 @@ pub enum Refusal {
 pub fn failure(error: &ConnectionError, refused: Refused<'_>) -> ConnectFailure {
     match connack_code(error) {
         Some(code) => refusal(code, refused),
-        None if matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted)) => {
-            ConnectFailure::other("the broker ended the connection")
-        }
-        None if matches!(error, ConnectionError::NotConnAck(_)) => ConnectFailure::other(
-            "what came first is no CONNACK, with which every MQTT broker begins: what listens there?",
-        ),
-        None => explain(error),
+        None => words(error).map_or_else(|| explain(error), ConnectFailure::other),
     }
 }
 

@@ -107,7 +107,7 @@ pub(super) fn broker_settings(
     let credentials = match broker.credentials.clone() {
         Some(config::Credentials { user, password }) => {
             // What can't be read is said now, not when the broker asks.
-            password.as_ref().map(SecretFile::read).transpose()?;
+            password.as_ref().map(SecretFile::read_line).transpose()?;
             Some(Credentials { user, password: password.map(password_reader) })
         }
         None => None,
@@ -140,7 +140,7 @@ pub(super) fn broker_settings(
 
 /// Reads a password for each connection.
 fn password_reader(file: SecretFile) -> ReadPassword {
-    Arc::new(move || match file.read() {
+    Arc::new(move || match file.read_line() {
         Ok(password) => Ok(Bytes::copy_from_slice(password.expose().as_bytes())),
         Err(error) => Err(error.to_string()),
     })

@@ -294,7 +294,7 @@ fn read_password(reader: &mut Reader, file: &Placed<String>) -> SecretFile {
     let file = reader.path("password-file", file);
     let password = SecretFile::new(&file.path);
     if file.visible
-        && let Err(error) = password.read()
+        && let Err(error) = password.read_line()
     {
         let problem = reader.error(code::SECRET, file.span, error.to_string());
         let problem = error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint));

@@ -38,6 +38,9 @@ pub enum FileError {
     /// A secret file without a secret.
     #[error("empty secret file: `{}`", path.display())]
     Empty { path: PathBuf },
+    /// A secret of which nobody knows where it ends.
+    #[error("more than one line in secret file: `{}`", path.display())]
+    Lines { path: PathBuf },
 }
 
 impl FileError {
@@ -53,6 +56,7 @@ impl FileError {
             FileError::SecretOpenToOthers { path, .. } => {
                 Some(format!("chmod 0600 {}", path.display()))
             }
+            FileError::Lines { .. } => Some("wanted the secret alone, on one line".to_owned()),
             _ => None,
         }
     }
@@ -66,7 +70,8 @@ impl FileError {
             | FileError::SecretOpenToOthers { path, .. }
             | FileError::TooLarge { path, .. }
             | FileError::NotUtf8 { path, .. }
-            | FileError::Empty { path } => path,
+            | FileError::Empty { path }
+            | FileError::Lines { path } => path,
         }
     }
 

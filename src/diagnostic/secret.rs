@@ -43,6 +43,23 @@ impl SecretFile {
         Ok(Secret(text))
     }
 
+    /// Reads it as a password: the only line of the file. A byte order mark, which editors put before it
+    /// and nobody sees, is none of it.
+    ///
+    /// # Errors
+    /// As [`SecretFile::read`]; and there is another line.
+    pub fn read_line(&self) -> Result<Secret, FileError> {
+        let Secret(text) = self.read()?;
+        let line = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if line.is_empty() {
+            return Err(FileError::Empty { path: self.path.clone() });
+        }
+        if line.contains(['\n', '\r']) {
+            return Err(FileError::Lines { path: self.path.clone() });
+        }
+        Ok(Secret(line.to_owned()))
+    }
+
     /// Reads it as it is.
     pub fn read_bytes(&self) -> Result<Vec<u8>, FileError> {
         file::read_secret(&self.path, MAX_SECRET_BYTES)
@@ -86,6 +103,16 @@ mod tests {
             assert_eq!(secret.expose(), wanted);
             assert!(!format!("{secret:?}").contains(wanted.trim()));
         }
+        for (content, wanted) in [("\u{feff}hunter2\r\n", "hunter2"), (" x\n", " x")] {
+            fs::write(&path, content).unwrap();
+            assert_eq!(SecretFile::new(&path).read_line().unwrap().expose(), wanted);
+        }
+        fs::write(&path, "secret\nsecond\n").unwrap();
+        let error = SecretFile::new(&path).read_line().unwrap_err();
+        assert!(error.to_string().starts_with("more than one line in secret file: `"), "{error}");
+        assert!(!format!("{error:?} {:?}", error.hint()).contains("second"));
+        fs::write(&path, "\u{feff}\n").unwrap();
+        assert!(matches!(SecretFile::new(&path).read_line(), Err(FileError::Empty { .. })));
         fs::write(&path, "\n").unwrap();
         assert!(matches!(SecretFile::new(&path).read(), Err(FileError::Empty { .. })));
     }

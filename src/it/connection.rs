@@ -6,6 +6,7 @@
 //! and tasks share a thread: a message crosses no channel between threads on its way to the
 //! socket, and wakes nobody.
 
+mod at_subscribe;
 mod barriers;
 mod commands;
 mod identities;
@@ -19,6 +20,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use at_subscribe::AtSubscribe;
 use barriers::Barriers;
 use broker::{Addresses, BrokerSettings, Credentials, TlsSettings};
 use bytes::Bytes;
@@ -58,6 +60,7 @@ pub(super) struct Sessions {
     budget: Option<Arc<Budget>>,
     identities: Arc<Mutex<Identities>>,
     barriers: Arc<Barriers>,
+    at_subscribe: Arc<Mutex<AtSubscribe>>,
     limits: Limits,
     /// What stands where a message was too large.
     mark: Mark,
@@ -98,6 +101,7 @@ impl Sessions {
             budget: bytes_per_s.map(Budget::new),
             identities: Arc::new(Mutex::new(Identities::new(broker.client_id_form))),
             barriers: Arc::default(),
+            at_subscribe: Arc::default(),
             limits: Limits::of(broker.max_packet_bytes, broker.answer_within),
             broker,
             mark: Mark::new(),
@@ -218,6 +222,7 @@ impl Pool for Sessions {
             chosen,
             identities: Arc::clone(&self.identities),
             barriers: Arc::clone(&self.barriers),
+            at_subscribe: Arc::clone(&self.at_subscribe),
             asked: 0,
             probes: false,
             addresses: Arc::clone(&self.addresses),
@@ -331,6 +336,9 @@ impl Pool for Sessions {
     }
 
     fn ask_again(&mut self) {
+        if let Ok(mut known) = self.at_subscribe.lock() {
+            known.ask_again();
+        }
         for live in self.live.values() {
             live.shared.ask_again.store(true, Ordering::Release);
             live.shared.wake.notify_one();

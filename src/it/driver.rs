@@ -33,7 +33,7 @@ use crate::broker_watch::BrokerWatch;
 use crate::connect_queue::ConnectQueue;
 use crate::connection::Sessions;
 use crate::link_pace::LinkPace;
-use crate::mirror::{Mirror, MirrorSnapshot, Now, Qos};
+use crate::mirror::{Mirror, MirrorSnapshot, Notice, Now, Qos};
 use crate::pool::Pool;
 use crate::state::ItState;
 use crate::state::saving::Saving;
@@ -279,6 +279,9 @@ impl<P: Pool> Driver<P> {
         self.show(now);
         while let Some(notice) = self.mirror.poll_notice() {
             notices::emit(&notice);
+            if let Notice::SessionLost { node, births: Some(births) } = &notice {
+                self.broker.births_ended(now.mono, node, births.times);
+            }
         }
         if let Some(status_reporter) = &mut self.status_reporter {
             status_reporter.feed();

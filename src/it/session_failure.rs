@@ -14,6 +14,8 @@ pub(super) struct SessionFailure {
     pub(super) name: String,
     pub(super) client_id: Arc<str>,
     pub(super) failure: ConnectFailure,
+    /// Its words where sessions of others stand, if they are others then.
+    pub(super) beside: Option<String>,
     pub(super) ended: Ended,
 }
 

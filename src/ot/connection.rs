@@ -206,7 +206,7 @@ impl Session {
                     continue;
                 }
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                    self.subscribed(&ack.return_codes);
+                    self.subscribed(ack.pkid, &ack.return_codes);
                     self.tell_subscribed(sink).await;
                     continue;
                 }
@@ -258,7 +258,7 @@ impl Session {
                 }
                 let (said, gives_up) = subscriptions.overdue(now);
                 if let Some(said) = said {
-                    telling::tell(&broker, &said);
+                    telling::tell(&broker, &said, None);
                 }
                 if gives_up {
                     return Err(End::Unanswered);
@@ -297,11 +297,12 @@ impl Session {
         self.tell_subscribed(sink).await;
     }
 
-    fn subscribed(&self, codes: &[SubscribeReasonCode]) {
+    fn subscribed(&self, id: u16, codes: &[SubscribeReasonCode]) {
         let granted = codes.iter().map(|code| *code != SubscribeReasonCode::Failure);
         let granted: Vec<bool> = granted.collect();
         let said = self.common.subscriptions.borrow_mut().answered(clock::steady(), &granted);
-        said.iter().for_each(|said| telling::tell(&self.broker.address(), said));
+        let why = self.way.take_codes(id).and_then(|codes| broker::filter_refusal(&codes));
+        said.iter().for_each(|said| telling::tell(&self.broker.address(), said, why.as_deref()));
         self.ask();
     }
 

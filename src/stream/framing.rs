@@ -4,9 +4,11 @@
 //! its packet identifier are kept. When its last byte is there, a small message takes its place:
 //! same topic, flags and packet identifier, with a payload by which [`Mark::read`] knows it. So
 //! the client acknowledges it like any other, and the session goes on. Whatever else is too
-//! large, or is no MQTT at all, ends the session.
+//! large, or is no MQTT at all, ends the session. Some answers are held until they are whole.
 
 use std::hash::{BuildHasher, RandomState};
+
+use crate::answers::{Codes, Disconnect, Held};
 
 /// Packet type of a message.
 const MESSAGE: u8 = 3;
@@ -36,6 +38,15 @@ pub enum FramingError {
     /// No MQTT server sends this.
     #[error("what came is no MQTT packet (its first byte is {0:#04x}): what listens there?")]
     NoPacket(u8),
+    /// MQTT 3.1.1 has no such packet.
+    #[error("the broker ended the session by a DISCONNECT ({0})")]
+    Disconnect(Disconnect),
+    /// A session that was asked for in MQTT 3.1.1.
+    #[error(
+        "the broker answers our CONNECT of MQTT 3.1.1 in MQTT 5, with a longer CONNACK: have it speak \
+         MQTT 3.1.1, too"
+    )]
+    Five,
     /// More than MQTT's framing allows.
     #[error("a packet came whose length is not MQTT's: a broker doesn't send that")]
     Length,
@@ -64,6 +75,8 @@ pub struct Framing {
     state: State,
     /// Goes on before anything that comes later.
     insert: Vec<u8>,
+    /// Of a SUBACK, as the client doesn't see them.
+    codes: Option<Codes>,
 }
 
 #[derive(Debug)]
@@ -72,6 +85,8 @@ enum State {
     Header(Vec<u8>),
     /// Within a packet that goes on.
     Passing(usize),
+    /// Within an answer that is held.
+    Holding(Held),
     /// Within a message that is too large.
     Dropping(Dropping),
 }
@@ -123,7 +138,8 @@ impl std::fmt::Debug for Mark {
 impl Framing {
     /// `limit`: the largest packet that goes on, without its fixed header.
     pub fn new(limit: usize, mark: Mark) -> Framing {
-        Framing { limit, mark, state: State::Header(Vec::new()), insert: Vec::new() }
+        let (state, insert) = (State::Header(Vec::new()), Vec::new());
+        Framing { limit, mark, state, insert, codes: None }
     }
 
     /// What the MQTT client behind it has to take: packets up to `limit`, and what stands for
@@ -135,6 +151,11 @@ impl Framing {
     /// What goes on before anything else.
     pub(crate) fn insert(&mut self) -> &mut Vec<u8> {
         &mut self.insert
+    }
+
+    /// The codes of the SUBACK that goes on next, where the client doesn't see them.
+    pub(crate) fn take_codes(&mut self) -> Option<Codes> {
+        self.codes.take()
     }
 
     /// Looks at the bytes that came; `bytes` isn't empty. [`Framing::insert`] is emptied before.
@@ -150,6 +171,11 @@ impl Framing {
                 }
                 Ok(Portion::Pass(passed))
             }
+            State::Holding(held) => {
+                let taken = held.take(bytes);
+                self.answer_if_whole()?;
+                Ok(Portion::Drop(taken))
+            }
             State::Dropping(dropping) => {
                 let dropped = dropping.take(bytes)?;
                 if dropping.rest == 0 {
@@ -159,6 +185,17 @@ impl Framing {
                 Ok(Portion::Drop(dropped))
             }
         }
+    }
+
+    /// What is held goes on, once it is whole.
+    fn answer_if_whole(&mut self) -> Result<(), FramingError> {
+        if matches!(&self.state, State::Holding(held) if held.is_whole())
+            && let State::Holding(held) =
+                std::mem::replace(&mut self.state, State::Header(Vec::new()))
+        {
+            (self.insert, self.codes) = held.answer()?;
+        }
+        Ok(())
     }
 
     /// As many packets as are here in one piece, from the beginning of one.
@@ -171,6 +208,12 @@ impl Framing {
                 _ if passed > 0 => break,
                 Ok(Fixed::TooLarge(header)) => {
                     self.state = State::Dropping(Dropping::new(&header));
+                    return Ok(Portion::Drop(header.size));
+                }
+                Ok(Fixed::Answer(header)) => {
+                    let head = rest.get(..header.size).unwrap_or_default();
+                    self.state = State::Holding(Held::new(head, header.length));
+                    self.answer_if_whole()?;
                     return Ok(Portion::Drop(header.size));
                 }
                 Ok(Fixed::Incomplete) => {
@@ -192,6 +235,7 @@ impl Framing {
     fn judge(&self, header: Option<Header>) -> Result<Fixed, FramingError> {
         let Some(header) = header else { return Ok(Fixed::Incomplete) };
         match (header.length > self.limit, header.first >> 4) {
+            (false, _) if Held::wants(header.first, header.length) => Ok(Fixed::Answer(header)),
             (false, _) => Ok(Fixed::Fits(header)),
             (true, MESSAGE) => Ok(Fixed::TooLarge(header)),
             (true, kind) => {
@@ -209,6 +253,10 @@ impl Framing {
         match Header::read(&held).and_then(|header| self.judge(header))? {
             Fixed::Incomplete => self.state = State::Header(held),
             Fixed::TooLarge(header) => self.state = State::Dropping(Dropping::new(&header)),
+            Fixed::Answer(header) => {
+                self.state = State::Holding(Held::new(&held, header.length));
+                self.answer_if_whole()?;
+            }
             Fixed::Fits(header) => {
                 self.insert = held;
                 if header.length > 0 {
@@ -224,6 +272,7 @@ impl Framing {
 enum Fixed {
     Incomplete,
     Fits(Header),
+    Answer(Header),
     TooLarge(Header),
 }
 
@@ -241,10 +290,10 @@ impl Header {
     fn read(bytes: &[u8]) -> Result<Option<Header>, FramingError> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         // What a server sends: CONNACK, PUBLISH and its acknowledgements, SUBACK, UNSUBACK,
-        // PINGRESP; the lower bits are flags with PUBLISH, and fixed with the others.
+        // PINGRESP, and in MQTT 5 DISCONNECT; the lower bits are flags with PUBLISH, and fixed with the others.
         let fits = match (first >> 4, first & 0x0f) {
             (MESSAGE, flags) => flags & 0b110 != 0b110,
-            (2 | 4 | 5 | 7 | 9 | 11 | 13, 0) | (6, 2) => true,
+            (2 | 4 | 5 | 7 | 9 | 11 | 13 | 14, 0) | (6, 2) => true,
             _ => false,
         };
         if !fits {

@@ -7,6 +7,7 @@
 //!         <──     <──         outbox, pulse    <──
 //! ```
 
+mod answers;
 mod budget;
 mod dial;
 mod framing;
@@ -22,6 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+pub use answers::Disconnect;
 pub use budget::Budget;
 pub use dial::dial;
 pub use framing::{Framing, FramingError, Mark, TooLarge};

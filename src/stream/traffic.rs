@@ -1,5 +1,6 @@
 //! What went through a connection, for whoever waits for answers or makes bytes for it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -8,6 +9,9 @@ use tls::FIRST_BYTES;
 use tokio::time::Instant;
 
 use crate::silence::{Awaited, Silence, silence};
+
+/// SUBACKs whose codes are kept: the client asks for one at a time, or two.
+const MAX_KEPT: usize = 8;
 
 /// Bytes of one connection, counted before the encryption.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ pub struct Traffic {
     /// Up to here what was accepted is urgent; the highest number: what will be, too.
     urgent_to: AtomicU64,
     heard: AtomicU64,
+    /// Codes of SUBACKs that the client took for plain refusals, by packet identifier.
+    codes: Mutex<VecDeque<(u16, Vec<u8>)>>,
     /// Bytes of all connections that wait to be taken.
     waiting: Arc<AtomicUsize>,
     /// Bytes of all connections that were taken.
@@ -82,6 +88,22 @@ impl Traffic {
         };
         let first = !self.first().is_empty();
         silence(awaited, first, Instant::now().saturating_duration_since(since), within)
+    }
+
+    pub(crate) fn keep_codes(&self, id: u16, codes: Vec<u8>) {
+        if let Ok(mut kept) = self.codes.lock() {
+            if kept.len() >= MAX_KEPT {
+                kept.pop_front();
+            }
+            kept.push_back((id, codes));
+        }
+    }
+
+    /// The codes of this SUBACK, if there are any in it that MQTT 3.1.1 doesn't have.
+    pub fn take_codes(&self, id: u16) -> Option<Vec<u8>> {
+        let mut kept = self.codes.lock().ok()?;
+        let place = kept.iter().position(|(known, _)| *known == id)?;
+        kept.remove(place).map(|(_, codes)| codes)
     }
 
     pub(crate) fn begins_with(&self, bytes: &[u8]) {

@@ -122,6 +122,9 @@ impl<S> Watched<S> {
 
     /// What becomes of the next bytes of what was read.
     fn begin(&mut self, portion: Portion) {
+        if let Some((id, codes)) = self.framing.take_codes() {
+            self.outbox.traffic().keep_codes(id, codes);
+        }
         match portion {
             Portion::Pass(bytes) => self.passing = bytes,
             Portion::Drop(bytes) => self.filled.start = self.filled.start.saturating_add(bytes),
@@ -130,7 +133,12 @@ impl<S> Watched<S> {
 }
 
 fn no_mqtt(error: FramingError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+    let kind = match error {
+        // By the other end, as a socket that it closes.
+        FramingError::Disconnect(_) => io::ErrorKind::ConnectionReset,
+        _ => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, error)
 }
 
 /// Fails where the first bytes of a connection are another protocol's.

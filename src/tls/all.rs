@@ -13,11 +13,17 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// The one that ends first, as far as they are known.
+    /// The one that ends first, as far as they are known, of those without which there is no connection.
     pub fn first_end(&self) -> Option<CertificateEnd> {
         let peers = self.sources.iter().filter_map(|source| source.peer().end());
         let files = self.sources.iter().flat_map(|source| source.ends());
-        files.chain(peers).min_by_key(|end| end.not_after)
+        files.filter(|end| !end.is_behind_own).chain(peers).min_by_key(|end| end.not_after)
+    }
+
+    /// Of those that stand behind our own in its file, the one that ends first.
+    pub fn first_end_behind_own(&self) -> Option<CertificateEnd> {
+        let files = self.sources.iter().flat_map(|source| source.ends());
+        files.filter(|end| end.is_behind_own).min_by_key(|end| end.not_after)
     }
 }
 
@@ -39,6 +45,7 @@ mod tests {
         let file = CertificateEnd {
             certificate: config.ca_file.display().to_string(),
             is_peers: false,
+            is_behind_own: false,
             not_after: at(100),
         };
         let source = Arc::new(Source::open(config, |_, _, _| {}).unwrap());

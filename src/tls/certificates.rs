@@ -24,10 +24,12 @@ pub fn days_left(not_after: SystemTime, now: SystemTime) -> i64 {
 /// When a certificate ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateEnd {
-    /// Its file, or ``of the server `…` ``.
+    /// Its file, with its number and name where there are several, or ``of the server `…` ``.
     pub certificate: String,
     /// A server's, who has shown it.
     pub is_peers: bool,
+    /// In the file of our own certificate, behind it: a broker may need it, or not.
+    pub is_behind_own: bool,
     pub not_after: SystemTime,
 }
 
@@ -65,7 +67,12 @@ impl PeerCertificate {
     /// Its end, once the server has shown it.
     pub fn end(&self) -> Option<CertificateEnd> {
         let not_after = self.known().not_after?;
-        Some(CertificateEnd { certificate: self.certificate.clone(), is_peers: true, not_after })
+        Some(CertificateEnd {
+            certificate: self.certificate.clone(),
+            is_peers: true,
+            is_behind_own: false,
+            not_after,
+        })
     }
 
     /// Whether it is to be looked at: once a day (UTC), and whenever the server shows another one.

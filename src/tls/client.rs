@@ -16,7 +16,7 @@ use crate::certificates::{EXPIRY_WARNING_DAYS, PeerShown, days_left};
 use crate::error::TlsError;
 use crate::material::Material;
 use crate::verify::NamedPeer;
-use crate::x509::validity_of;
+use crate::x509::{X509, validity_of};
 use crate::{CertificateEnd, PeerCertificate, TlsConfig};
 
 /// Reads the files and builds the client's side of TLS. The broker's certificate must be signed
@@ -74,17 +74,35 @@ pub(crate) fn build(
 
 /// When our own certificate and those of the authorities end, as far as that can be read.
 pub(crate) fn ends(material: &Material<'_>) -> Vec<CertificateEnd> {
-    let own = material.own.iter().map(|(file, own)| (*file, &own.cert));
+    let own = material.own.iter().map(|(file, own)| (*file, &own.cert, true));
     let mut ends = Vec::new();
-    for (file, read) in own.chain([(&*material.config.ca_file, &material.authorities)]) {
-        let read = read.iter().filter_map(|certificate| validity_of(certificate));
-        ends.extend(read.map(|validity| CertificateEnd {
-            certificate: file.display().to_string(),
-            is_peers: false,
-            not_after: validity.not_after,
-        }));
+    let authorities = [(&*material.config.ca_file, &material.authorities, false)];
+    for (file, read, is_own) in own.chain(authorities) {
+        for (index, certificate) in read.iter().enumerate() {
+            let Some(validity) = validity_of(certificate) else { continue };
+            let certificate = match which(read, index, is_own) {
+                Some(which) => format!("{}, {which}", file.display()),
+                None => file.display().to_string(),
+            };
+            ends.push(CertificateEnd {
+                certificate,
+                is_peers: false,
+                is_behind_own: is_own && index > 0,
+                not_after: validity.not_after,
+            });
+        }
     }
     ends
+}
+
+/// Which certificate of a file it is; `None`: the only one, or our own.
+fn which(read: &[CertificateDer<'_>], index: usize, is_own: bool) -> Option<String> {
+    if read.len() < 2 || is_own && index == 0 {
+        return None;
+    }
+    let number = index.saturating_add(1);
+    let name = X509::read(read.get(index)?).map(|read| format!(" (`{}`)", read.name()));
+    Some(format!("certificate {number}{}", name.unwrap_or_default()))
 }
 
 /// Something about a certificate that people should know.
@@ -97,27 +115,36 @@ pub struct Finding {
 /// Builds the TLS configuration once, and looks at the validity of every certificate.
 ///
 /// # Errors
-/// As [`client_config`], and where our own certificate has expired.
+/// As [`client_config`], and where our own certificate has expired. What stands behind it in its file
+/// is only told: whether somebody needs that, the broker knows alone.
 pub fn inspect(config: &TlsConfig, now: SystemTime) -> Result<Vec<Finding>, TlsError> {
     let peer = peer_of(config)?;
     let material = Material::read(config)?;
     build(&material, |_, _, _| {}, &peer)?;
     let mut findings = Vec::new();
     let mut look = |path: &Path, read: &[CertificateDer<'_>], own: bool| -> Result<(), TlsError> {
-        for certificate in read {
+        for (index, certificate) in read.iter().enumerate() {
             let Some(validity) = validity_of(certificate) else { continue };
-            let shown = path.display();
+            let which = which(read, index, own).unwrap_or_else(|| "certificate".to_owned());
+            let shown = format!("{which} in `{}`", path.display());
             let until = format_date(validity.not_after);
             let text = if now > validity.not_after {
-                if own {
-                    return Err(TlsError::Expired { path: path.to_owned(), on: until });
+                match (own, index) {
+                    // No broker takes it.
+                    (true, 0) => {
+                        return Err(TlsError::Expired { path: path.to_owned(), on: until });
+                    }
+                    // Those that know its authority some other way don't look at it.
+                    (true, _) => {
+                        format!("{shown} expired on {until}: a broker that needs it refuses ours")
+                    }
+                    (false, _) => format!("{shown} expired on {until}"),
                 }
-                format!("certificate in `{shown}` expired on {until}")
             } else if now < validity.not_before {
                 let from = format_date(validity.not_before);
-                format!("certificate in `{shown}` is not valid before {from}; is the clock right?")
+                format!("{shown} is not valid before {from}; is the clock right?")
             } else if days_left(validity.not_after, now) < EXPIRY_WARNING_DAYS {
-                format!("certificate in `{shown}` expires on {until}")
+                format!("{shown} expires on {until}")
             } else {
                 continue;
             };

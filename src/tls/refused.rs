@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::{CertificateError, OtherError, RootCertStore};
 use rustls_pki_types::CertificateDer;
-use text::format_date;
+use text::{escape, format_date};
 use webpki::Error as Webpki;
 
-use crate::x509::{X509, name, rsa_bits};
+use crate::der::{SEQUENCE, element};
+use crate::x509::{Host, X509, name, rsa_bits};
 
 /// Below that no signature is taken.
 const MIN_RSA_BITS: usize = 2_048;
@@ -30,6 +31,9 @@ pub(crate) fn why_refused(why: &CertificateError, shown: &Shown<'_>) -> Option<S
                  issued again with subjectAltName=DNS:… or IP:…",
                 own.name()
             ))
+        }
+        CertificateError::NotValidForNameContext { expected, .. } => {
+            Some(other_hosts(&own.hosts(), &expected.to_str()))
         }
         CertificateError::ExpiredContext { not_after, .. } => {
             let end = at(not_after.as_secs())?;
@@ -63,15 +67,24 @@ pub(crate) fn why_refused(why: &CertificateError, shown: &Shown<'_>) -> Option<S
             Some(bad_algorithm(&own, shown))
         }
         CertificateError::InvalidPurposeContext { .. } => {
-            let purposes = own.purposes();
-            let wrong = !purposes.is_empty() && !purposes.iter().any(|one| one == "serverAuth");
-            wrong.then(|| {
-                format!(
-                    "isn't for servers: its extendedKeyUsage is {}; have it issued again with \
-                     serverAuth, or without extendedKeyUsage",
-                    purposes.join(", ")
-                )
-            })
+            let is_wrong = |one: &X509<'_>| {
+                let purposes = one.purposes();
+                !purposes.is_empty() && !purposes.iter().any(|one| one == "serverAuth")
+            };
+            let remedy = "have it issued again with serverAuth, or without extendedKeyUsage";
+            if is_wrong(&own) {
+                let purposes = own.purposes().join(", ");
+                return Some(format!(
+                    "isn't for servers: its extendedKeyUsage is {purposes}; {remedy}"
+                ));
+            }
+            let signer = shown.signers().find(is_wrong)?;
+            Some(format!(
+                "was signed by `{}`, which may not sign for servers: the extendedKeyUsage of that \
+                 authority is {}; {remedy}",
+                signer.name(),
+                signer.purposes().join(", ")
+            ))
         }
         CertificateError::UnhandledCriticalExtension => unknown_critical(&own, shown),
         CertificateError::BadEncoding => Some("can't be read: its encoding is damaged".to_owned()),
@@ -86,6 +99,11 @@ pub(crate) fn why_refused(why: &CertificateError, shown: &Shown<'_>) -> Option<S
 fn webpki(why: &Webpki, own: &X509<'_>, shown: &Shown<'_>) -> String {
     match why {
         Webpki::UnsupportedCertVersion => match shown.first(|one| one.version < 3) {
+            Some((one, whose)) if one.subject != own.subject => format!(
+                "{whose} X.509 version {}: an authority's needs version 3 with \
+                 basicConstraints=critical,CA:TRUE; have it signed again",
+                one.version
+            ),
             Some((one, whose)) => format!(
                 "{whose} X.509 version {}, which has no subjectAltName: have it signed again with \
                  extensions (openssl x509 -req … -extfile san.cnf, or openssl ca with \
@@ -156,10 +174,16 @@ fn unknown_issuer(own: &X509<'_>, shown: &Shown<'_>) -> String {
             own.name()
         );
     }
+    if shown.has_itself(own) {
+        return format!(
+            "stands in `ca-file` itself, where that of the authority `{}` is wanted, which has signed it",
+            name(own.issuer)
+        );
+    }
     let signed = if top.subject == own.subject {
-        format!("isn't trusted: it was signed by `{}`", name(top.issuer))
+        format!("isn't trusted: it was signed by `{}`", clipped(&name(top.issuer), 40))
     } else {
-        format!("isn't trusted: its chain ends at `{}`", name(top.issuer))
+        format!("isn't trusted: its chain ends at `{}`", clipped(&name(top.issuer), 40))
     };
     if shown.is_root(top.issuer) {
         return format!(
@@ -167,15 +191,51 @@ fn unknown_issuer(own: &X509<'_>, shown: &Shown<'_>) -> String {
              a newer one?"
         );
     }
-    let known: Vec<String> =
-        shown.roots.roots.iter().take(3).map(|root| format!("`{}`", name(&root.subject))).collect();
-    let more = if shown.roots.roots.len() > known.len() { ", …" } else { "" };
+    // An event keeps 256 bytes of it: what is to be done must be among them.
+    let known = shown.roots.roots.first().map(|root| clipped(&name(&root.subject), 32));
+    let more = if shown.roots.roots.len() > 1 { ", …" } else { "" };
     format!(
-        "{signed}, which is neither in `ca-file` (there: {}{more}) nor shown with it: if that is an \
-         intermediate authority, the broker must show its certificate too (behind its own in one \
-         file); else no authority in `ca-file` has signed it",
-        known.join(", ")
+        "{signed}, which is neither in `ca-file` (there: `{}`{more}) nor shown: `ca-file` is another's, \
+         or an intermediate authority isn't shown",
+        known.unwrap_or_default()
     )
+}
+
+/// The hosts of a certificate, of which the one that is wanted is none.
+fn other_hosts(hosts: &[Host], wanted: &str) -> String {
+    const MAX_NAMED: usize = 3;
+    if hosts.iter().any(|host| matches!(host, Host::Name(name) if name == wanted))
+        && wanted.parse::<std::net::IpAddr>().is_ok()
+    {
+        return format!(
+            "has `{wanted}` as a DNS name, wanted: as an IP address (subjectAltName=IP:{wanted}); have \
+             it issued again"
+        );
+    }
+    let names: Vec<String> = hosts
+        .iter()
+        .take(MAX_NAMED)
+        .map(|host| match host {
+            Host::Name(name) => format!("`{}`", clipped(&escape(name).to_string(), 40)),
+            Host::Address(address) => format!("`{address}`"),
+        })
+        .collect();
+    let more = match hosts.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match names.is_empty() {
+        true => format!("names no host, wanted: `{wanted}`"),
+        false => format!("is of {}{more}, wanted: `{wanted}`", names.join(", ")),
+    }
+}
+
+/// No more than so many characters.
+fn clipped(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 fn bad_signature(own: &X509<'_>, shown: &Shown<'_>) -> String {
@@ -246,6 +306,16 @@ impl<'a> Shown<'a> {
         }
         let signer = self.signers().find(|signer| test(signer))?;
         Some((signer, format!("comes with that of `{}`, which is", signer.name())))
+    }
+
+    /// Whether the certificate is one of those that it should have been signed by.
+    fn has_itself(&self, own: &X509<'_>) -> bool {
+        let key = element(own.key, SEQUENCE).map(|(content, _)| content);
+        let mut roots = self.roots.roots.iter();
+        roots.any(|root| {
+            root.subject.as_ref() == own.subject
+                && Some(root.subject_public_key_info.as_ref()) == key
+        })
     }
 
     fn is_root(&self, subject: &[u8]) -> bool {

@@ -36,8 +36,8 @@ fn explain_alert(alert: AlertDescription, server: &str) -> String {
              intermediate authorities behind our own in `certificate-file`",
         ),
         AlertDescription::BadCertificate => ours(
-            "damaged, or it lacks what that side wants \
-            (BadCertificate); its log says more",
+            "damaged, not valid yet by its clock, or it lacks what that side wants \
+             (BadCertificate); its log says more",
         ),
         AlertDescription::UnsupportedCertificate => ours(
             "not for clients, or of a kind that it doesn't take (UnsupportedCertificate); ask the \
@@ -60,7 +60,7 @@ fn explain_alert(alert: AlertDescription, server: &str) -> String {
         ),
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => format!(
             "{server} finds no cipher, curve or signature in common with us ({alert:?}), or asks for \
-             a client certificate and got none that suits; we have AES-GCM and ChaCha20 with ECDHE"
+             a client certificate (`certificate-file`, `key-file`) and got none that suits; we have AES-GCM and ChaCha20 with ECDHE"
         ),
         AlertDescription::UnrecognisedName => format!(
             "{server} doesn't know the name that we ask for (`server-name`, else the host of \
@@ -139,8 +139,18 @@ fn certificate(why: &CertificateError) -> String {
             format!("names no host, wanted: `{}`", expected.to_str())
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let names: Vec<String> = presented.iter().map(|name| plain_name(name)).collect();
+            // Names of other kinds are no hosts.
+            let odd = |name: &&String| {
+                !["Unsupported", "DirectoryName", "UniformRes"]
+                    .iter()
+                    .any(|odd| name.starts_with(odd))
+            };
+            let names: Vec<String> =
+                presented.iter().filter(odd).map(|name| plain_name(name)).collect();
             format!("is of `{}`, wanted: `{}`", names.join("`, `"), expected.to_str())
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "isn't for servers, or an authority that signed it isn't".to_owned()
         }
         CertificateError::BadSignature => {
             "isn't proved to be its own: a signature is wrong".to_owned()

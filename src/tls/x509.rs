@@ -8,6 +8,8 @@
 //!     subjectPublicKeyInfo SEQUENCE, …, [3] extensions OPTIONAL }, … }
 //! ```
 
+use std::net::IpAddr;
+
 use text::escape;
 
 use crate::der::{
@@ -63,6 +65,13 @@ pub(crate) struct X509<'a> {
     signature_algorithm: &'a [u8],
 }
 
+/// A host that a certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    Name(String),
+    Address(IpAddr),
+}
+
 impl<'a> X509<'a> {
     /// `None`: it isn't a certificate.
     pub(crate) fn read(certificate: &'a [u8]) -> Option<X509<'a>> {
@@ -111,6 +120,27 @@ impl<'a> X509<'a> {
 
     pub(crate) fn has_alternative_names(&self) -> bool {
         self.extension(ALTERNATIVE_NAME).is_some()
+    }
+
+    /// The hosts that it is for, and nothing else that stands among them.
+    pub(crate) fn hosts(&self) -> Vec<Host> {
+        const DNS_NAME: u8 = 0x82;
+        const IP_ADDRESS: u8 = 0x87;
+        let list = self.extension(ALTERNATIVE_NAME).and_then(|value| element(value, SEQUENCE));
+        let names = elements(list.map_or(&[][..], |(list, _)| list));
+        let host = |tag: u8, content: &[u8]| match (tag, content.len()) {
+            (DNS_NAME, _) => Some(Host::Name(String::from_utf8_lossy(content).into_owned())),
+            (IP_ADDRESS, 4) => {
+                let bytes: [u8; 4] = content.try_into().ok()?;
+                Some(Host::Address(IpAddr::from(bytes)))
+            }
+            (IP_ADDRESS, 16) => {
+                let bytes: [u8; 16] = content.try_into().ok()?;
+                Some(Host::Address(IpAddr::from(bytes)))
+            }
+            _ => None,
+        };
+        names.filter_map(|name| host(name.tag, name.content)).collect()
     }
 
     /// Whether it says that it is an authority's; `None`: it says nothing.
@@ -202,7 +232,11 @@ pub(crate) fn purpose(oid: &[u8]) -> String {
         [last] => PURPOSE_NAMES.iter().find(|(number, _)| number == last).map(|(_, name)| *name),
         _ => None,
     });
-    known.map_or_else(|| dotted(oid), str::to_owned)
+    match known {
+        Some(known) => known.to_owned(),
+        None if *oid == [0x55, 0x1d, 37, 0] => "anyExtendedKeyUsage".to_owned(),
+        None => dotted(oid),
+    }
 }
 
 /// A name for people: the common name, or else unit or organisation.

@@ -93,6 +93,18 @@ impl Commands {
         answer
     }
 
+    /// They aren't asked for, since the broker ends sessions at it: as if it refused them, and only
+    /// somebody who changes something has them asked for again.
+    pub(super) fn forgone(&mut self) {
+        (self.asked, self.again) = (Vec::new(), None);
+        self.refused.clone_from(&self.filters);
+    }
+
+    /// Some are asked for, and there is no answer.
+    pub(super) fn is_asking(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     pub(super) fn is_refused(&self) -> bool {
         !self.refused.is_empty()
     }
@@ -118,6 +130,19 @@ mod tests {
         assert!(commands.due().is_none() && !commands.is_refused());
         commands.hasten(now);
         assert!(commands.due().is_none());
+    }
+
+    #[test]
+    fn what_is_forgone_is_asked_for_when_somebody_says_so_and_not_before() {
+        let (mut commands, now) = (commands(), Instant::now());
+        commands.forgone();
+        assert!(commands.is_refused() && commands.due().is_none() && !commands.is_asking());
+        commands.hasten(now);
+        assert_eq!(commands.due(), Some(now));
+        assert_eq!(commands.again(), names(&["n", "d"]));
+        assert!(commands.is_asking());
+        assert_eq!(commands.answered(now, &[true, true]).granted, names(&["n", "d"]));
+        assert!(!commands.is_asking() && !commands.is_refused());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::at_subscribe::AtSubscribe;
 use super::barriers::{ANSWERED_WITHIN, Barriers, By};
 use super::commands::{Answer, Commands};
 use super::identities::{Chosen, Identities};
@@ -42,6 +43,7 @@ pub(super) struct Task {
     pub(super) chosen: Chosen,
     pub(super) identities: Arc<Mutex<Identities>>,
     pub(super) barriers: Arc<Barriers>,
+    pub(super) at_subscribe: Arc<Mutex<AtSubscribe>>,
     /// UNSUBSCRIBEs without an answer.
     pub(super) asked: u64,
     /// The first of them is to find out whether there are answers.
@@ -87,7 +89,7 @@ impl Task {
                     "session ended while closing");
             }
             End::Failed(error) => self.report(&error),
-            End::GivenUp(why) => self.failed(ConnectFailure::other(why), Ended::Otherwise),
+            End::GivenUp(why) => self.failed(ConnectFailure::other(why), None, Ended::Otherwise),
         }
         // The driver may open the next session at this word: by then the socket is gone.
         drop(eventloop);
@@ -174,11 +176,7 @@ impl Task {
                             let until = heard.checked_add(self.limits.answer_within);
                             match until.filter(|until| *until > now) {
                                 Some(until) => silent.as_mut().reset(until),
-                                None => return End::GivenUp(format!(
-                                    "the IT broker owes an answer and gave none for {} s \
-                                     (`answer-timeout-s`)",
-                                    self.limits.answer_within.as_secs()
-                                )),
+                                None => return End::GivenUp(self.owes()),
                             }
                         }
                     }
@@ -192,9 +190,10 @@ impl Task {
                         eventloop.mqtt_options.set_keep_alive(0);
                     }
                     let is_suback = matches!(event, Event::Incoming(Packet::SubAck(_)));
+                    let was_ready = self.progress == Progress::Ready;
                     let owed = self.owed;
                     let answered = self.event(event);
-                    if is_suback {
+                    if is_suback || !was_ready && self.progress == Progress::Ready {
                         probed_by.set(sleep(ANSWERED_WITHIN));
                         if let Some(due) = self.commands.due() {
                             again.set(sleep_until(due));
@@ -223,7 +222,7 @@ impl Task {
             Event::Incoming(Packet::SubAck(ack)) => {
                 match self.shared.suback() {
                     Asked::Barrier => self.forward(SessionEvent::Confirmed),
-                    Asked::Commands => self.subscribed(&ack.return_codes),
+                    Asked::Commands => self.subscribed(ack.pkid, &ack.return_codes),
                 }
                 return self.answered();
             }
@@ -307,9 +306,16 @@ impl Task {
         if learnt {
             event!(ClientIdShort, broker = &*self.broker, client_id = &*self.chosen.id);
         }
-        let filters = inputs(self.commands.first());
-        self.shared.subscribes(Asked::Commands);
-        let _ = self.client.try_subscribe_many(filters);
+        let known = self.at_subscribe.lock().ok();
+        let ends = known.and_then(|known| known.ends_sessions(Instant::now()));
+        if let Some(ends) = ends {
+            self.owed = 0;
+            self.forgo(ends);
+        } else {
+            let filters = inputs(self.commands.first());
+            self.shared.subscribes(Asked::Commands);
+            let _ = self.client.try_subscribe_many(filters);
+        }
         if self.barriers.by() == By::Unknown {
             self.probes = true;
             self.barriers.ask(&self.client, &self.shared);
@@ -342,12 +348,44 @@ impl Task {
         }
     }
 
-    fn subscribed(&mut self, codes: &[SubscribeReasonCode]) {
+    /// The session is served without commands: the broker has ended so many in a row at their filters.
+    fn forgo(&mut self, ends: u32) {
+        self.commands.forgone();
+        let (filters, broker) = (self.commands.names(), &*self.broker);
+        let error = format!(
+            "the broker ended {ends} connections in a row at our SUBSCRIBE, as brokers do whose access \
+             list doesn't allow it; the session is served without"
+        );
+        event!(SubscriptionRefused, broker, filters, error);
+        let _ = self.events.send(DriverEvent::Subscribed { node: self.node, refused: true });
+        self.progress = Progress::Ready;
+        self.forward(SessionEvent::Ready);
+    }
+
+    /// What the broker hasn't answered.
+    fn owes(&self) -> String {
+        let seconds = self.limits.answer_within.as_secs();
+        let what = match self.progress == Progress::Subscribing || self.commands.is_asking() {
+            true => format!(" to our SUBSCRIBE of {} (node {})", self.commands.names(), self.name),
+            false => String::new(),
+        };
+        format!(
+            "the IT broker owes an answer{what} and gave none for {seconds} s (`answer-timeout-s`)"
+        )
+    }
+
+    fn subscribed(&mut self, id: u16, codes: &[SubscribeReasonCode]) {
+        if let Ok(mut known) = self.at_subscribe.lock() {
+            known.answered();
+        }
         let granted: Vec<bool> =
             codes.iter().map(|code| *code != SubscribeReasonCode::Failure).collect();
         let Answer { refused, granted } = self.commands.answered(Instant::now(), &granted);
         if !refused.is_empty() {
-            event!(SubscriptionRefused, broker = &*self.broker, filters = refused.join(", "));
+            let codes = self.shared.traffic.take_codes(id);
+            let error = codes.and_then(|codes| broker::filter_refusal(&codes));
+            let filters = refused.join(", ");
+            event!(SubscriptionRefused, broker = &*self.broker, filters, error);
         }
         if !granted.is_empty() {
             event!(SubscriptionGranted, broker = &*self.broker, filters = granted.join(", "));
@@ -377,12 +415,14 @@ impl Task {
         let (client_id, user) = (&*self.chosen.id, self.user.as_deref());
         let refused = Refused { client_id, keep_alive: self.keep_alive, user };
         let mut failure = broker::failure(error, refused);
+        let mut beside = None;
         let by_broker = broker::is_ended_by_broker(error);
         let ended = match self.progress {
             Progress::Connecting => {
                 self.addresses.turn();
                 let spoken = self.shared.traffic.accepted() > 0;
                 if spoken && by_broker && self.shared.traffic.heard() == 0 {
+                    beside = Some(broker::unanswered_beside(&failure.text));
                     failure.text = broker::unanswered(&failure.text, self.has_tls);
                 }
                 let refusal = broker::refusal_of(error, spoken);
@@ -391,21 +431,28 @@ impl Task {
                 }
                 Ended::BeforeSession
             }
-            Progress::Subscribing => {
+            Progress::Subscribing | Progress::Ready
+                if self.progress == Progress::Subscribing
+                    || by_broker && self.commands.is_asking() =>
+            {
                 let filters = self.commands.names();
                 failure.text =
                     format!("{}; our SUBSCRIBE of {filters} had no answer", failure.text);
+                if by_broker && let Ok(mut known) = self.at_subscribe.lock() {
+                    known.ended(Instant::now(), self.node);
+                }
                 Ended::AtSubscribe
             }
+            Progress::Subscribing => Ended::Otherwise,
             Progress::Ready if by_broker => Ended::ByBroker,
             Progress::Ready => Ended::Otherwise,
         };
-        self.failed(failure, ended);
+        self.failed(failure, beside, ended);
     }
 
-    fn failed(&self, failure: ConnectFailure, ended: Ended) {
+    fn failed(&self, failure: ConnectFailure, beside: Option<String>, ended: Ended) {
         let (name, client_id) = (self.name.clone(), Arc::clone(&self.chosen.id));
-        let failure = SessionFailure { node: self.node, name, client_id, failure, ended };
+        let failure = SessionFailure { node: self.node, name, client_id, failure, beside, ended };
         let _ = self.events.send(DriverEvent::SessionFailed(Box::new(failure)));
     }
 

@@ -45,6 +45,11 @@ impl Way {
         self.traffic().heard()
     }
 
+    /// The codes of a SUBACK, where MQTT 3.1.1 doesn't have them.
+    pub(super) fn take_codes(&self, id: u16) -> Option<Vec<u8>> {
+        self.traffic().take_codes(id)
+    }
+
     /// Tells once that `broker` says nothing to this attempt; else when to look again.
     pub(super) fn silence(&self, within: Duration, broker: &str) -> Option<Duration> {
         match self.traffic().silence(within) {

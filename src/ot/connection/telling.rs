@@ -10,18 +10,21 @@ use super::End;
 use super::extras::Extra;
 use super::subscriptions::{Said, list};
 
-/// Says what became of a subscription.
-pub(super) fn tell(broker: &str, said: &Said) {
+/// Says what became of a subscription. `why`: how its filters were refused, if that is known.
+pub(super) fn tell(broker: &str, said: &Said, why: Option<&str>) {
     match said {
         Said::Refused(filters) => {
             let filters = list(filters.iter());
-            event!(SubscriptionRefused, broker, filters);
+            event!(SubscriptionRefused, broker, filters, error = why);
         }
         Said::Granted(filters) => {
             let filters = list(filters.iter());
             event!(SubscriptionGranted, broker, filters);
         }
-        Said::ExtraRefused(extra) => refused(*extra, broker, "the subscription is refused"),
+        Said::ExtraRefused(extra) => {
+            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+            refused(*extra, broker, &format!("the subscription is refused{why}"));
+        }
         Said::Unanswered { filters, waited } => {
             let (filters, seconds) = (list(filters.iter()), waited.as_secs());
             event!(

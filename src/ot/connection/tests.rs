@@ -94,11 +94,14 @@ fn every_end_of_a_connection_is_told_by_its_cause() {
 #[test]
 fn what_becomes_of_a_subscription_is_told_with_its_filters() {
     use subscriptions::Said;
-    let told = |said: Said| capture(|| telling::tell("b:1", &said));
+    let told = |said: Said| capture(|| telling::tell("b:1", &said, None));
     let filters = || vec!["spBv1.0/A/#".to_owned()];
     let refused = told(Said::Refused(filters()));
     triggered(&refused, Event::SubscriptionRefused);
     assert!(refused[0].message().contains("spBv1.0/A/#"));
+    let why = Some("SUBACK 0x87: not authorised");
+    let refused = capture(|| telling::tell("b:1", &Said::Refused(filters()), why));
+    assert!(refused[0].message().contains("SUBACK 0x87: not authorised"), "{refused:?}");
     triggered(&told(Said::Granted(filters())), Event::SubscriptionGranted);
     let waited = Duration::from_secs(30);
     let unanswered = told(Said::Unanswered { filters: filters(), waited });

@@ -89,6 +89,23 @@ fn the_longest_replacement_is_within_the_limit_of_the_client() {
     assert_eq!(Framing::client_limit(1 << 20), 1 << 20);
 }
 
+#[test]
+fn answers_go_on_in_their_place_wherever_they_are_cut_and_keep_their_codes() {
+    let behind = message(0x30, "t", b"x");
+    let sent = [&behind[..], &[0x90, 4, 0, 7, 1, 0x87], &behind].concat();
+    let wanted = [&behind[..], &[0x90, 4, 0, 7, 1, 0x80], &behind].concat();
+    for cut in 1..sent.len() {
+        let mut framing = Framing::new(1_000, Mark::new());
+        let (first, second) = sent.split_at(cut);
+        assert_eq!(run(&mut framing, &[first, second]).unwrap(), wanted, "{cut}");
+        assert_eq!(framing.take_codes(), Some((7, vec![1, 0x87])), "{cut}");
+        assert_eq!(framing.take_codes(), None);
+    }
+    assert_eq!(error(&[0xe0, 2, 0x8e, 0]), FramingError::Disconnect(Disconnect(Some(0x8e))));
+    assert_eq!(error(&[0xe0, 0]), FramingError::Disconnect(Disconnect(None)));
+    assert_eq!(error(&[0x20, 3, 0, 0, 0]), FramingError::Five);
+}
+
 proptest! {
     /// Whatever the sizes, and wherever the bytes are cut: packets up to the limit go on as they
     /// are, larger messages are replaced, and the order stays.
@@ -100,10 +117,10 @@ proptest! {
         let mark = Mark::new();
         let (mut sent, mut wanted) = (Vec::new(), Vec::new());
         for (number, (kind, size)) in sizes.into_iter().enumerate() {
-            let first = [0x30, 0x3b, 0x34, 0x90][kind];
+            let first = [0x30, 0x3b, 0x34, 0xb0][kind];
             let topic = format!("t/{number}");
             let payload: Vec<u8> = (0..size).map(|byte| byte as u8).collect();
-            let (whole, length) = if first == 0x90 {
+            let (whole, length) = if first == 0xb0 {
                 (packet(first, &payload[..size.min(150)]), 0)
             } else {
                 let head = 2 + topic.len() + if first & 0b110 == 0 { 0 } else { 2 };

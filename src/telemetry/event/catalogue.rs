@@ -100,7 +100,7 @@ events! {
     } "Look in the broker's log which clients connect with this identifier: a second relay, or a copy of this one. Each relay needs a `client-id` (OT) and a `client-id-prefix` (IT) of its own.";
     /// The broker refused a subscription, or ends the connection at it.
     SubscriptionRefused = "SUBSCRIPTION_REFUSED" (Error, Both, PerKind) "the broker refused a subscription" {
-        broker: "address of the broker", #[optional] filters: "what was asked for", #[optional] error: "how it refused, if not by its answer",
+        broker: "address of the broker", #[optional] filters: "what was asked for", #[optional] error: "how it refused, if not by a plain answer",
         #[optional] pause_ms: "milliseconds until the next attempt, where the connection was ended",
     } "Correct the broker's access list. On OT some of what the policy allows can't come; it is asked for again by itself, and at once on SIGHUP. On IT rebirth requests can't be answered until then.";
     /// The broker grants what it had refused.
@@ -128,13 +128,13 @@ events! {
 
     /// A certificate ends within 30 days: the broker's, our own, or an authority's.
     CertExpires = "CERT_EXPIRES" (Warning, Both, PerSource("certificate")) "certificate expires soon" {
-        certificate: "file, or the broker whose certificate it is", expires: "date (UTC)", days_left: "whole days until then",
+        certificate: "file, with number and name where it has several, or the broker whose certificate it is", expires: "date (UTC)", days_left: "whole days until then",
     } "Renew it before that day: afterwards nothing crosses. Exchanged files are taken up by themselves, as CERT_RENEWED says; copies that systemd handed over (`LoadCredential`) by a restart.";
 
     /// A certificate is past its end: the broker's, our own, or an authority's.
     CertExpired = "CERT_EXPIRED" (Error, Both, PerSource("certificate")) "certificate has expired" {
-        certificate: "file, or the broker whose certificate it is", expires: "date (UTC)",
-    } "Renew it. TLS_REFUSED follows at the next connection, if it wasn't there before.";
+        certificate: "file, with number and name where it has several, or the broker whose certificate it is", expires: "date (UTC)",
+    } "Renew it. TLS_REFUSED follows at the next connection, if it wasn't there before. One that nobody needs any more, such as an old cross-signed one behind our own, can be taken out of its file instead.";
     /// Certificates, key and authorities are taken up as they are in their files now: these were exchanged, or what was wrong with them is mended.
     CertRenewed = "CERT_RENEWED" (Notice, Both, PerKind) "the certificates in the files are in force" {
         files: "files that are others than before", #[optional] expires: "date (UTC) on which the first of them ends", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
@@ -400,22 +400,22 @@ events! {
         node: "group/edge node", #[optional] birth_bytes: "size of its births, where the broker hadn't confirmed them yet",
     } "Nothing, if it happens once. If it goes on for one node, look for BIRTH_ENDS_SESSION and SESSION_TAKEN_OVER.";
 
-    /// The session of a mirrored node ended again and again before the broker confirmed its births. Most likely one of them is larger than the broker takes: MQTT 3.1.1 has no word for that but the end of the connection.
-    BirthEndsSession = "BIRTH_ENDS_SESSION" (Error, It, PerSource("node")) "the session ended again before its births were confirmed: larger than the broker takes?" {
+    /// The session of a mirrored node ended again and again before the broker confirmed its births. Most likely the access list of the broker doesn't allow the topics of births, or one of them is larger than it takes: MQTT 3.1.1 has no word for either but the end of the connection.
+    BirthEndsSession = "BIRTH_ENDS_SESSION" (Error, It, PerSource("node")) "the session ended again before its births were confirmed: no right to publish them, or larger than the broker takes?" {
         node: "group/edge node", bytes: "size of all births of the node", largest: "size of the largest of them",
         times: "how often in a row; the pause between attempts grows up to two minutes",
-    } "Compare `largest` with the packet limit of the IT broker (mosquitto: `max_packet_size`), and look in its log. Raise that limit, or let fewer metrics of the node cross.";
+    } "Look in the log of the IT broker, compare `largest` with its packet limit (mosquitto: `max_packet_size`), and see that the relay may publish `spBv1.0/GROUP/NBIRTH/NODE` and its like. Allow that, raise the limit, or let fewer metrics of the node cross.";
 
-    /// Sessions end when others of ours begin: so it is where a broker gives all sessions of one user the same client identifier (mosquitto: `use_username_as_clientid`).
-    SessionsExclude = "SESSIONS_EXCLUDE" (Error, It, PerKind) "each new session ends another one: the broker gives them the same client identifier, it seems" {
+    /// Sessions end when others of ours begin, and no two have stood together for a second lately: so it is where a broker gives all sessions of one user the same client identifier (mosquitto: `use_username_as_clientid`).
+    SessionsExclude = "SESSIONS_EXCLUDE" (Error, It, PerKind) "sessions end when others of ours begin, as where the broker gives all of them the same client identifier" {
         broker: "address of the broker", standing: "sessions that stand at the same time", times: "how often within a minute",
-    } "Have the broker take the client identifier of each session as it is. Until then one node at a time is alive on IT.";
+    } "Have the broker take the client identifier of each session as it is; its log shows which ones it knows. If they are as we gave them, look there for a second relay with our identifiers. Until then one node at a time is alive on IT.";
 
-    /// Some nodes have no session while those of others stand, and it isn't their login that is refused: so it is where a broker allows fewer sessions than there are nodes.
-    SessionsLimited = "SESSIONS_LIMITED" (Error, It, PerKind) "nodes have no session while those of others stand: the broker allows no more, it seems" {
+    /// Some nodes have no session while those of others stand, and it isn't their login that is refused: so it is where a broker allows fewer sessions than there are nodes, or doesn't let some nodes in.
+    SessionsLimited = "SESSIONS_LIMITED" (Error, It, PerKind) "nodes have no session while those of others stand" {
         broker: "address of the broker", standing: "sessions that stand", missing: "nodes without one",
-        error: "what the broker says to the last of them",
-    } "Look at the broker's limit of connections, of all and of one user or address. It has to allow one for each edge node, and one for the relay's own.";
+        error: "what the broker says to the last of them", node: "the last of them: group/edge node", client_id: "client identifier of its session",
+    } "Look in the broker's log for `client_id`. Where it is one node alone, an access list may not know its identifier. Where it is many in turn, look at the limit of connections, of all and of one user or address: it has to allow one for each edge node, and one for the relay's own.";
 
     /// At a stop the IT broker didn't acknowledge every death; it sends the wills instead.
     DeathsUnconfirmed = "DEATHS_UNCONFIRMED" (Warning, It, Never) "the IT broker did not take every death in time" {

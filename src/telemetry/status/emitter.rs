@@ -1,7 +1,7 @@
 //! Emits the status of a half when that is due, with what both halves say alike.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use text::counted;
 use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
@@ -160,6 +160,11 @@ impl StatusEmitter {
                 _ => {}
             }
         }
+        let behind = self.settings.certificates.first_end_behind_own();
+        let wall = UNIX_EPOCH.checked_add(Duration::from_millis(wall_ms));
+        if let Some(words) = behind.zip(wall).and_then(|(end, wall)| behind_own(&end, wall)) {
+            status.health.add(Level::Warning, words);
+        }
         status
     }
 
@@ -258,6 +263,16 @@ fn observed(ot: Option<&OtStatus>) -> Option<String> {
     (!observed.is_empty()).then(|| counts.collect::<Vec<_>>().join(" "))
 }
 
+/// What is said of a certificate that stands behind our own, once that is due.
+fn behind_own(end: &CertificateEnd, wall: SystemTime) -> Option<String> {
+    let words = match days_left(end.not_after, wall) {
+        ..0 => "has expired".to_owned(),
+        left @ 0..EXPIRY_WARNING_DAYS => format!("ends in {}", counted(left, "day")),
+        _ => return None,
+    };
+    Some(format!("certificate `{}` {words}: a broker that needs it refuses ours", end.certificate))
+}
+
 fn end_status(certificate: &CertificateEnd, wall_ms: u64) -> CertificateStatus {
     let end = certificate.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = UNIX_EPOCH.checked_add(Duration::from_millis(wall_ms));
@@ -331,6 +346,23 @@ mod tests {
             assert_eq!(certificate.file, file.display().to_string());
             assert_eq!((certificate.days_left, status.health.level), (left, level), "{days}");
         }
+    }
+
+    #[test]
+    fn what_stands_behind_our_own_certificate_is_told_as_what_it_may_mean() {
+        let at = |ms: u64| UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap();
+        let end = |days: u64| CertificateEnd {
+            certificate: "c.pem, certificate 2 (`X`)".to_owned(),
+            is_peers: false,
+            is_behind_own: true,
+            not_after: at(days.saturating_mul(DAY_MS)),
+        };
+        let now = at(100 * DAY_MS + 1);
+        assert_eq!(behind_own(&end(131), now), None);
+        let ends = behind_own(&end(110), now).unwrap();
+        assert!(ends.contains("certificate `c.pem, certificate 2 (`X`)` ends in 9 days"), "{ends}");
+        let over = behind_own(&end(100), now).unwrap();
+        assert!(over.ends_with("has expired: a broker that needs it refuses ours"), "{over}");
     }
 
     #[test]

@@ -109,3 +109,33 @@ fn validity_is_looked_at_before_the_broker_does() {
     let error = finding((2025, 1, 1), (2026, 11, 22)).unwrap_err().to_string();
     assert!(error.ends_with("client.pem` expired on 2026-11-22"), "{error}");
 }
+
+#[test]
+fn only_our_own_certificate_must_be_valid_and_another_one_is_named() {
+    let lab = Lab::new();
+    let config = lab.config("broker.plant");
+    // 2026-11-22.
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_354_043);
+    let (old, _) = lab.issue("cross", (2020, 1, 1), (2026, 11, 1));
+    let own = lab.read("client.pem");
+    lab.write("client.pem", format!("{own}{old}"), 0o644);
+    let found = inspect(&config, now).unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    let text = &found[0].text;
+    assert!(text.starts_with("certificate 2 (`rcgen self signed cert`) in `"), "{text}");
+    assert!(text.contains("expired on 2026-11-01: a broker that needs it refuses ours"), "{text}");
+    assert!(found[0].path.ends_with("client.pem"));
+    // A renewal judges in the same way.
+    let material = Material::read_valid(&config, now).unwrap();
+    let ends = ends(&material);
+    assert_eq!(ends.iter().map(|end| end.is_behind_own).collect::<Vec<_>>(), [false, true, false]);
+    assert!(ends[1].certificate.ends_with("client.pem, certificate 2 (`rcgen self signed cert`)"));
+    handshake(client_config(&config).unwrap(), lab.server("broker.plant"), "broker.plant").unwrap();
+    // Ours is refused, whatever stands behind it.
+    let (ours, key) = lab.issue("client", (2020, 1, 1), (2026, 11, 1));
+    lab.write("client.pem", format!("{ours}{own}"), 0o644);
+    lab.write("client.key", key, 0o600);
+    let error = inspect(&config, now).unwrap_err().to_string();
+    assert!(error.ends_with("client.pem` expired on 2026-11-01"), "{error}");
+    assert!(Material::read_valid(&config, now).is_err());
+}

@@ -74,6 +74,64 @@ fn a_wrong_purpose_and_an_unknown_extension_are_named() {
 }
 
 #[test]
+fn hosts_are_told_as_what_they_are_and_what_is_wanted_is_never_cut_off() {
+    use rcgen::SanType;
+    let lab = Lab::new();
+    let dialled = |sans: Vec<SanType>, wanted: &str| {
+        let (certificate, key) = issued(&lab, |params| params.subject_alt_names = sans);
+        let config = client_config(&lab.config(wanted)).unwrap();
+        let error = handshake(config, lab.server_with(&certificate, &key), wanted).unwrap_err();
+        explain(&error, "the broker")
+    };
+    let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
+    let address = dialled(vec![dns("10.0.0.1")], "10.0.0.1");
+    contains(&address, &["has `10.0.0.1` as a DNS name", "subjectAltName=IP:10.0.0.1"]);
+    let mail = SanType::Rfc822Name("a@plant".try_into().unwrap());
+    let uri = SanType::URI("https://plant".try_into().unwrap());
+    let odd = dialled(vec![mail, dns("a.plant"), uri], "b.plant");
+    contains(&odd, &["is of `a.plant`, wanted: `b.plant`"]);
+    let many = (0..60).map(|host| dns(&format!("{}-{host}.plant", "x".repeat(50)))).collect();
+    let many = dialled(many, "b.plant");
+    contains(&many, &[" and 57 more, wanted: `b.plant`"]);
+    assert!(many.len() < 256, "{many}");
+}
+
+#[test]
+fn the_brokers_own_certificate_in_place_of_its_authority_is_told_as_that() {
+    let lab = Lab::new();
+    let (certificate, key) = issued(&lab, |_| {});
+    lab.write("ca.pem", &certificate, 0o644);
+    let text = told(&lab, &certificate, &key);
+    contains(&text, &["stands in `ca-file` itself", "where that of the authority `"]);
+}
+
+#[test]
+fn an_intermediate_authority_of_the_wrong_purpose_is_named() {
+    let lab = Lab::new();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "Line 4 issuing");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let issuing =
+        CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &lab.authority).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let own = own.signed_by(&key, &issuing).unwrap();
+    let text = told(&lab, &format!("{}{}", own.pem(), issuing.pem()), &key.serialize_pem());
+    contains(&text, &["signed by `Line 4 issuing`, which may not sign for servers", "clientAuth"]);
+    // What is to be done is within what an event keeps, however long the names are.
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "y".repeat(60));
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let other = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let own = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let own = own.signed_by(&key, &other).unwrap();
+    let text = told(&lab, &own.pem(), &key.serialize_pem());
+    contains(&text, &["`ca-file` is another's, or an intermediate authority isn't shown"]);
+    assert!(text.len() <= 256, "{}: {text}", text.len());
+}
+
+#[test]
 fn an_authority_is_no_server() {
     let lab = Lab::new();
     let (certificate, key) =

@@ -74,10 +74,10 @@ events! {
     BrokerDown = "BROKER_DOWN" (Error, Both, PerKind) "not connected" {
         broker: "address of the broker", error: "why", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Look at the broker and the way to it. On OT the broker keeps what it can; on IT the journal keeps everything until its retention.";
-    /// The TLS handshake failed: a certificate is expired, not trusted, or of another name.
+    /// There is no TLS with the broker: a certificate is expired, not trusted, or of another name, something else speaks at that port, or there is no common version, cipher or curve.
     TlsRefused = "TLS_REFUSED" (Error, Both, PerKind) "not connected: no TLS" {
-        broker: "address of the broker", error: "what is wrong with which certificate", #[optional] pause_ms: "milliseconds until the next attempt",
-    } "Renew the certificate that the error names. If nothing was changed, somebody may stand between the relay and its broker: look before you trust anything new.";
+        broker: "address of the broker", error: "what is wrong, with which certificate or port", #[optional] pause_ms: "milliseconds until the next attempt",
+    } "Mend what the error names. If nothing was changed, somebody may stand between the relay and its broker: look before you trust anything new.";
     /// The broker refuses a session (CONNACK): protocol version, client identifier or keep alive, user, password, or an access list.
     LoginRefused = "LOGIN_REFUSED" (Error, Both, PerSource("client_id")) "not connected: the broker refuses us" {
         broker: "address of the broker", error: "the broker's answer, in words", client_id: "client identifier of the session that it refuses",

@@ -27,7 +27,8 @@ impl From<Entry> for Body {
             Entry::Heartbeat(heartbeat) => return Body::Heartbeat(heartbeat),
             Entry::Plant(admitted) => admitted,
         };
-        let AdmittedParts { source, topic, payload, losses, kind } = admitted.into_parts();
+        let AdmittedParts { source, topic, payload, losses, kind, given_aliases } =
+            admitted.into_parts();
         match kind {
             AdmittedKind::Message(flags) => Body::Relayed(Relayed {
                 source,
@@ -42,6 +43,7 @@ impl From<Entry> for Body {
                 urgent: flags.urgent,
                 withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
                 losses,
+                given_aliases,
             }),
             AdmittedKind::Keyframe { uncertain, unheard, doubts, devices } => {
                 Body::Keyframe(Keyframe {
@@ -53,6 +55,7 @@ impl From<Entry> for Body {
                     losses,
                     unheard,
                     doubts,
+                    given_aliases,
                 })
             }
         }

@@ -320,6 +320,7 @@ fn mirror_with_node(metrics: usize) -> Mirror {
         confirm_every: Duration::from_secs(3_600),
         data_qos: Qos::AtMostOnce,
         data_datatypes: it::mirror::DataDatatypes::AsPlant,
+        aliases: it::mirror::Aliases::Never,
         max_nodes: 10,
         max_devices_per_node: 10,
         budget: Budget::UNLIMITED,

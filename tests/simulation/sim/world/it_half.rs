@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use it::FirstStart;
-use it::mirror::{Aliases, DataDatatypes, MirrorSettings, OnGap, Outgoing, Qos};
+use it::mirror::{DataDatatypes, MirrorSettings, OnGap, Outgoing, Qos};
 use sparkplug::{Budget, Caps};
 
 use super::{Back, World, show};
@@ -28,7 +28,7 @@ impl World {
                 primary_host: None,
                 confirm_every: Duration::from_secs(2),
                 data_datatypes: DataDatatypes::AsPlant,
-                aliases: Aliases::Never,
+                aliases: self.config.aliases,
                 data_qos: match self.config.assured_on_it {
                     true => Qos::AtLeastOnce,
                     false => Qos::AtMostOnce,

@@ -27,26 +27,12 @@ impl From<Entry> for Body {
             Entry::Heartbeat(heartbeat) => return Body::Heartbeat(heartbeat),
             Entry::Plant(admitted) => admitted,
         };
-        let AdmittedParts { source, topic, payload, losses, kind, given_aliases } =
-            admitted.into_parts();
-        match kind {
-            AdmittedKind::Message(flags) => Body::Relayed(Relayed {
-                source,
-                topic,
-                payload,
-                received_ms: flags.received_ms,
-                loss_before: flags.loss_before,
-                synthetic: flags.synthetic,
-                aliased: flags.aliased,
-                typed: flags.typed,
-                outdated: flags.outdated,
-                urgent: flags.urgent,
-                withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
-                losses,
-                given_aliases,
-            }),
-            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices } => {
-                Body::Keyframe(Keyframe {
+        let AdmittedParts { source, topic, payload, losses, kind } = admitted.into_parts();
+        let (flags, given_aliases) = match kind {
+            AdmittedKind::Message(flags) => (flags, Vec::new()),
+            AdmittedKind::Birth(flags, given_aliases) => (flags, given_aliases),
+            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, given_aliases } => {
+                return Body::Keyframe(Keyframe {
                     source,
                     topic,
                     payload,
@@ -56,8 +42,23 @@ impl From<Entry> for Body {
                     unheard,
                     doubts,
                     given_aliases,
-                })
+                });
             }
-        }
+        };
+        Body::Relayed(Relayed {
+            source,
+            topic,
+            payload,
+            received_ms: flags.received_ms,
+            loss_before: flags.loss_before,
+            synthetic: flags.synthetic,
+            aliased: flags.aliased,
+            typed: flags.typed,
+            outdated: flags.outdated,
+            urgent: flags.urgent,
+            withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
+            losses,
+            given_aliases,
+        })
     }
 }

@@ -55,14 +55,15 @@ pub struct Admitted {
     payload: Vec<u8>,
     losses: u64,
     kind: AdmittedKind,
-    given_aliases: Vec<u8>,
 }
 
 /// What an [`Admitted`] is beside topic and payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdmittedKind {
-    /// A birth, data or death message.
+    /// A data or death message, or a birth without aliases in the plant.
     Message(MessageFlags),
+    /// A birth, and which of its metrics have an alias in the plant, as readers know it.
+    Birth(MessageFlags, Vec<u8>),
     /// A birth with the values forwarded last.
     Keyframe {
         /// The values may be out of date.
@@ -73,6 +74,8 @@ pub enum AdmittedKind {
         doubts: u64,
         /// In a node's keyframe: names of all its announced devices.
         devices: Vec<String>,
+        /// Which of its metrics have an alias in the plant, as readers know it.
+        given_aliases: Vec<u8>,
     },
 }
 
@@ -110,8 +113,6 @@ pub struct AdmittedParts {
     pub losses: u64,
     /// What it is.
     pub kind: AdmittedKind,
-    /// Of a birth: [`Admitted::with_given_aliases`].
-    pub given_aliases: Vec<u8>,
 }
 
 impl Admitted {
@@ -125,13 +126,7 @@ impl Admitted {
         losses: u64,
         kind: AdmittedKind,
     ) -> Admitted {
-        let (source, topic) = (source.to_owned(), topic.to_string());
-        Admitted { source, topic, payload, losses, kind, given_aliases: Vec::new() }
-    }
-
-    /// The same with which metrics of the birth have an alias in the plant, as readers know it.
-    pub fn with_given_aliases(self, given_aliases: Vec<u8>) -> Admitted {
-        Admitted { given_aliases, ..self }
+        Admitted { source: source.to_owned(), topic: topic.to_string(), payload, losses, kind }
     }
 
     /// The death of what readers hold for alive. It takes no leave, and could get none after a
@@ -152,8 +147,7 @@ impl Admitted {
         let payload = payload.finish(None);
         let topic = EntityTopic::death(entity).to_string();
         let kind = AdmittedKind::Message(flags);
-        let (source, given_aliases) = (source.to_owned(), Vec::new());
-        Admitted { source, topic, payload, losses, kind, given_aliases }
+        Admitted { source: source.to_owned(), topic, payload, losses, kind }
     }
 
     /// Bytes of the payload.
@@ -163,7 +157,7 @@ impl Admitted {
 
     /// Takes it apart, to be written.
     pub fn into_parts(self) -> AdmittedParts {
-        let Admitted { source, topic, payload, losses, kind, given_aliases } = self;
-        AdmittedParts { source, topic, payload, losses, kind, given_aliases }
+        let Admitted { source, topic, payload, losses, kind } = self;
+        AdmittedParts { source, topic, payload, losses, kind }
     }
 }

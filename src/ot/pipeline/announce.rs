@@ -280,10 +280,9 @@ pub(super) fn keyframes<'a>(
         let uncertain = state.life.is_uncertain();
         let unheard = uncertain && node.unheard_since.is_some();
         let doubts = state.doubts_in_force();
-        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices };
         let Birth { payload, given_aliases } = birth;
-        let admitted = Admitted::new(permit, source, topic, payload, node.losses, kind);
-        Entry::Plant(admitted.with_given_aliases(given_aliases))
+        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, given_aliases };
+        Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
     };
     let own = node_permit.map(|permit| {
         let names = devices().filter_map(|(name, ..)| node.exported(Some(name)).device);

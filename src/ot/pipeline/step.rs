@@ -86,10 +86,8 @@ impl StepContext<'_> {
         let topic = EntityTopic::birth(node.exported(device));
         let outdated = synthetic && node.state(device).is_some_and(shows_what_is_doubted);
         let flags = MessageFlags { aliased, outdated, ..self.flags(loss_before, synthetic) };
-        let kind = AdmittedKind::Message(flags);
-        let source = &self.settings.source;
-        let admitted = Admitted::new(permit, source, topic, payload, node.losses, kind);
-        self.put(admitted.with_given_aliases(given_aliases));
+        let kind = AdmittedKind::Birth(flags, given_aliases);
+        self.admit(permit, topic, payload, node.losses, kind);
         true
     }
 
@@ -132,7 +130,9 @@ impl StepContext<'_> {
         let outdated = matches!(source, DataSource::Outdated | DataSource::Again);
         let flags = MessageFlags { typed, outdated, urgent, ..self.flags(loss_before, synthetic) };
         node.output.spend(payload.len());
-        self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
+        let (topic, kind) =
+            (EntityTopic::data(node.exported(device)), AdmittedKind::Message(flags));
+        self.admit(permit, topic, payload, node.losses, kind);
     }
 
     /// Whether the next frame of the node has to say that messages were lost; then it does. What
@@ -161,15 +161,10 @@ impl StepContext<'_> {
         topic: EntityTopic<'_>,
         payload: Vec<u8>,
         losses: u64,
-        flags: MessageFlags,
+        kind: AdmittedKind,
     ) {
-        let (source, kind) = (&self.settings.source, AdmittedKind::Message(flags));
-        let admitted = Admitted::new(permit, source, topic, payload, losses, kind);
-        self.put(admitted);
-    }
-
-    fn put(&mut self, admitted: Admitted) {
-        self.work(admitted.payload_bytes());
+        self.work(payload.len());
+        let admitted = Admitted::new(permit, &self.settings.source, topic, payload, losses, kind);
         self.out.push(Entry::Plant(admitted));
     }
 

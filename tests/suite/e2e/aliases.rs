@@ -48,6 +48,7 @@ fn a_strict_host_follows_aliases_over_births_restarts_and_rebirths() {
     let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
     edge.nbirth(&[int("a", 1), int("b", 1)]).unwrap();
     edge.dbirth("D", &[int("x", 1)]).unwrap();
+    rig.wait_for("spBv1.0/Plant/DBIRTH/E/D", 1);
     edge.ndata(&[untyped(int("b", 2))]).unwrap();
     edge.ddata("D", &[untyped(int("x", 2))]).unwrap();
     host.wait_for("Plant/E", "b", 2);
@@ -93,6 +94,7 @@ fn large_births_are_compressed_where_that_is_asked_for() {
     let born: Vec<Metric> = (0..200).map(|at| double(&name(at), at)).collect();
     edge.nbirth(&born).unwrap();
     edge.dbirth("D", &[int("x", 1)]).unwrap();
+    rig.wait_for("spBv1.0/Plant/DBIRTH/E/D", 1);
     edge.ndata(&[untyped(double(&name(7), 8))]).unwrap();
     rig.wait_for("spBv1.0/Plant/NDATA/E", 1);
     let arrivals = rig.it.arrivals();

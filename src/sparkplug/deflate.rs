@@ -58,7 +58,8 @@ mod tests {
         fn what_is_wrapped_is_unwrapped_and_shorter(
             payload in arbitrary::payload(), copies in 1..40_usize, seq in 0..256_u64,
         ) {
-            let metrics = payload.metrics.iter().cycle().take(payload.metrics.len() * copies);
+            let copies = std::iter::repeat_n(&payload.metrics, copies);
+            let metrics = copies.flatten();
             let payload = Payload {
                 timestamp: Some(7), metrics: metrics.cloned().collect(), seq: Some(seq), ..payload
             };

@@ -309,6 +309,7 @@ fn mark_born(state: &mut EntityState, permit: Permit, values_at: Option<Duration
     state.values_at = values_at.or(state.values_at);
     state.life.announce(permit);
     state.birth_due = false;
+    state.awaits_since = None;
     state.reshaped = false;
     for slot in &mut state.layout.slots {
         slot.set_born(slot.is_exported());

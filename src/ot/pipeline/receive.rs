@@ -305,8 +305,9 @@ impl Pipeline {
         let Some(place) = place else {
             let reason = decoded.err().unwrap_or(Reason::DataBeforeBirth);
             // A broker in a cluster may deliver it before the birth that precedes it.
-            let waits = Waits { seq: seq.unwrap_or(0), hash, timestamp, counted: None };
-            let has_number = seq.is_some_and(|seq| seq != 0);
+            let seq = seq.unwrap_or(0);
+            let waits = Waits { seq, hash, timestamp, counted: None, refusals: 0 };
+            let has_number = seq != 0;
             if way == Way::Arrived && has_number && self.may_be_born(topic.entity) {
                 let early =
                     |reorder: &mut Reorder| reorder.early(now.mono, timeout, received, waits);
@@ -378,8 +379,9 @@ impl Pipeline {
             }
         }
         let turn = match way {
-            Way::Waited { late: true } => Turn::Now { late: Late::ByNumber },
-            Way::Waited { late: false } => {
+            Way::Waited { late: true, outdated: true } => Turn::Now { late: Late::Outdated },
+            Way::Waited { late: true, .. } => Turn::Now { late: Late::ByNumber },
+            Way::Waited { .. } => {
                 step.take(node, seq, received);
                 Turn::Now { late: Late::of(received) }
             }
@@ -389,7 +391,8 @@ impl Pipeline {
             Turn::Now { late } => late,
             Turn::Never => return Fate::Dropped(Reason::Duplicate),
             Turn::Later { seq } => {
-                let waits = Waits { seq, hash, timestamp, counted: Some(NodeSlot(place)) };
+                let (counted, refusals) = (Some(NodeSlot(place)), node.refusals);
+                let waits = Waits { seq, hash, timestamp, counted, refusals };
                 self.wait(now, place, received, waits);
                 return Fate::Waiting;
             }
@@ -405,6 +408,7 @@ impl Pipeline {
                     // It had a number, most likely.
                     node.sequence.expect_unread(1);
                 }
+                node.refusals = node.refusals.wrapping_add(1);
                 step.follow_refusal(node, device, refused(topic.message_type), reason);
                 return Fate::Dropped(reason);
             }
@@ -418,7 +422,7 @@ impl Pipeline {
             (MessageType::DBirth, Some(device)) => {
                 let birth = decoded.into_birth();
                 // Where the numbers say that it is late, the times needn't.
-                let by_number = late == Late::ByNumber;
+                let by_number = matches!(late, Late::ByNumber | Late::Outdated);
                 let birth_ms = birth.payload.timestamp.filter(|_| !by_number);
                 let fate = step.device_birth(node, device, birth, late);
                 if node.own.life.is_unverified()

@@ -23,6 +23,8 @@ pub(super) enum Late {
     Again,
     /// They are, by their numbers.
     ByNumber,
+    /// And some of them were refused: what it says may be out of date.
+    Outdated,
 }
 
 impl Late {
@@ -41,9 +43,9 @@ impl Late {
         match (self, timestamp) {
             (Late::No, _) | (Late::Again, None) => false,
             (Late::Again, timestamp) => timestamp < current,
-            (Late::ByNumber, None) => true,
+            (Late::ByNumber | Late::Outdated, None) => true,
             // Of two in one millisecond it is the older.
-            (Late::ByNumber, timestamp) => timestamp <= current,
+            (Late::ByNumber | Late::Outdated, timestamp) => timestamp <= current,
         }
     }
 }
@@ -56,6 +58,8 @@ pub(super) struct Dates {
     /// The message has it, and not the relay alone.
     pub(super) is_dated: bool,
     pub(super) late: Late,
+    /// It may be older than what was lost or refused.
+    pub(super) is_outdated: bool,
 }
 
 /// What the order says about a message.

@@ -44,6 +44,7 @@ impl Pipeline {
         // lost on the way.
         node.sequence.expect_unread(messages);
         node.early.hurry();
+        node.refusals = node.refusals.wrapping_add(1);
         if let Ok(Topic::Entity(EntityTopic { message_type, entity })) = Topic::parse(topic) {
             let device = entity.device.map(Box::from);
             node.unread.insert((device, refused(message_type)), reason);

@@ -65,6 +65,10 @@ impl StepContext<'_> {
             return kept_back(&node.own);
         };
         self.announce_node(node, permit, false);
+        let known = node.devices.iter().filter(|(_, state)| state.life == Life::Known);
+        for device in known.map(|(device, _)| device.clone()).collect::<Vec<Box<str>>>() {
+            self.revive_known(node, &device);
+        }
         birth_fate(&node.own)
     }
 
@@ -291,6 +295,16 @@ impl StepContext<'_> {
         self.rule_counters.be_quiet(false);
         if let Some(permit) = self.permit_node(node) {
             self.announce_node(node, permit, true);
+        }
+    }
+
+    /// A device of a node that was born just now was born before it came, in the same session: it lives,
+    /// and what was said of it since may be lost.
+    pub(super) fn revive_known(&mut self, node: &mut Node, device: &str) {
+        let is_known = |state: &EntityState| state.life == Life::Known;
+        if node.own.life.is_alive() && node.state(Some(device)).is_some_and(is_known) {
+            self.revive_device(node, device);
+            self.order_keyframe(node);
         }
     }
 

@@ -468,28 +468,6 @@ impl Pipeline {
     }
 }
 
-impl Pipeline {
-    /// Takes note of an edge node, or of a device of one that is known, that sends without a birth.
-    fn note_unborn(&mut self, now: Now, entity: Entity<'_>) {
-        let Some(sent_ms) = self.sent else { return };
-        let Entity { group, edge_node, device } = entity;
-        let node = self.plant.find(entity).and_then(|place| self.plant.nodes().get(place));
-        let born = node.filter(|node| node.own.life != Life::Unknown);
-        match (born, device) {
-            (None, _) if self.policy.node_in_scope(group, edge_node) => {
-                let was_alive = node.is_some_and(|node| node.sessions.any());
-                let node = Entity::node(group, edge_node);
-                self.unborn.heard(node, now.mono, sent_ms, was_alive);
-            }
-            (Some(node), Some(device)) if self.policy.device_in_scope(entity) => {
-                let was_alive = node.devices.contains_key(device);
-                self.unborn.heard(entity, now.mono, sent_ms, was_alive);
-            }
-            _ => {}
-        }
-    }
-}
-
 /// Names the edge node of an entity.
 pub(super) fn key(entity: Entity<'_>) -> Box<str> {
     format!("{}/{}", entity.group, entity.edge_node).into()

@@ -232,6 +232,14 @@ impl World {
         self.acknowledge(early);
     }
 
+    /// The next message that the broker has for the half ends it, unless one before still does.
+    pub fn poison(&mut self) {
+        let is_over = |id: MessageId| matches!(self.plant.sent[id].way, Way::Heard(_));
+        if !matches!(self.poison, Some(Poison::Is(id, _)) if !is_over(id)) {
+            self.poison = Some(Poison::Next);
+        }
+    }
+
     /// Whether one of the messages ends the half. What it took with it is lost, or comes again.
     fn ends_with(&mut self, messages: &[Message]) -> bool {
         let is_poison = |message: &&Message| match (self.poison, message.id) {

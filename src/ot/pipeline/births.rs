@@ -211,17 +211,19 @@ impl StepContext<'_> {
         let deaths = metric.as_ref().and_then(names::bd_seq_of);
         let is_known = node.sessions.has(deaths);
         self.drop_of_death(node.origin(None), &payload.metrics, 1);
+        let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);
+        let ends = node.sessions.judge(births, deaths);
         if !node.own.life.is_alive() {
             node.crossing.died(self.now.mono, deaths, payload.timestamp, is_known);
-            node.own.forget();
-            node.count_all();
+            if ends == Ends::Own || node.own.life != Life::Known {
+                node.own.forget();
+                node.count_all();
+            }
             // Told twice, by the node and by its will, or by a will alone.
             let is_known = node.sessions.any();
             let reason = if is_known { Reason::StaleDeath } else { Reason::DataBeforeBirth };
             return Fate::Dropped(reason);
         }
-        let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);
-        let ends = node.sessions.judge(births, deaths);
         notify::death(node.entity(), ends, births, deaths);
         if ends == Ends::Earlier {
             return Fate::Dropped(Reason::StaleDeath);

@@ -380,9 +380,10 @@ impl Pipeline {
                 return Fate::Dropped(reason);
             }
         };
+        let waited = timestamp.filter(|_| way != Way::Arrived);
         match (topic.message_type, device) {
             (MessageType::DBirth | MessageType::DDeath, Some(device))
-                if step.is_superseded(node, device, seq, late) =>
+                if step.is_superseded(node, device, seq, late, waited) =>
             {
                 Fate::Dropped(Reason::Late)
             }

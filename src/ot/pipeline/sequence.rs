@@ -197,17 +197,21 @@ impl StepContext<'_> {
     }
 
     /// Whether a birth or death of a device comes so late that a newer one was judged before it;
-    /// takes note of it otherwise.
+    /// takes note of it otherwise. `waited`: the time of one that waited for its turn.
     pub(super) fn is_superseded(
         &self,
         node: &mut Node,
         device: &str,
         seq: Option<u8>,
         late: Late,
+        waited: Option<u64>,
     ) -> bool {
         let Some(state) = node.devices.get_mut(device) else { return false };
         let newer = |(told, seq): (u8, u8)| told != seq && told.wrapping_sub(seq) <= WINDOW;
-        if late.is_late() && state.told_at.zip(seq).is_some_and(newer) {
+        // Where nothing came since, its number may be that of a session that began unseen.
+        let is_before = |(sent, born): (u64, u64)| sent <= born;
+        let is_late = late.is_late() || waited.zip(state.layout.timestamp).is_some_and(is_before);
+        if is_late && state.told_at.zip(seq).is_some_and(newer) {
             return true;
         }
         state.told_at = seq;

@@ -14,10 +14,17 @@ use super::encode::{self, BirthScope};
 use super::step::StepContext;
 use crate::plant::{EntityState, Node};
 
+/// Why a death is made: no rule lets anything of it through, though it lives.
+pub(super) const NO_RULE: &str = "no_rule";
+/// Nothing is heard of it.
+pub(super) const UNHEARD: &str = "unheard";
+/// Its death came before its birth.
+pub(super) const DIED: &str = "died";
+
 /// Why a death is made, for readers, by what becomes of what waited.
 fn why(fate: Fate) -> &'static str {
     match fate {
-        Fate::Dropped(Reason::NoRule) => "no_rule",
+        Fate::Dropped(Reason::NoRule) => NO_RULE,
         Fate::Dropped(Reason::OverCap | Reason::OverCapacity | Reason::OverMemory) => "over_limit",
         _ => "refused",
     }

@@ -380,10 +380,10 @@ impl Pipeline {
                 return Fate::Dropped(reason);
             }
         };
-        let waited = timestamp.filter(|_| way != Way::Arrived);
+        let waited = way != Way::Arrived;
         match (topic.message_type, device) {
             (MessageType::DBirth | MessageType::DDeath, Some(device))
-                if step.is_superseded(node, device, seq, late, waited) =>
+                if step.is_superseded(node, device, (seq, timestamp), late, waited) =>
             {
                 Fate::Dropped(Reason::Late)
             }

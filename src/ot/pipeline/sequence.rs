@@ -5,7 +5,7 @@ use mistake::mistake;
 
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{Early, Node, Numbered, Numbering, Place, WINDOW};
+use crate::plant::{Early, Node, Numbered, Numbering, Place, WINDOW, is_shortly_before};
 
 /// Behind an NBIRTH a number of 0 comes again after 255 others; so far before that nothing but a
 /// node that doesn't count sends it.
@@ -197,20 +197,27 @@ impl StepContext<'_> {
     }
 
     /// Whether a birth or death of a device comes so late that a newer one was judged before it;
-    /// takes note of it otherwise. `waited`: the time of one that waited for its turn.
+    /// takes note of it otherwise. `waited`: for its turn.
     pub(super) fn is_superseded(
         &self,
         node: &mut Node,
         device: &str,
-        seq: Option<u8>,
+        (seq, sent_ms): (Option<u8>, Option<u64>),
         late: Late,
-        waited: Option<u64>,
+        waited: bool,
     ) -> bool {
         let Some(state) = node.devices.get_mut(device) else { return false };
+        let born = sent_ms.zip(state.layout.timestamp);
+        // The birth in force came before that of its node, which it belongs to.
+        let within = self.settings.reorder_timeout;
+        let is_before = |(sent, born): (u64, u64)| is_shortly_before(sent, born, within);
+        if state.life.is_alive() && born.is_some_and(is_before) {
+            return true;
+        }
         let newer = |(told, seq): (u8, u8)| told != seq && told.wrapping_sub(seq) <= WINDOW;
         // Where nothing came since, its number may be that of a session that began unseen.
-        let is_before = |(sent, born): (u64, u64)| sent <= born;
-        let is_late = late.is_late() || waited.zip(state.layout.timestamp).is_some_and(is_before);
+        let is_no_later = |(sent, born): (u64, u64)| sent <= born;
+        let is_late = late.is_late() || (waited && born.is_some_and(is_no_later));
         if is_late && state.told_at.zip(seq).is_some_and(newer) {
             return true;
         }

@@ -24,6 +24,7 @@ impl StepContext<'_> {
         node.sequence.restart(low_byte(birth.payload.seq));
         // What was refused before it, the birth says anew.
         node.unread.clear();
+        node.is_born_here = true;
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         self.breathe();
         let taught = self.take_apart(node.origin(None), birth, true);
@@ -93,7 +94,7 @@ impl StepContext<'_> {
         // What was refused before it, the birth says anew. What is set aside was delivered again, as
         // this is: in the order in which it was sent.
         node.unread.retain(|(of, _), reason| {
-            let is_before = !late.is_late() || (late == Late::Again && *reason == Reason::SetAside);
+            let is_before = !late.is_late() || (late.is_again() && *reason == Reason::SetAside);
             of.as_deref() != Some(device) || !is_before
         });
         let sent_ms = birth.payload.timestamp;

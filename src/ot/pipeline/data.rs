@@ -64,7 +64,7 @@ impl StepContext<'_> {
         let mut first_drop = None;
         let mut doubts = Doubts::new(late, is_dated.then_some(timestamp));
         self.drop_beside(node, device, &beside, &mut doubts.told);
-        let is_unverified = late == Late::Again && node.own.life.is_unverified();
+        let is_unverified = late.is_again() && node.own.life.is_unverified();
         let is_outdated = is_unverified || late == Late::Outdated;
         let dates = Dates { timestamp, is_dated, late, is_outdated };
         let judged =

@@ -21,6 +21,9 @@ pub(super) enum Late {
     No,
     /// The broker delivers it again, or thinks so.
     Again,
+    /// The same, in the order behind a birth that came in this run: nothing newer is known, whatever
+    /// their times say.
+    AgainInOrder,
     /// They are, by their numbers.
     ByNumber,
     /// And some of them were refused: what it says may be out of date.
@@ -33,6 +36,19 @@ impl Late {
         if received.dup { Late::Again } else { Late::No }
     }
 
+    /// Of a message with the number that was expected.
+    fn in_order(node: &Node, seq: Option<u8>, received: Received<'_>) -> Late {
+        match Late::of(received) {
+            Late::Again if node.is_born_here && seq.is_some() => Late::AgainInOrder,
+            late => late,
+        }
+    }
+
+    /// The broker delivers it again.
+    pub(super) fn is_again(self) -> bool {
+        matches!(self, Late::Again | Late::AgainInOrder)
+    }
+
     pub(super) fn is_late(self) -> bool {
         self != Late::No
     }
@@ -41,7 +57,7 @@ impl Late {
     /// own.
     pub(super) fn is_older(self, timestamp: Option<u64>, current: Option<u64>) -> bool {
         match (self, timestamp) {
-            (Late::No, _) | (Late::Again, None) => false,
+            (Late::No | Late::AgainInOrder, _) | (Late::Again, None) => false,
             (Late::Again, timestamp) => timestamp < current,
             (Late::ByNumber | Late::Outdated, None) => true,
             // Of two in one millisecond it is the older.
@@ -136,7 +152,7 @@ impl StepContext<'_> {
                     let most = timeout.saturating_mul(MOST_TIMEOUTS);
                     node.early.prolong(self.now.mono, timeout, most);
                 }
-                Turn::Now { late: Late::of(received) }
+                Turn::Now { late: Late::in_order(node, seq, received) }
             }
             Place::Late => {
                 node.sequence.take_late(seq);

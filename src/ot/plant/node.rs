@@ -166,6 +166,8 @@ pub(crate) struct Node {
     pub(crate) counting: Counting,
     /// People were told that its numbers are no sequence.
     pub(crate) told_no_sequence: bool,
+    /// An NBIRTH of it came since this start.
+    pub(crate) is_born_here: bool,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a

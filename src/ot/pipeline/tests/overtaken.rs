@@ -5,8 +5,11 @@ use account::Reason;
 use journal_format::Keyframe;
 use sparkplug::{Caps, DataType, Metric, Payload, Value};
 
-use super::bench::{ALL, Bench, bd_seq, by_name, keyframed, settings, typed, value_of, verbs};
-use crate::PipelineSettings;
+use super::bench::{
+    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, relayed, settings, typed, value_of,
+    verbs,
+};
+use crate::{PipelineSettings, Received};
 
 fn x(value: u32) -> Vec<Metric> {
     vec![typed("x", DataType::Int32, Value::Int(value))]
@@ -91,7 +94,7 @@ fn the_birth_of_a_device_that_came_too_early_is_not_forgotten() {
     }
     send(&mut bench, "DDEATH/dies", 2, sent, vec![]);
     wait(&mut bench);
-    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, birth(1, 0)), "NBIRTH");
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, birth(1, 0)), "NBIRTH DBIRTH");
     assert!(is_doubted(&bench, DEVICE), "it lives, and more may have been said of it");
     for device in ["D", "dies"] {
         send(
@@ -213,4 +216,70 @@ fn a_late_birth_of_a_device_is_doubted_where_a_newer_value_waited_for_a_limit() 
     send(&mut bench, "DDATA/D", 4, sent + 40, x(40));
     send(&mut bench, "DBIRTH/D", 2, sent + 20, x(20));
     assert!(is_doubted(&bench, DEVICE));
+}
+
+/// Nothing of it crosses.
+const NONE: &str = r#"
+    [[rule]]
+    name = "another"
+    action = "forward"
+    group = "Another"
+"#;
+
+#[test]
+fn a_node_that_a_policy_hid_just_before_a_kill_is_known_after_it() {
+    for metric in [
+        typed("x", DataType::Int32, Value::Int(1)),
+        aliased("x", 7, DataType::Int32, Value::Int(1)),
+    ] {
+        let mut bench = Bench::new(ALL);
+        bench.node("NBIRTH", vec![bd_seq(1), metric.clone()]);
+        bench.node("DBIRTH/D", vec![aliased("y", 8, DataType::Int32, Value::Int(1))]);
+        let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+        assert_eq!(verbs(&bench.reload(NONE)), "NDEATH");
+        bench.restart(stored, at, ALL);
+        bench.pipeline.session(bench.now, true);
+        bench.node("DDATA/D", vec![by_alias(8, Value::Int(2))]);
+        let shown = keyframe(&bench, DEVICE).expect("it lives");
+        let shown: Payload = prost::Message::decode(shown.payload.as_slice()).unwrap();
+        assert_eq!(value_of(&shown, "y"), Some(Value::Int(2)));
+        assert!(keyframe(&bench, NODE).is_some());
+    }
+}
+
+#[test]
+fn a_message_that_is_refused_after_a_restart_leaves_a_doubt_that_the_sequence_does_not_end() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1, 0));
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.restart(stored, at, ALL);
+    bench.pipeline.session(bench.now, true);
+    let payload = [0x18, 0x01, 0x12, 0x7f];
+    let topic = "spBv1.0/G/NDATA/E";
+    bench.receive(Received { topic, payload: &payload, retain: false, dup: false, assured: false });
+    assert_eq!(bench.dropped(Reason::MalformedPayload), 1);
+    bench.lose();
+    bench.node("NDATA", vec![by_name("other", Value::Int(1))]);
+    assert!(is_doubted(&bench, NODE));
+}
+
+#[test]
+fn what_a_broker_queued_while_the_relay_was_away_is_no_sign_of_life() {
+    for (sent_before, passed, lives) in [(1_000, 100, false), (0, 100, true), (1_000, 10_100, true)]
+    {
+        let mut bench = Bench::new(ALL);
+        bench.assured = true;
+        bench.node("NBIRTH", birth(1, 0));
+        bench.pipeline.disconnected(bench.now);
+        bench.pass(5_000);
+        bench.pipeline.session(bench.now, true);
+        bench.tick();
+        bench.pass(passed);
+        let sent = bench.now.wall_ms - sent_before;
+        send(&mut bench, "NDATA", 1, sent, x(2));
+        bench.pass(300_100);
+        let bodies = bench.tick();
+        let told = verbs(&relayed(&bodies));
+        assert_eq!(told == "NDEATH", !lives, "{sent_before} {passed}: {told}");
+    }
 }

@@ -108,8 +108,7 @@ mod tests {
 
     #[test]
     fn a_message_that_comes_later_says_nothing() {
-        let mut window = Window::default();
-        window.given_up = Some((at(2_000), 1));
+        let mut window = Window { full_at: None, given_up: Some((at(2_000), 1)) };
         window.arrived(at(2_500), 0);
         assert!(!window.is_full(1));
         window.given_up = Some((at(4_000), 1));

@@ -360,11 +360,11 @@ fn a_value_that_waits_for_a_birth_while_newer_ones_are_refused_is_not_good() {
     bench.pass(1_100);
     bench.tick();
     bench.pass(1_100);
-    let births = bench.journal.iter().filter_map(|body| match body {
+    let mut births = bench.journal.iter().filter_map(|body| match body {
         journal_format::Body::Relayed(relayed) => Some(relayed),
         _ => None,
     });
-    let last = births.filter(|relayed| relayed.topic == NODE).next_back().unwrap();
+    let last = births.rfind(|relayed| relayed.topic == NODE).unwrap();
     assert!(last.synthetic && last.outdated);
 }
 

@@ -1,5 +1,7 @@
 //! Births and deaths: what they teach about the plant, and what of them crosses.
 
+use std::time::Duration;
+
 use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
 use sparkplug::{Entity, Metric, Payload, names};
@@ -9,7 +11,7 @@ use super::notify;
 use super::sequence::Late;
 use super::step::StepContext;
 use crate::plant::{
-    Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetric, RefusedMetrics,
+    Ends, EntityState, Fault, Layout, Life, Node, OVERTAKEN, Plant, RefusedMetric, RefusedMetrics,
     SURVEY_BYTES, Slot, Taught, Uncounted, Unfit, reason_of,
 };
 
@@ -41,7 +43,9 @@ impl StepContext<'_> {
             // The layout stays, for the types that the device most likely needs again. A birth that
             // was sent behind this one, and came before it, is of this session.
             let is_behind = |(device, node)| device > node || (device == node && is_another);
+            let is_recent = |at: Duration| self.now.mono.saturating_sub(at) <= OVERTAKEN;
             let is_of_this = device.life.is_alive()
+                && device.born_at.is_some_and(is_recent)
                 && device.layout.timestamp.zip(sent_ms).is_some_and(is_behind);
             device.life = if is_of_this { Life::Known } else { Life::Unknown };
             device.told_at = None;
@@ -113,6 +117,7 @@ impl StepContext<'_> {
         let former = (late.is_late() && state.life.is_alive()).then(|| state.layout.clone());
         let told = too_soon.then(|| std::mem::take(&mut state.layout));
         state.bear(taught.layout);
+        state.born_at = Some(self.now.mono);
         if loses_newer {
             state.doubt();
         }

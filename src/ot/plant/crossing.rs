@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 /// What a birth may be late behind messages that were sent after it.
-const OVERTAKEN: Duration = Duration::from_secs(20);
+pub(crate) const OVERTAKEN: Duration = Duration::from_secs(20);
 
 /// Messages that were dropped, or taken for others, since the birth before which they have to be read
 /// wasn't here.

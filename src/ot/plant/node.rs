@@ -43,6 +43,8 @@ pub(crate) struct EntityState {
     pub(crate) is_typed: bool,
     /// `seq` of a device's birth or death that was judged last, in this session of its node.
     pub(crate) told_at: Option<u8>,
+    /// When its birth came.
+    pub(crate) born_at: Option<Duration>,
     /// When a birth of it was journalled last that brought values, however often it died since.
     pub(crate) values_at: Option<Duration>,
     /// How often the values of this device alone had to be doubted: it goes on over its births.

@@ -24,7 +24,7 @@ use account::{Fate, LedgerEntry, Reason, RuleId};
 use journal_format::Body;
 use ot::{Entry, Now, Pipeline, PipelineSettings, Received};
 use policy::shape::PseudonymKey;
-use policy::{Policy, Rule, Verdict};
+use policy::{Mode, Policy, Rule, Verdict};
 use sparkplug::{
     Borrowed, Budget, Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode,
     decode_parts, names as known, value,
@@ -59,6 +59,8 @@ pub struct DryRun {
     names: Names,
     /// Messages that were handed in.
     number: u64,
+    /// What observing rules had seen before the message or the time at hand, by rule.
+    seen: Vec<u64>,
     /// Those of them that wait for their turn in the order of their node.
     early: HashMap<u64, Early>,
     #[cfg(test)]
@@ -126,6 +128,8 @@ pub struct MetricOutcome {
     /// What was sent; `None` is null.
     pub sent: Option<Value>,
     pub fate: MetricFate,
+    /// The rule in `mode = "observe"` that would decide about it.
+    pub observed_by: Option<RuleId>,
 }
 
 /// What becomes of a metric.
@@ -189,6 +193,7 @@ impl DryRun {
             next_tick: now.mono,
             names: Names::default(),
             number: 0,
+            seen: Vec::new(),
             early: HashMap::new(),
             #[cfg(test)]
             record: None,
@@ -215,6 +220,7 @@ impl DryRun {
         // Ends: every turn either ticks, which moves the next tick on, or reaches the end.
         while self.next_tick <= end {
             self.advance_to(self.next_tick);
+            self.seen = self.observed();
             let mut out = Vec::new();
             self.pipeline.tick(self.now, &mut out);
             let Split { before, own, after, .. } = self.split(out);
@@ -245,6 +251,7 @@ impl DryRun {
     /// Hands a message to the relay.
     pub fn receive(&mut self, received: Received<'_>) -> Outcome {
         self.number = self.number.wrapping_add(1);
+        self.seen = self.observed();
         let mut out = Vec::new();
         self.pipeline.handle(self.now, received, &mut out);
         let Split { early, before, own, after } = self.split(out);
@@ -325,6 +332,9 @@ impl DryRun {
         let plan = policy.plan(topic.entity);
         let mut arrivals = Arrivals::new(policy, topic.entity, arrived);
         let mut outcomes = Vec::new();
+        // That it would is the plan's word, that it came to that the pipeline's.
+        let observed = self.observed();
+        let has_seen = |rule: &RuleId| observed.get(rule.index()) != self.seen.get(rule.index());
         for metric in payload.metrics {
             let (name, datatype) = self.names.of(topic.entity, &metric);
             let sent = metric.value.clone().filter(|_| metric.is_null != Some(true));
@@ -355,9 +365,18 @@ impl DryRun {
                     },
                 }
             };
-            outcomes.push(MetricOutcome { name, datatype, sent, fate });
+            let observed_by = plan.observe(&name, datatype).filter(has_seen);
+            outcomes.push(MetricOutcome { name, datatype, sent, fate, observed_by });
         }
         outcomes
+    }
+
+    /// How often each rule would have decided, where any only observes.
+    fn observed(&self) -> Vec<u64> {
+        if self.policy().rules().iter().all(|rule| rule.mode() == Mode::Enforce) {
+            return Vec::new();
+        }
+        self.pipeline.rule_matches().1.map(|matches| matches.observed).collect()
     }
 
     fn read(&self, entries: Vec<Entry>) -> Vec<Arrived> {

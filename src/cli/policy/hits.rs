@@ -150,9 +150,9 @@ fn rules(rules: &[RuleStatus], unused: bool, now_ms: u64) -> String {
     ));
     for rule in shown() {
         let time = |ms: Option<u64>| ms.map_or("–".to_owned(), format_utc_ms);
-        let last = rule.last_ms.map_or(String::new(), |last| {
-            format!("  {} ago", ago(now_ms.saturating_sub(last)))
-        });
+        let last = rule
+            .last_ms
+            .map_or(String::new(), |last| format!("  {} ago", ago(now_ms.saturating_sub(last))));
         let action = match rule.observes {
             true => format!("would {}", rule.action),
             false => rule.action.clone(),

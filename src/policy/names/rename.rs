@@ -93,10 +93,7 @@ impl Renames {
 
     /// The names of `written` that are names on IT alone, each with what has it in the plant:
     /// `("edge node", "bread", "Line1")`. Somebody may have meant that one.
-    pub fn names_on_it<'a>(
-        &'a self,
-        written: Entity<'a>,
-    ) -> Vec<(&'static str, &'a str, &'a str)> {
+    pub fn names_on_it<'a>(&'a self, written: Entity<'a>) -> Vec<(&'static str, &'a str, &'a str)> {
         let mut found = Vec::new();
         let mut original = |noun, table: Option<&'a Table>, name: &'a str| {
             let Some(table) = table.filter(|table| !table.exported.contains_key(name)) else {

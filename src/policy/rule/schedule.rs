@@ -382,11 +382,8 @@ mod tests {
         let at = |days: u64, hours: u64| monday + days * DAY_MS + hours * HOUR_MS;
         let saturday = Some(Weekly { days: 0b10_0000, from_min: 6 * 60, to_min: 14 * 60 });
         let always = Some(Weekly { days: 0x7f, from_min: 0, to_min: DAY_MIN });
-        let schedule = |weekly, begin, end| Schedule {
-            not_before_ms: begin,
-            not_after_ms: end,
-            weekly,
-        };
+        let schedule =
+            |weekly, begin, end| Schedule { not_before_ms: begin, not_after_ms: end, weekly };
         for (schedule, now_ms, wanted) in [
             (schedule(saturday, None, None), at(0, 0), Some(at(5, 6))),
             // It ends before it would open once more.

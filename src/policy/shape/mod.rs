@@ -85,12 +85,12 @@ pub use fit::{Kinship, kinship};
 use numbers::{Deadband, Range, Step};
 use pseudonym::Pseudonym;
 pub use pseudonym::{KeyError, PseudonymKey, Pseudonyms};
-pub use texts::{Pattern, PatternError};
 pub use shaper::{
     Change, Changes, Last, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
 };
 use sparkplug::DataType;
 use texts::{Allowed, Length};
+pub use texts::{Pattern, PatternError};
 
 use crate::rule::DataTypes;
 use crate::rule::glob::Glob;

@@ -13,9 +13,7 @@ use account::Reason;
 use diagnostic::{Diagnostics, Section};
 use sparkplug::{DataType, Entity};
 
-use super::{
-    Action, Annotations, Policy, PolicyFile, Renames, Rule, RuleId, SourceFile, Verdict,
-};
+use super::{Action, Annotations, Policy, PolicyFile, Renames, Rule, RuleId, SourceFile, Verdict};
 
 const FLOAT: Option<DataType> = Some(DataType::Float);
 

@@ -58,7 +58,13 @@ fn takes_everything<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<Vec<&'a
         return None;
     }
     let mut by = own.by;
-    by.extend(devices.by.into_iter().filter(|rule| !by.iter().any(|one| one.name() == rule.name())).collect::<Vec<_>>());
+    by.extend(
+        devices
+            .by
+            .into_iter()
+            .filter(|rule| !by.iter().any(|one| one.name() == rule.name()))
+            .collect::<Vec<_>>(),
+    );
     Some(by)
 }
 

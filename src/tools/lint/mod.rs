@@ -95,7 +95,8 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
         }
         let limits = policy.limits();
         // A limit of nodes says nothing about a rule that many of them share.
-        let node = limits.node.filter(|_| rule.rate().is_some_and(|own| is_of_one_node(rule, &own)));
+        let node =
+            limits.node.filter(|_| rule.rate().is_some_and(|own| is_of_one_node(rule, &own)));
         for (name, limit) in [("[limits.node]", node), ("[limits.link]", limits.link)] {
             if let (Some(own), Some(limit)) = (rule.rate(), limit)
                 && never_reached(own, limit)

@@ -76,8 +76,18 @@ fn a_rule_that_never_comes_into_force_is_told() {
     let weekly = "weekly = { days = [\"sat\"], from-utc = \"06:00\", to-utc = \"14:00\" }";
     for (keys, is_told) in [
         // Monday to Friday.
-        (format!("{weekly}\nnot-before = 2026-11-30T00:00:00Z\nnot-after = 2026-12-04T00:00:00Z"), true),
-        (format!("{weekly}\nnot-before = 2026-11-30T00:00:00Z\nnot-after = 2026-12-06T00:00:00Z"), false),
+        (
+            format!(
+                "{weekly}\nnot-before = 2026-11-30T00:00:00Z\nnot-after = 2026-12-04T00:00:00Z"
+            ),
+            true,
+        ),
+        (
+            format!(
+                "{weekly}\nnot-before = 2026-11-30T00:00:00Z\nnot-after = 2026-12-06T00:00:00Z"
+            ),
+            false,
+        ),
         (weekly.to_owned(), false),
         ("not-before = 2026-11-30T00:00:00Z".to_owned(), false),
     ] {

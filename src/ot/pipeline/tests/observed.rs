@@ -68,7 +68,8 @@ fn an_observing_rule_counts_and_changes_nothing() {
 
 #[test]
 fn a_reload_of_the_same_files_forgets_nothing() {
-    let text = "[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\nallow-metrics = \"a\"\n";
+    let text =
+        "[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\nallow-metrics = \"a\"\n";
     let mut bench = Bench::new(text);
     bench.node("NBIRTH", vec![bd_seq(0), number("a", 1), number("b", 2)]);
     bench.node("NDATA", vec![by_alias(1, Value::Int(7))]);

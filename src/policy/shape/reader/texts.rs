@@ -7,9 +7,7 @@ use sparkplug::Caps;
 
 use super::Reader;
 use crate::shape::pseudonym::Pseudonym;
-use crate::shape::texts::{
-    Allowed, AllowedValues, Length, Pattern,
-};
+use crate::shape::texts::{Allowed, AllowedValues, Length, Pattern};
 use crate::shape::{is_bytes, is_text};
 
 /// Values of one list. What needs more is a pattern, or no list.

@@ -82,7 +82,9 @@ impl<'a, 'i> Keys<'a, 'i> {
             reason: self.reason.or_else(|| outer.reason.clone().filter(|_| !expects)),
             rule: self.rule.or_else(|| outer.rule.clone().filter(|_| !expects)),
             arrives: self.arrives.or_else(|| outer.arrives.clone().filter(|_| !expects)),
-            observed_by: self.observed_by.or_else(|| outer.observed_by.clone().filter(|_| !expects)),
+            observed_by: self
+                .observed_by
+                .or_else(|| outer.observed_by.clone().filter(|_| !expects)),
             value: self.value,
             null: self.null,
             length: self.length,

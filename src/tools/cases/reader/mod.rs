@@ -221,9 +221,11 @@ impl<'s> CaseReader<'s, '_> {
             return None;
         };
         let takes_metrics = self.topic(topic)?;
-        if self.topics.last().is_none_or(|(file, last)| {
-            file.path != self.file.path || last.span != topic.span
-        }) {
+        if self
+            .topics
+            .last()
+            .is_none_or(|(file, last)| file.path != self.file.path || last.span != topic.span)
+        {
             self.topics.push((self.file, topic.clone()));
         }
         let mut probes = Vec::new();

@@ -45,7 +45,12 @@ impl CaseReader<'_, '_> {
             && (waits || metric.is_none())
         {
             let title = "`observed-by` without a metric that is sent";
-            self.error("P203", observed_by.span.clone(), title, "rules judge metrics of births and data");
+            self.error(
+                "P203",
+                observed_by.span.clone(),
+                title,
+                "rules judge metrics of births and data",
+            );
             return None;
         }
         let observed_by = keys.observed_by.as_ref().map(|rule| rule.value.clone());

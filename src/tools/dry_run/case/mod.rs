@@ -13,8 +13,8 @@ use account::{Reason, RuleId};
 use policy::Policy;
 use sparkplug::{DataType, Metric};
 
-pub use self::outcome::quality;
 use self::notes::notes;
+pub use self::outcome::quality;
 use self::outcome::{is_observed, judged, matches, observed, waited};
 use self::stage::{Stage, cast};
 use self::words::expected_in_words;

@@ -92,12 +92,7 @@ pub(super) fn matches(policy: &Policy, probe: &Probe, got: &Got) -> bool {
     }
 }
 
-fn arrives_as(
-    policy: &Policy,
-    wanted: &Arrives,
-    datatype: Option<DataType>,
-    seen: &Seen,
-) -> bool {
+fn arrives_as(policy: &Policy, wanted: &Arrives, datatype: Option<DataType>, seen: &Seen) -> bool {
     let metric = &seen.metric;
     let is_value = wanted.value.as_ref().is_none_or(|wanted| {
         metric.value.as_ref().is_some_and(|got| is_close(datatype, wanted, got))

@@ -224,6 +224,13 @@ impl Slot {
         }
     }
 
+    /// The time of the newest value that came, in milliseconds since the epoch: the current one's, or
+    /// that of one which waits.
+    pub(crate) fn newest_ms(&self) -> Option<u64> {
+        let held = self.held.as_ref().and_then(|held| held.metric.timestamp);
+        self.current.timestamp.max(held)
+    }
+
     /// The newest value that a rate limit or an interval held back; it waits for its turn.
     pub(crate) fn held(&self) -> Option<&Held> {
         self.held.as_deref()

@@ -222,8 +222,8 @@ mod tests {
         let read = cases::read(&[SourceFile::new("a.toml", format!("{rule}{text}"))]);
         let problems = read.map(|_| ()).unwrap_err().to_string();
         let begin = format!("the keys of {noun} are ");
-        let at = problems.find(&begin).unwrap_or_else(|| panic!("{noun}: {problems}"));
-        let line = problems[at + begin.len()..].lines().next().unwrap();
+        let (_, keys) = problems.split_once(&begin).unwrap_or_else(|| panic!("{noun}: {problems}"));
+        let line = keys.lines().next().unwrap();
         line.split(", ").map(|key| key.trim_matches('`').to_owned()).collect()
     }
 

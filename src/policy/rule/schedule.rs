@@ -310,6 +310,8 @@ fn read_time(
 
 #[cfg(test)]
 mod tests {
+    use proptest::{option, prelude::*};
+
     use super::*;
 
     const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -403,6 +405,32 @@ mod tests {
             if let Some(turn) = wanted {
                 assert_ne!(schedule.is_open(turn), schedule.is_open(turn - 1), "{schedule:?}");
             }
+        }
+    }
+
+    proptest! {
+        /// Minute by minute, against what is open.
+        #[test]
+        fn a_turn_is_told_if_and_when_it_comes(
+            days in 0_u8..0x80,
+            (from_min, length) in (0..24_u64, 1..=24_u64),
+            begin in option::of(0..20 * 24_u64),
+            end in option::of(0..20 * 24_u64),
+            now in 0..10 * 24_u64,
+        ) {
+            let from_min = from_min * 60;
+            let to_min = (from_min + length * 60 - 1) % DAY_MIN + 1;
+            let schedule = Schedule {
+                not_before_ms: begin.map(|hour| hour * HOUR_MS),
+                not_after_ms: end.map(|hour| hour * HOUR_MS),
+                weekly: (days != 0).then_some(Weekly { days, from_min, to_min }),
+            };
+            let open = schedule.is_open(now * HOUR_MS);
+            // All edges are whole hours, and beyond the last fixed one the week repeats.
+            let mut hours = now + 1..40 * 24;
+            let found = hours.find(|hour| schedule.is_open(hour * HOUR_MS) != open);
+            let told = schedule.next_turn_ms(now * HOUR_MS);
+            prop_assert_eq!(told, found.map(|hour| hour * HOUR_MS), "{:?}", schedule);
         }
     }
 

@@ -24,13 +24,13 @@ use account::{Fate, LedgerEntry, Reason, RuleId};
 use journal_format::Body;
 use ot::{Entry, Now, Pipeline, PipelineSettings, Received};
 use policy::shape::PseudonymKey;
-use policy::{Mode, Policy, Rule, Verdict};
+use policy::{Mode, Policy, Verdict};
 use sparkplug::{
     Borrowed, Budget, Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode,
     decode_parts, names as known, value,
 };
 
-use self::names::Names;
+use self::names::{Names, exported_name};
 pub use self::order::Judged;
 use self::order::{Early, Split};
 
@@ -340,19 +340,22 @@ impl DryRun {
             let sent = metric.value.clone().filter(|_| metric.is_null != Some(true));
             let verdict = plan.judge(&name, datatype);
             let rule = rule_of(verdict);
-            let exported_name = exported_name(policy, verdict, &name);
+            // What arrived under the name of a dropped one is another metric's.
+            let own_name = is_definition(sent.as_ref()).then_some(Cow::Borrowed(name.as_str()));
+            let exported = exported_name(policy, verdict, &name).or(own_name);
+            let exported = exported.as_deref();
             let forwarded = |arrives| MetricFate::Forwarded { rule, arrives: Box::new(arrives) };
             let fate = if known::is_own(topic, &name) {
                 MetricFate::Replaced
-            } else if let Some(arrives) = arrivals.take_same(&exported_name, &metric) {
+            } else if let Some(arrives) = arrivals.take_same(exported, &metric) {
                 forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
                 // What a shape makes null is counted, and crosses all the same.
-                match arrivals.take_null(&exported_name).filter(|_| reason != Reason::Redacted) {
+                match arrivals.take_null(exported).filter(|_| reason != Reason::Redacted) {
                     Some(arrives) => forwarded(arrives),
                     None => MetricFate::Dropped { reason, rule },
                 }
-            } else if let Some(arrives) = arrivals.take(&exported_name) {
+            } else if let Some(arrives) = arrivals.take(exported) {
                 forwarded(arrives)
             } else {
                 match fate {
@@ -445,8 +448,8 @@ impl Arrivals {
     }
 
     /// The metric with this name and the value that was sent.
-    fn take_same(&mut self, name: &str, sent: &Metric) -> Option<Metric> {
-        let arrivals = self.0.get_mut(name)?;
+    fn take_same(&mut self, name: Option<&str>, sent: &Metric) -> Option<Metric> {
+        let arrivals = self.0.get_mut(name?)?;
         let place = arrivals.iter().position(|arrives| match (&arrives.value, &sent.value) {
             (Some(arrives), Some(sent)) => value::same(arrives, sent),
             (arrives, sent) => arrives.is_none() == sent.is_none(),
@@ -454,14 +457,14 @@ impl Arrivals {
         arrivals.remove(place)
     }
 
-    fn take_null(&mut self, name: &str) -> Option<Metric> {
-        let arrivals = self.0.get_mut(name)?;
+    fn take_null(&mut self, name: Option<&str>) -> Option<Metric> {
+        let arrivals = self.0.get_mut(name?)?;
         let place = arrivals.iter().position(|arrives| arrives.value.is_none())?;
         arrivals.remove(place)
     }
 
-    fn take(&mut self, name: &str) -> Option<Metric> {
-        self.0.get_mut(name)?.pop_front()
+    fn take(&mut self, name: Option<&str>) -> Option<Metric> {
+        self.0.get_mut(name?)?.pop_front()
     }
 }
 
@@ -481,16 +484,6 @@ fn rule_of(verdict: Verdict) -> Option<RuleId> {
         Verdict::Forward { rule, .. } | Verdict::Redact { rule, .. } => Some(rule),
         Verdict::Drop { rule, .. } => rule,
     }
-}
-
-/// The name under which a metric crosses.
-fn exported_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a, str> {
-    let rule = match verdict {
-        Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => Some(rule),
-        Verdict::Drop { .. } => None,
-    };
-    let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);
-    prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.exported_name(name))
 }
 
 fn is_definition(value: Option<&Value>) -> bool {

@@ -1,5 +1,7 @@
 //! What became of a metric, and whether that is what was expected.
 
+use std::borrow::Cow;
+
 use account::RuleId;
 use policy::Policy;
 use sparkplug::{DataType, Metric, Property, Topic, Value, value};
@@ -48,10 +50,11 @@ pub(super) fn waited(policy: &Policy, step: &Step, probe: &Probe, arrived: &[Arr
     let Some(given) = &probe.metric else { return Got::Nothing };
     let Ok(Topic::Entity(topic)) = Topic::parse(&step.topic) else { return Got::Nothing };
     let verdict = policy.judge(topic.entity, &given.name, Some(given.datatype));
-    let name = exported_name(policy, verdict, &given.name);
+    // What waited may have come in a window that is over by now.
+    let name = exported_name(policy, verdict, &given.name).unwrap_or(Cow::Borrowed(&given.name));
     for arrived in arrived.iter().rev().filter(|arrived| arrived.is_of(policy, topic.entity)) {
         let mut newest_first = arrived.payload.metrics.iter().rev();
-        if let Some(metric) = newest_first.find(|arrives| arrives.name.as_deref() == Some(&name)) {
+        if let Some(metric) = newest_first.find(|arrives| arrives.name.as_deref() == Some(&*name)) {
             let seen = Seen { topic: arrived.topic.clone(), metric: metric.clone() };
             return Got::Forwarded { rule: None, arrives: Some(Box::new(seen)) };
         }

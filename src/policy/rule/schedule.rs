@@ -310,6 +310,11 @@ fn read_time(
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::arithmetic_side_effects,
+        reason = "plain arithmetic; what overflows fails the test"
+    )]
+
     use proptest::{option, prelude::*};
 
     use super::*;

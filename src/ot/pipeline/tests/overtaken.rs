@@ -408,3 +408,17 @@ fn messages_with_one_number_are_judged_as_they_came() {
     let values: Vec<_> = told.iter().map(|told| value_of(&payload(told), "x")).collect();
     assert_eq!(values, [Some(Value::Int(1)), Some(Value::Int(2))]);
 }
+
+#[test]
+fn a_value_that_waits_for_a_limit_is_in_the_birth_under_another_name() {
+    let mut bench = Bench::new(SLOW);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 0));
+    for value in 1..4 {
+        bench.node("NDATA", x(value));
+    }
+    let renamed = format!("{SLOW}\n[rename.edge-node]\n\"G/E\" = \"Other\"\n");
+    let told = bench.reload(&renamed);
+    let born = told.iter().find(|told| told.topic == "spBv1.0/G/NBIRTH/Other").unwrap();
+    assert_eq!(value_of(&payload(born), "x"), Some(Value::Int(3)));
+}

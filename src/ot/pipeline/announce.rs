@@ -10,7 +10,7 @@ use policy::{Admitted, AdmittedKind, Permit};
 use sparkplug::{Entity, EntityTopic};
 
 use super::Entry;
-use super::encode::{self, BirthScope};
+use super::encode::{self, Birth, BirthScope};
 use super::step::StepContext;
 use crate::plant::{EntityState, Node, Slot};
 
@@ -62,8 +62,8 @@ impl StepContext<'_> {
         self.breathe();
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();
-        let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
-        if !self.relay_birth(node, None, permit, payload, synthetic) {
+        let birth = encode::birth(node, None, BirthScope::Current, timestamp, how);
+        if !self.relay_birth(node, None, permit, birth, synthetic) {
             // Readers can't hear what it looks like now: for them it is dead.
             self.bury_node(node, Fate::Dropped(Reason::OverCap));
             return;
@@ -104,8 +104,8 @@ impl StepContext<'_> {
             return mistake!("an announced device that the node hasn't");
         };
         let how = self.policy.pseudonyms();
-        let payload = encode::birth(node, Some(state), BirthScope::Current, timestamp, how);
-        if !self.relay_birth(node, Some(device), permit, payload, synthetic) {
+        let birth = encode::birth(node, Some(state), BirthScope::Current, timestamp, how);
+        if !self.relay_birth(node, Some(device), permit, birth, synthetic) {
             self.bury_device(node, device, Fate::Dropped(Reason::OverCap));
             return;
         }
@@ -288,12 +288,13 @@ pub(super) fn keyframes<'a>(
         let state = device.map_or(&node.own, |(_, state)| state);
         let timestamp = state.layout.timestamp.unwrap_or(wall_ms);
         let of_device = device.map(|(_, state)| state);
-        let payload = encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
+        let birth = encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
         let topic = EntityTopic::birth(node.exported(device.map(|(name, _)| name)));
         let uncertain = state.life.is_uncertain();
         let unheard = uncertain && node.unheard_since.is_some();
         let doubts = state.doubts_in_force();
-        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices };
+        let Birth { payload, given_aliases } = birth;
+        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, given_aliases };
         Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
     };
     let own = node_permit.map(|permit| {

@@ -6,6 +6,7 @@ use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
 use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
 use super::breath::Breath;
+use super::encode::Birth;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::decisions::RecentDrops;
@@ -61,9 +62,10 @@ impl StepContext<'_> {
         node: &mut Node,
         device: Option<&str>,
         permit: Permit,
-        payload: Vec<u8>,
+        birth: Birth,
         synthetic: bool,
     ) -> bool {
+        let Birth { payload, given_aliases } = birth;
         let limit = self.settings.caps.relayed_bytes();
         if payload.len() > limit {
             *self.why =
@@ -85,7 +87,8 @@ impl StepContext<'_> {
         let shows = |state| shows_what_is_doubted(state, node.losses);
         let outdated = synthetic && node.state(device).is_some_and(shows);
         let flags = MessageFlags { aliased, outdated, ..self.flags(loss_before, synthetic) };
-        self.admit(permit, topic, payload, node.losses, flags);
+        let kind = AdmittedKind::Birth(flags, given_aliases);
+        self.admit(permit, topic, payload, node.losses, kind);
         true
     }
 
@@ -128,7 +131,9 @@ impl StepContext<'_> {
         let outdated = matches!(source, DataSource::Outdated | DataSource::Again);
         let flags = MessageFlags { typed, outdated, urgent, ..self.flags(loss_before, synthetic) };
         node.output.spend(payload.len());
-        self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
+        let (topic, kind) =
+            (EntityTopic::data(node.exported(device)), AdmittedKind::Message(flags));
+        self.admit(permit, topic, payload, node.losses, kind);
     }
 
     /// Whether the next frame of the node has to say that messages were lost; then it does. What
@@ -157,11 +162,10 @@ impl StepContext<'_> {
         topic: EntityTopic<'_>,
         payload: Vec<u8>,
         losses: u64,
-        flags: MessageFlags,
+        kind: AdmittedKind,
     ) {
-        let (source, kind) = (&self.settings.source, AdmittedKind::Message(flags));
         self.work(payload.len());
-        let admitted = Admitted::new(permit, source, topic, payload, losses, kind);
+        let admitted = Admitted::new(permit, &self.settings.source, topic, payload, losses, kind);
         self.out.push(Entry::Plant(admitted));
     }
 

@@ -12,7 +12,7 @@ use sparkplug::{Entity, EntityTopic};
 use super::Entry;
 use super::encode::{self, Birth, BirthScope};
 use super::step::StepContext;
-use crate::plant::{EntityState, Node};
+use crate::plant::{EntityState, Node, Slot};
 
 /// Why a death is made: no rule lets anything of it through, though it lives.
 pub(super) const NO_RULE: &str = "no_rule";
@@ -229,8 +229,14 @@ impl StepContext<'_> {
         if let Some((reason, rule)) = cause {
             let holds = std::mem::take(&mut state.holds);
             for place in 0..state.layout.slots.len() {
-                if holds {
-                    self.lose_held(origin, state, place, (reason, rule));
+                if holds
+                    && let Some(held) = self.lose_held(origin, state, place, (reason, rule))
+                    && reason == Reason::NoRule
+                    && state.layout.slot(place).is_some_and(Slot::keeps)
+                {
+                    // It is the newest one, and goes on under another name, or may be shown by another
+                    // policy.
+                    state.layout.update(place, &held.metric);
                 }
                 // What waited for its birth.
                 if let Some(slot) = state.layout.slots.get_mut(place)

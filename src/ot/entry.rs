@@ -28,23 +28,11 @@ impl From<Entry> for Body {
             Entry::Plant(admitted) => admitted,
         };
         let AdmittedParts { source, topic, payload, losses, kind } = admitted.into_parts();
-        match kind {
-            AdmittedKind::Message(flags) => Body::Relayed(Relayed {
-                source,
-                topic,
-                payload,
-                received_ms: flags.received_ms,
-                loss_before: flags.loss_before,
-                synthetic: flags.synthetic,
-                aliased: flags.aliased,
-                typed: flags.typed,
-                outdated: flags.outdated,
-                urgent: flags.urgent,
-                withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
-                losses,
-            }),
-            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices } => {
-                Body::Keyframe(Keyframe {
+        let (flags, given_aliases) = match kind {
+            AdmittedKind::Message(flags) => (flags, Vec::new()),
+            AdmittedKind::Birth(flags, given_aliases) => (flags, given_aliases),
+            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, given_aliases } => {
+                return Body::Keyframe(Keyframe {
                     source,
                     topic,
                     payload,
@@ -53,8 +41,24 @@ impl From<Entry> for Body {
                     losses,
                     unheard,
                     doubts,
-                })
+                    given_aliases,
+                });
             }
-        }
+        };
+        Body::Relayed(Relayed {
+            source,
+            topic,
+            payload,
+            received_ms: flags.received_ms,
+            loss_before: flags.loss_before,
+            synthetic: flags.synthetic,
+            aliased: flags.aliased,
+            typed: flags.typed,
+            outdated: flags.outdated,
+            urgent: flags.urgent,
+            withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
+            losses,
+            given_aliases,
+        })
     }
 }

@@ -60,8 +60,10 @@ pub struct Admitted {
 /// What an [`Admitted`] is beside topic and payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdmittedKind {
-    /// A birth, data or death message.
+    /// A data or death message, or a birth without aliases in the plant.
     Message(MessageFlags),
+    /// A birth, and which of its metrics have an alias in the plant, as readers know it.
+    Birth(MessageFlags, Vec<u8>),
     /// A birth with the values forwarded last.
     Keyframe {
         /// The values may be out of date.
@@ -72,6 +74,8 @@ pub enum AdmittedKind {
         doubts: u64,
         /// In a node's keyframe: names of all its announced devices.
         devices: Vec<String>,
+        /// Which of its metrics have an alias in the plant, as readers know it.
+        given_aliases: Vec<u8>,
     },
 }
 

@@ -121,6 +121,9 @@ pub struct Relayed {
     /// what other edge nodes have.
     #[prost(bool, tag = "10")]
     pub urgent: bool,
+    /// Of a birth: which metrics of `payload` have an alias in the plant, for [`has_alias`](crate::has_alias).
+    #[prost(bytes = "vec", tag = "13")]
+    pub given_aliases: Vec<u8>,
     /// Of a death that the OT half made itself, why: `no_rule`, `over_limit`, `unheard`, `died`, `refused`.
     #[prost(string, tag = "12")]
     pub withdrawn: String,
@@ -153,6 +156,9 @@ pub struct Keyframe {
     /// they are since its birth; 0 where they aren't. Two tellings of one doubt carry the same number.
     #[prost(uint64, tag = "8")]
     pub doubts: u64,
+    /// [`Relayed::given_aliases`].
+    #[prost(bytes = "vec", tag = "9")]
+    pub given_aliases: Vec<u8>,
 }
 
 /// The writer's state, once a second.

@@ -29,7 +29,9 @@ extern crate std;
 
 mod body;
 pub mod frame;
+mod given;
 pub mod header;
 
 pub use body::{Body, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
 pub use frame::{Frame, MAX_BODY_BYTES, TooLarge};
+pub use given::{GivenAliases, has_alias};

@@ -10,14 +10,21 @@ use policy::{Admitted, AdmittedKind, Permit};
 use sparkplug::{Entity, EntityTopic};
 
 use super::Entry;
-use super::encode::{self, BirthScope};
+use super::encode::{self, Birth, BirthScope};
 use super::step::StepContext;
-use crate::plant::{EntityState, Node};
+use crate::plant::{EntityState, Node, Slot};
+
+/// Why a death is made: no rule lets anything of it through, though it lives.
+pub(super) const NO_RULE: &str = "no_rule";
+/// Nothing is heard of it.
+pub(super) const UNHEARD: &str = "unheard";
+/// Its death came before its birth.
+pub(super) const DIED: &str = "died";
 
 /// Why a death is made, for readers, by what becomes of what waited.
 fn why(fate: Fate) -> &'static str {
     match fate {
-        Fate::Dropped(Reason::NoRule) => "no_rule",
+        Fate::Dropped(Reason::NoRule) => NO_RULE,
         Fate::Dropped(Reason::OverCap | Reason::OverCapacity | Reason::OverMemory) => "over_limit",
         _ => "refused",
     }
@@ -55,8 +62,8 @@ impl StepContext<'_> {
         self.breathe();
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();
-        let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
-        if !self.relay_birth(node, None, permit, payload, synthetic) {
+        let birth = encode::birth(node, None, BirthScope::Current, timestamp, how);
+        if !self.relay_birth(node, None, permit, birth, synthetic) {
             // Readers can't hear what it looks like now: for them it is dead.
             self.bury_node(node, Fate::Dropped(Reason::OverCap));
             return;
@@ -97,8 +104,8 @@ impl StepContext<'_> {
             return mistake!("an announced device that the node hasn't");
         };
         let how = self.policy.pseudonyms();
-        let payload = encode::birth(node, Some(state), BirthScope::Current, timestamp, how);
-        if !self.relay_birth(node, Some(device), permit, payload, synthetic) {
+        let birth = encode::birth(node, Some(state), BirthScope::Current, timestamp, how);
+        if !self.relay_birth(node, Some(device), permit, birth, synthetic) {
             self.bury_device(node, device, Fate::Dropped(Reason::OverCap));
             return;
         }
@@ -222,8 +229,14 @@ impl StepContext<'_> {
         if let Some((reason, rule)) = cause {
             let holds = std::mem::take(&mut state.holds);
             for place in 0..state.layout.slots.len() {
-                if holds {
-                    self.lose_held(origin, state, place, (reason, rule));
+                if holds
+                    && let Some(held) = self.lose_held(origin, state, place, (reason, rule))
+                    && reason == Reason::NoRule
+                    && state.layout.slot(place).is_some_and(Slot::keeps)
+                {
+                    // It is the newest one, and goes on under another name, or may be shown by another
+                    // policy.
+                    state.layout.update(place, &held.metric);
                 }
                 // What waited for its birth.
                 if let Some(slot) = state.layout.slots.get_mut(place)
@@ -275,12 +288,13 @@ pub(super) fn keyframes<'a>(
         let state = device.map_or(&node.own, |(_, state)| state);
         let timestamp = state.layout.timestamp.unwrap_or(wall_ms);
         let of_device = device.map(|(_, state)| state);
-        let payload = encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
+        let birth = encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
         let topic = EntityTopic::birth(node.exported(device.map(|(name, _)| name)));
         let uncertain = state.life.is_uncertain();
         let unheard = uncertain && node.unheard_since.is_some();
         let doubts = state.doubts_in_force();
-        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices };
+        let Birth { payload, given_aliases } = birth;
+        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, given_aliases };
         Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
     };
     let own = node_permit.map(|permit| {
@@ -309,6 +323,7 @@ fn mark_born(state: &mut EntityState, permit: Permit, values_at: Option<Duration
     state.values_at = values_at.or(state.values_at);
     state.life.announce(permit);
     state.birth_due = false;
+    state.awaits_since = None;
     state.reshaped = false;
     for slot in &mut state.layout.slots {
         slot.set_born(slot.is_exported());

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use journal_format::GivenAliases;
 use policy::shape::Pseudonyms;
 use prost::Message;
 use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
@@ -25,6 +26,14 @@ pub(super) enum BirthScope {
     Announced,
 }
 
+/// A birth for the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Birth {
+    pub(super) payload: Vec<u8>,
+    /// Which of its metrics have an alias in the plant.
+    pub(super) given_aliases: Vec<u8>,
+}
+
 /// The birth of `device`, or of the node itself. `timestamp` is in milliseconds since the epoch.
 ///
 /// Numbers are written from where they are, without a model of the birth: the head of a segment
@@ -35,10 +44,11 @@ pub(super) fn birth(
     scope: BirthScope,
     timestamp: u64,
     how: Pseudonyms<'_>,
-) -> Vec<u8> {
+) -> Birth {
     let slots = &device.unwrap_or(&node.own).layout.slots;
     let room = slots.len().saturating_add(2).saturating_mul(BORN_METRIC_BYTES);
     let mut payload = PayloadWriter::new(Some(timestamp), room);
+    let mut given = GivenAliases::default();
     let types = match scope {
         BirthScope::Current => &node.types.needed,
         BirthScope::Announced => &node.announced_types,
@@ -47,7 +57,10 @@ pub(super) fn birth(
         let definitions = node.definitions.emit(types, &node.types.removed, how);
         let head = node.bd_seq.as_ref().and_then(names::bd_seq_as_it_crosses);
         let head = head.into_iter().chain(node.rebirth.as_ref().map(rebirth)).chain(definitions);
-        head.for_each(|metric| payload.metric(metric.name.as_deref(), &metric));
+        for metric in head {
+            payload.metric(metric.name.as_deref(), &metric);
+            given.note(false);
+        }
     }
     steps::take(slots.len());
     let mut left = None;
@@ -59,6 +72,7 @@ pub(super) fn birth(
         if !is_chosen {
             continue;
         }
+        given.note(slot.has_alias);
         if is_plain(slot) {
             payload.metric(Some(slot.exported_name()), &slot.current);
         } else {
@@ -74,7 +88,7 @@ pub(super) fn birth(
             payload.metric(Some(slot.exported_name()), &metric);
         }
     }
-    payload.finish(None)
+    Birth { payload: payload.finish(None), given_aliases: given.into_bytes() }
 }
 
 /// A number without anything about it that a policy could have a word on.

@@ -6,6 +6,7 @@ use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
 use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
 use super::breath::Breath;
+use super::encode::Birth;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::decisions::RecentDrops;
@@ -61,9 +62,10 @@ impl StepContext<'_> {
         node: &mut Node,
         device: Option<&str>,
         permit: Permit,
-        payload: Vec<u8>,
+        birth: Birth,
         synthetic: bool,
     ) -> bool {
+        let Birth { payload, given_aliases } = birth;
         let limit = self.settings.caps.relayed_bytes();
         if payload.len() > limit {
             *self.why =
@@ -82,9 +84,11 @@ impl StepContext<'_> {
             state.announced_bytes = bytes;
         }
         let topic = EntityTopic::birth(node.exported(device));
-        let outdated = synthetic && node.state(device).is_some_and(shows_what_is_doubted);
+        let shows = |state| shows_what_is_doubted(state, node.losses);
+        let outdated = synthetic && node.state(device).is_some_and(shows);
         let flags = MessageFlags { aliased, outdated, ..self.flags(loss_before, synthetic) };
-        self.admit(permit, topic, payload, node.losses, flags);
+        let kind = AdmittedKind::Birth(flags, given_aliases);
+        self.admit(permit, topic, payload, node.losses, kind);
         true
     }
 
@@ -127,7 +131,9 @@ impl StepContext<'_> {
         let outdated = matches!(source, DataSource::Outdated | DataSource::Again);
         let flags = MessageFlags { typed, outdated, urgent, ..self.flags(loss_before, synthetic) };
         node.output.spend(payload.len());
-        self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
+        let (topic, kind) =
+            (EntityTopic::data(node.exported(device)), AdmittedKind::Message(flags));
+        self.admit(permit, topic, payload, node.losses, kind);
     }
 
     /// Whether the next frame of the node has to say that messages were lost; then it does. What
@@ -156,11 +162,10 @@ impl StepContext<'_> {
         topic: EntityTopic<'_>,
         payload: Vec<u8>,
         losses: u64,
-        flags: MessageFlags,
+        kind: AdmittedKind,
     ) {
-        let (source, kind) = (&self.settings.source, AdmittedKind::Message(flags));
         self.work(payload.len());
-        let admitted = Admitted::new(permit, source, topic, payload, losses, kind);
+        let admitted = Admitted::new(permit, &self.settings.source, topic, payload, losses, kind);
         self.out.push(Entry::Plant(admitted));
     }
 
@@ -210,8 +215,10 @@ impl StepContext<'_> {
 }
 
 /// Whether a birth of the relay's own making shows metrics for the first time that were hidden from
-/// readers until now, while it isn't known whether newer values were lost.
-fn shows_what_is_doubted(state: &EntityState) -> bool {
+/// readers until now, or waited for it since before a doubt, while it isn't known whether newer values
+/// were lost. `losses` are those of the node.
+fn shows_what_is_doubted(state: &EntityState, losses: u64) -> bool {
     let is_hidden = |slot: &Slot| slot.is_exported() && !slot.is_born() && !slot.awaits_birth();
-    state.life.is_uncertain() && state.layout.slots.iter().any(is_hidden)
+    let may_show = || state.awaits_doubted(losses) || state.layout.slots.iter().any(is_hidden);
+    state.life.is_uncertain() && may_show()
 }

@@ -29,6 +29,8 @@ pub(crate) struct Slot {
     pub(crate) datatype: DataType,
     /// The birth had a text without a datatype: it may be any kind of text.
     pub(crate) inferred: bool,
+    /// It came with an alias.
+    pub(crate) has_alias: bool,
     /// Metric name of the template definition whose instances the metric has. Another one takes
     /// another birth.
     pub(crate) definition: Option<Box<str>>,
@@ -86,6 +88,7 @@ impl Slot {
             current,
             datatype,
             inferred: false,
+            has_alias: false,
             definition: None,
             observed: None,
             beside: None,

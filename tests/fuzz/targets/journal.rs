@@ -175,6 +175,7 @@ impl Journal {
                     losses,
                     unheard: false,
                     doubts: 0,
+                    given_aliases: vec![flags, 0xff],
                 };
                 self.frame(Some(Body::Keyframe(keyframe)), flags & 4);
             }
@@ -229,6 +230,7 @@ impl Journal {
             losses: if flags & 0x20 == 0 { 0 } else { u64::from(flags >> 6) },
             synthetic: flags & 0x18 == 0x18,
             aliased: flags & 0x14 == 0x14,
+            given_aliases: vec![flags.rotate_left(3), 0xff],
             typed: flags & 0x12 == 0x12,
             urgent: flags & 0x11 == 0x11,
             outdated: flags & 0x12 == 0x12,

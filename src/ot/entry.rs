@@ -1,6 +1,6 @@
 //! What the half writes to the journal: entries, and nothing else, as its writer takes no bodies.
 
-use journal_format::{Body, Heartbeat, Keyframe, Relayed, Start};
+use journal_format::{Body, Data, Heartbeat, Keyframe, Relayed, Start};
 use journal_write::Writer;
 use policy::{Admitted, AdmittedKind, AdmittedParts};
 
@@ -42,8 +42,21 @@ impl From<Entry> for Body {
                 urgent: flags.urgent,
                 withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
                 losses,
+                layout: flags.layout,
             }),
-            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices } => {
+            AdmittedKind::Data { flags, timestamp } => Body::Data(Data {
+                layout: flags.layout,
+                timestamp,
+                received_after: flags.received_ms.wrapping_sub(timestamp).cast_signed(),
+                metrics: payload,
+                loss_before: flags.loss_before,
+                synthetic: flags.synthetic,
+                losses,
+                typed: flags.typed,
+                urgent: flags.urgent,
+                outdated: flags.outdated,
+            }),
+            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, layout } => {
                 Body::Keyframe(Keyframe {
                     source,
                     topic,
@@ -53,6 +66,7 @@ impl From<Entry> for Body {
                     losses,
                     unheard,
                     doubts,
+                    layout,
                 })
             }
         }

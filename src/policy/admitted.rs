@@ -62,6 +62,13 @@ pub struct Admitted {
 pub enum AdmittedKind {
     /// A birth, data or death message.
     Message(MessageFlags),
+    /// A data message that is told against a layout: instead of source, topic and names it has the
+    /// number of what gave them, and its payload is metrics by their places there.
+    Data {
+        flags: MessageFlags,
+        /// Of the payload, in milliseconds since the epoch (UTC).
+        timestamp: u64,
+    },
     /// A birth with the values forwarded last.
     Keyframe {
         /// The values may be out of date.
@@ -72,6 +79,8 @@ pub enum AdmittedKind {
         doubts: u64,
         /// In a node's keyframe: names of all its announced devices.
         devices: Vec<String>,
+        /// Number of the layout that it gives; 0: none.
+        layout: u64,
     },
 }
 
@@ -94,6 +103,8 @@ pub struct MessageFlags {
     pub urgent: bool,
     /// Of a death that the relay makes, why, in a word that readers know.
     pub withdrawn: Option<&'static str>,
+    /// Number of the layout that a birth gives, or that data is told against; 0: none.
+    pub layout: u64,
 }
 
 /// The parts of an [`Admitted`], for the writer.
@@ -123,6 +134,29 @@ impl Admitted {
         kind: AdmittedKind,
     ) -> Admitted {
         Admitted { source: source.to_owned(), topic: topic.to_string(), payload, losses, kind }
+    }
+
+    /// Data that judging gave leave for, told against the layout of `flags`: source, topic and names are
+    /// those of the birth or keyframe that gave it, which had leave of its own.
+    pub fn data(
+        _: Permit,
+        timestamp: u64,
+        metrics: Vec<u8>,
+        losses: u64,
+        flags: MessageFlags,
+    ) -> Admitted {
+        let (source, topic) = (String::new(), String::new());
+        let kind = AdmittedKind::Data { flags, timestamp };
+        Admitted { source, topic, payload: metrics, losses, kind }
+    }
+
+    /// The same keyframe, which gives its layout this number.
+    #[must_use]
+    pub fn giving(mut self, number: u64) -> Admitted {
+        if let AdmittedKind::Keyframe { layout, .. } = &mut self.kind {
+            *layout = number;
+        }
+        self
     }
 
     /// The death of what readers hold for alive. It takes no leave, and could get none after a

@@ -34,31 +34,7 @@ impl PayloadWriter {
         if let Some(name) = name {
             text(bytes, 0x0a, name.as_bytes());
         }
-        if let Some(alias) = metric.alias {
-            number(bytes, 0x10, alias);
-        }
-        if let Some(timestamp) = metric.timestamp {
-            number(bytes, 0x18, timestamp);
-        }
-        if let Some(datatype) = metric.datatype {
-            number(bytes, 0x20, datatype.into());
-        }
-        for (key, flag) in
-            [(0x28, metric.is_historical), (0x30, metric.is_transient), (0x38, metric.is_null)]
-        {
-            if let Some(flag) = flag {
-                bytes.extend_from_slice(&[key, flag.into()]);
-            }
-        }
-        if let Some(metadata) = metric.metadata.as_deref() {
-            message::encode(8, metadata, bytes);
-        }
-        if let Some(properties) = metric.properties.as_deref() {
-            message::encode(9, properties, bytes);
-        }
-        if let Some(value) = &metric.value {
-            put_value(bytes, value);
-        }
+        put_fields(bytes, metric);
         let length = bytes.len().saturating_sub(begin);
         match (u8::try_from(length), bytes.get_mut(length_at)) {
             (Ok(length @ 0..0x80), Some(place)) => *place = length,
@@ -137,6 +113,35 @@ impl PayloadWriter {
             number(&mut self.bytes, 0x18, seq);
         }
         self.bytes
+    }
+}
+
+/// Appends the fields of a metric, but for its name.
+pub fn put_fields(bytes: &mut Vec<u8>, metric: &Metric) {
+    if let Some(alias) = metric.alias {
+        number(bytes, 0x10, alias);
+    }
+    if let Some(timestamp) = metric.timestamp {
+        number(bytes, 0x18, timestamp);
+    }
+    if let Some(datatype) = metric.datatype {
+        number(bytes, 0x20, datatype.into());
+    }
+    for (key, flag) in
+        [(0x28, metric.is_historical), (0x30, metric.is_transient), (0x38, metric.is_null)]
+    {
+        if let Some(flag) = flag {
+            bytes.extend_from_slice(&[key, flag.into()]);
+        }
+    }
+    if let Some(metadata) = metric.metadata.as_deref() {
+        message::encode(8, metadata, bytes);
+    }
+    if let Some(properties) = metric.properties.as_deref() {
+        message::encode(9, properties, bytes);
+    }
+    if let Some(value) = &metric.value {
+        put_value(bytes, value);
     }
 }
 

@@ -28,8 +28,11 @@ extern crate alloc;
 extern crate std;
 
 mod body;
+pub mod compact;
 pub mod frame;
 pub mod header;
+mod layouts;
 
-pub use body::{Body, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
+pub use body::{Body, Data, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
 pub use frame::{Frame, MAX_BODY_BYTES, TooLarge};
+pub use layouts::{Layout, Layouts};

@@ -19,7 +19,7 @@
 //! | 5, 6 | `boolean_value`: false, true | none |
 //! | 7 | null | none |
 //! | 8 | `string_value` | varint of the length, and the text |
-//! | 15 | what the next byte says, with flags that may be false: see [`Flags`] | |
+//! | 15 | what the next byte says, with flags that may say no: its kind, then two bits each for historical and transient, 0 nothing, 1 no, 2 yes | one |
 //!
 //! The place before the first entry is -1, the time before it that of the message. The fields of
 //! kind 0 have their time in them, and leave the time as it was.
@@ -193,7 +193,7 @@ impl CompactWriter {
 /// Whether a value is historical, and whether it is transient, where one of them says no. A byte of
 /// it follows the first: the kind of the value, then two bits each: 0 nothing, 1 no, 2 yes.
 #[derive(Clone, Copy, Debug)]
-pub struct Flags(Option<bool>, Option<bool>);
+struct Flags(Option<bool>, Option<bool>);
 
 impl Flags {
     /// Notes the flags in the first byte, where that has the bits for them; otherwise the byte that

@@ -284,19 +284,28 @@ impl Layouts {
     /// Learns what a frame gives, and has its data refer to what is known: the frame by names, or
     /// as it was written, with its layout. `None`: nobody can know what it means.
     pub fn read(&mut self, mut frame: Frame, by_names: Option<usize>) -> Option<Frame> {
-        if let Some(body) = &frame.body {
-            self.learn(body);
-        }
-        if let Some(Body::Data(data)) = &frame.body {
-            let layout = self.of(data)?;
-            match by_names {
-                Some(most_bytes) => {
-                    frame.body = Some(Body::Relayed(layout.by_names(data, most_bytes)?));
-                }
-                None => frame.layout = Some(Arc::clone(layout)),
+        if let Some(most_bytes) = by_names {
+            if let Some(body) = frame.body.take() {
+                frame.body = Some(self.by_names(body, most_bytes)?);
             }
+            return Some(frame);
+        }
+        match &frame.body {
+            Some(Body::Data(data)) => frame.layout = Some(Arc::clone(self.of(data)?)),
+            Some(body) => self.learn(body),
+            None => {}
         }
         Some(frame)
+    }
+
+    /// Learns what a body gives, and gives data by names. `None`: nobody can know what it means, or it
+    /// becomes larger than `most_bytes`.
+    pub fn by_names(&mut self, body: Body, most_bytes: usize) -> Option<Body> {
+        if let Body::Data(data) = &body {
+            return Some(Body::Relayed(self.of(data)?.by_names(data, most_bytes)?));
+        }
+        self.learn(&body);
+        Some(body)
     }
 
     /// Learns the layout that a body gives, if it does.

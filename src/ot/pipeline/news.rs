@@ -66,6 +66,7 @@ impl Round {
 impl Pipeline {
     /// A segment of the journal began. Until all nodes are shown in it, it isn't complete.
     pub(crate) fn segment_began(&mut self) {
+        self.given.segment_began();
         self.tell_all(News::Segment);
     }
 

@@ -6,10 +6,11 @@ use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
 use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
 use super::breath::Breath;
+use super::encode::DataPayload;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::decisions::RecentDrops;
-use crate::plant::{EntityState, Fault, Node, RefusedMetrics, Slot};
+use crate::plant::{EntityState, Fault, GivenLayouts, Node, RefusedMetrics, Slot};
 use crate::rule_counters::RuleCounters;
 use crate::shadow::Shadow;
 
@@ -46,6 +47,7 @@ pub(super) struct StepContext<'a> {
     /// What was done, in bytes that were read or written.
     pub(super) work: &'a mut u64,
     pub(super) breath: &'a mut Breath,
+    pub(super) given: &'a mut GivenLayouts,
     /// What may be remembered of the node that a message is of.
     pub(super) room: Room,
     pub(super) now: Now,
@@ -53,15 +55,16 @@ pub(super) struct StepContext<'a> {
 }
 
 impl StepContext<'_> {
-    /// Journals a birth of the plant, or one made in its place. False: it is larger than what may
-    /// be relayed, and nothing was journalled.
+    /// Journals a birth of the plant, or one made in its place, and gives its layout: `others` metrics
+    /// before those that are exported. False: it is larger than what may be relayed, and nothing was
+    /// journalled.
     #[must_use]
     pub(super) fn relay_birth(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
         permit: Permit,
-        payload: Vec<u8>,
+        (payload, others): (Vec<u8>, usize),
         synthetic: bool,
     ) -> bool {
         let limit = self.settings.caps.relayed_bytes();
@@ -81,9 +84,11 @@ impl StepContext<'_> {
         if let Some(state) = node.state_mut(device) {
             state.announced_bytes = bytes;
         }
+        let layout = node.state_mut(device).map(|state| &mut state.layout);
+        let layout = layout.map_or(0, |layout| layout.give(self.given, others, Slot::is_exported));
         let topic = EntityTopic::birth(node.exported(device));
         let outdated = synthetic && node.state(device).is_some_and(shows_what_is_doubted);
-        let flags = MessageFlags { aliased, outdated, ..self.flags(loss_before, synthetic) };
+        let flags = MessageFlags { aliased, outdated, layout, ..self.flags(loss_before, synthetic) };
         self.admit(permit, topic, payload, node.losses, flags);
         true
     }
@@ -117,7 +122,7 @@ impl StepContext<'_> {
         node: &mut Node,
         device: Option<&str>,
         permit: Permit,
-        payload: Vec<u8>,
+        payload: DataPayload,
         source: DataSource,
         urgent: bool,
     ) {
@@ -126,8 +131,21 @@ impl StepContext<'_> {
         let typed = node.state(device).is_some_and(|state| state.is_typed);
         let outdated = matches!(source, DataSource::Outdated | DataSource::Again);
         let flags = MessageFlags { typed, outdated, urgent, ..self.flags(loss_before, synthetic) };
-        node.output.spend(payload.len());
-        self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
+        // Whoever reads it has it by names.
+        let bytes = payload.named_bytes();
+        node.output.spend(bytes);
+        match payload {
+            DataPayload::Named(payload) => {
+                let topic = EntityTopic::data(node.exported(device));
+                self.admit(permit, topic, payload, node.losses, flags);
+            }
+            DataPayload::Compact { layout, timestamp, metrics, .. } => {
+                self.work(bytes);
+                let flags = MessageFlags { layout, ..flags };
+                let data = Admitted::data(permit, timestamp, metrics, node.losses, flags);
+                self.out.push(Entry::Plant(data));
+            }
+        }
     }
 
     /// Whether the next frame of the node has to say that messages were lost; then it does. What
@@ -147,6 +165,7 @@ impl StepContext<'_> {
             outdated: false,
             urgent: false,
             withdrawn: None,
+            layout: 0,
         }
     }
 

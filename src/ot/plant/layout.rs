@@ -9,6 +9,7 @@ use sparkplug::value::{evident_datatype, fits};
 use sparkplug::{Caps, DataType, Metric, NameIndex, Value, names, steps};
 
 use super::exported::Exported;
+use super::given::Given;
 use super::properties::mend_properties;
 use super::refused::{Fault, Uncounted};
 use super::{Held, Slot};
@@ -29,6 +30,7 @@ pub(crate) struct Layout {
     exported: Exported,
     /// What it takes on the heap, as it was counted last and has grown since.
     bytes: usize,
+    pub(super) given: Given,
 }
 
 /// A metric that a birth was told of.

@@ -6,6 +6,7 @@ mod counting;
 mod crossing;
 mod early;
 mod exported;
+mod given;
 mod giving_way;
 mod heard;
 mod layout;
@@ -30,6 +31,7 @@ pub(crate) use counting::{Counting, Finding, Numbered};
 pub(crate) use crossing::Crossing;
 pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
+pub(crate) use given::GivenLayouts;
 #[cfg(test)]
 pub(crate) use giving_way::{LONG_SILENT, SILENT};
 pub(crate) use heard::Heard;
@@ -106,6 +108,11 @@ impl Plant {
     pub(crate) fn node_mut(&mut self, index: usize) -> Option<&mut Node> {
         self.note(index);
         self.touch(index);
+        self.nodes.get_mut(index)
+    }
+
+    /// The node, for a change of what isn't stored.
+    pub(crate) fn unstored_mut(&mut self, index: usize) -> Option<&mut Node> {
         self.nodes.get_mut(index)
     }
 

@@ -109,6 +109,7 @@ fn what_is_too_large_for_a_frame_is_told() {
         outdated: false,
         urgent: false,
         withdrawn: None,
+        layout: 0,
     };
     let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", policy)]).unwrap();

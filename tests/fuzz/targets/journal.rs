@@ -248,7 +248,7 @@ impl Journal {
         self.next += 1;
         self.frame_bytes += body.as_ref().map_or(0, Body::encoded_len);
         let appended_ms = self.now.wall_ms;
-        let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: in_head != 0 };
+        let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: in_head != 0, layout: None };
         self.mirror.handle_item(self.now, Item::Frame(frame));
         self.carry_out();
     }

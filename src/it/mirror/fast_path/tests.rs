@@ -133,7 +133,7 @@ impl Run {
     fn item(&mut self, body: Body) {
         self.seq += 1;
         let frame =
-            Frame { seq: self.seq, epoch: 1, appended_ms: WALL, body: Some(body), in_head: false };
+            Frame { seq: self.seq, epoch: 1, appended_ms: WALL, body: Some(body), in_head: false, layout: None };
         self.mirror.handle_item(NOW, Item::Frame(frame));
         self.collect();
     }

@@ -290,6 +290,7 @@ impl World {
             appended_ms: self.now.wall_ms,
             body: Some(self.frames[at].clone()),
             in_head: at == 0,
+            layout: None,
         })
     }
 
@@ -302,6 +303,7 @@ impl World {
             appended_ms: self.now.wall_ms,
             body: Some(Body::Relayed(Relayed { topic, ..Relayed::default() })),
             in_head: false,
+            layout: None,
         })
     }
 

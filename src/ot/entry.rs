@@ -27,7 +27,8 @@ impl From<Entry> for Body {
             Entry::Heartbeat(heartbeat) => return Body::Heartbeat(heartbeat),
             Entry::Plant(admitted) => admitted,
         };
-        let AdmittedParts { source, topic, payload, losses, kind } = admitted.into_parts();
+        let AdmittedParts { source, topic, payload, losses, kind, given_aliases } =
+            admitted.into_parts();
         match kind {
             AdmittedKind::Message(flags) => Body::Relayed(Relayed {
                 source,
@@ -43,6 +44,7 @@ impl From<Entry> for Body {
                 withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
                 losses,
                 layout: flags.layout,
+                given_aliases,
             }),
             AdmittedKind::Data { flags, timestamp } => Body::Data(Data {
                 layout: flags.layout,
@@ -67,6 +69,7 @@ impl From<Entry> for Body {
                     unheard,
                     doubts,
                     layout,
+                    given_aliases,
                 })
             }
         }

@@ -55,6 +55,7 @@ pub struct Admitted {
     payload: Vec<u8>,
     losses: u64,
     kind: AdmittedKind,
+    given_aliases: Vec<u8>,
 }
 
 /// What an [`Admitted`] is beside topic and payload.
@@ -120,6 +121,8 @@ pub struct AdmittedParts {
     pub losses: u64,
     /// What it is.
     pub kind: AdmittedKind,
+    /// Of a birth: [`Admitted::with_given_aliases`].
+    pub given_aliases: Vec<u8>,
 }
 
 impl Admitted {
@@ -133,7 +136,13 @@ impl Admitted {
         losses: u64,
         kind: AdmittedKind,
     ) -> Admitted {
-        Admitted { source: source.to_owned(), topic: topic.to_string(), payload, losses, kind }
+        let (source, topic) = (source.to_owned(), topic.to_string());
+        Admitted { source, topic, payload, losses, kind, given_aliases: Vec::new() }
+    }
+
+    /// The same with which metrics of the birth have an alias in the plant, as readers know it.
+    pub fn with_given_aliases(self, given_aliases: Vec<u8>) -> Admitted {
+        Admitted { given_aliases, ..self }
     }
 
     /// Data that judging gave leave for, told against the layout of `flags`: source, topic and names are
@@ -147,7 +156,7 @@ impl Admitted {
     ) -> Admitted {
         let (source, topic) = (String::new(), String::new());
         let kind = AdmittedKind::Data { flags, timestamp };
-        Admitted { source, topic, payload: metrics, losses, kind }
+        Admitted { source, topic, payload: metrics, losses, kind, given_aliases: Vec::new() }
     }
 
     /// The same keyframe, which gives its layout this number.
@@ -177,7 +186,8 @@ impl Admitted {
         let payload = payload.finish(None);
         let topic = EntityTopic::death(entity).to_string();
         let kind = AdmittedKind::Message(flags);
-        Admitted { source: source.to_owned(), topic, payload, losses, kind }
+        let (source, given_aliases) = (source.to_owned(), Vec::new());
+        Admitted { source, topic, payload, losses, kind, given_aliases }
     }
 
     /// Bytes of the payload.
@@ -187,7 +197,7 @@ impl Admitted {
 
     /// Takes it apart, to be written.
     pub fn into_parts(self) -> AdmittedParts {
-        let Admitted { source, topic, payload, losses, kind } = self;
-        AdmittedParts { source, topic, payload, losses, kind }
+        let Admitted { source, topic, payload, losses, kind, given_aliases } = self;
+        AdmittedParts { source, topic, payload, losses, kind, given_aliases }
     }
 }

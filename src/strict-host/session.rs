@@ -123,7 +123,8 @@ impl Session {
         &self.scope.definitions
     }
 
-    /// Judges a message that was seen at `at_ms`, and returns its payload if it has one.
+    /// Judges a message that was seen at `at_ms`, and returns its payload if it has one. Metrics that
+    /// came by an alias of the births have its name there.
     pub fn judge(
         &mut self,
         address: &Address,
@@ -142,7 +143,7 @@ impl Session {
         if kind == MessageType::NDeath {
             self.dead = true;
         }
-        let payload = decode(kind, bytes, findings)?;
+        let mut payload = decode(kind, bytes, findings)?;
         if kind == MessageType::NDeath {
             self.node_death(&payload, findings);
             return Some(payload);
@@ -153,7 +154,7 @@ impl Session {
             (MessageType::NBirth, _) => self.node_birth(&payload, history, findings),
             (MessageType::DBirth, Some(device)) => self.device_birth(device, &payload, findings),
             (MessageType::DDeath, Some(device)) => self.device_death(device, findings),
-            (kind, device) => self.data(kind, device, &payload, findings),
+            (kind, device) => self.data(kind, device, &mut payload, findings),
         }
         Some(payload)
     }
@@ -291,7 +292,7 @@ impl Session {
         &mut self,
         kind: MessageType,
         device: Option<&str>,
-        payload: &Payload,
+        payload: &mut Payload,
         findings: &mut Findings,
     ) {
         self.data_since_birth = true;

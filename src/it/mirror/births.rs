@@ -246,6 +246,7 @@ impl StepContext<'_> {
     ) -> Layout {
         self.breathe();
         let (mut layout, refused) = Layout::from_birth(birth, date);
+        layout.aliases = self.settings.aliases;
         self.breathe();
         let origin = node.origin(device);
         self.drop_metrics(origin, refused, Reason::BadFrame);
@@ -337,7 +338,11 @@ impl Revision {
         if let Some(is_doubted) = repeats {
             layout.keep_stale_marks_of(current, is_doubted);
         }
-        let differences = current.same_shape(&layout).then(|| current.differences(&layout));
+        let is_same = current.same_shape(&layout);
+        if is_same {
+            layout.take_place_of(current);
+        }
+        let differences = is_same.then(|| current.differences(&layout));
         if differences.as_ref().is_some_and(Vec::is_empty) {
             return None;
         }

@@ -1,5 +1,6 @@
 //! The fast path of data: numbers, times and truth values of born metrics, written as the OT half
-//! writes them, are published as they are in the journal, without a model between.
+//! writes them, are published as they are in the journal, or by their aliases, without a model
+//! between.
 //!
 //! It is a shortcut of [`super::data`] and nothing else: what isn't eligible at the first look, or
 //! isn't in the one form that re-encoding would give it, goes the long way with all of its
@@ -8,16 +9,13 @@
 use std::sync::Arc;
 
 use journal_format::Relayed;
-use sparkplug::{Caps, NotScalars, Scalar, Scalars};
+use sparkplug::{Caps, NotScalars, Scalars};
 
-use super::encode;
+use super::encode::{self, Update};
 use super::layout::Layout;
 use super::node::Node;
+use super::settings::Aliases;
 use super::step::StepContext;
-
-/// News of one metric: its slot, timestamp (milliseconds since the epoch), whether it is
-/// transient, and value.
-type Update = (usize, u64, Option<bool>, Scalar);
 
 /// A message that may take the fast path.
 #[derive(Debug)]
@@ -81,12 +79,17 @@ impl StepContext<'_> {
             return mistake::mistake!("data of a device that was looked at and isn't there");
         };
         let layout = Arc::make_mut(layout);
-        for (slot, timestamp, is_transient, value) in updates {
+        for &Update { slot, timestamp, is_transient, value, .. } in &updates {
             layout.set(slot, timestamp, is_transient, value);
         }
+        let by_alias = layout.aliases != Aliases::Never;
         self.published(node, seq, seq);
         let stamp = node.data_stamp(self.now.wall_ms);
-        let payload = encode::data_as_it_is(stamp, node.next_seq(), metrics);
+        let seq = node.next_seq();
+        let payload = match node.layout_of(device).filter(|_| by_alias) {
+            Some(layout) => encode::scalars(stamp, seq, layout, &updates),
+            None => encode::data_as_it_is(stamp, seq, metrics),
+        };
         self.publish(node.id, topic, payload);
     }
 }
@@ -108,7 +111,13 @@ fn read<'a>(
         let has_more =
             metric.alias.is_some() || metric.datatype.is_some() || metric.is_null.is_some();
         let timestamp = metric.timestamp.filter(|_| !has_more).ok_or(FastPathMiss)?;
-        updates.push((place, timestamp, metric.is_transient, metric.value));
+        updates.push(Update {
+            slot: place,
+            timestamp,
+            is_historical: metric.is_historical,
+            is_transient: metric.is_transient,
+            value: metric.value,
+        });
     }
     // Whatever isn't written in the shortest way is longer than what we would write.
     let as_we_write = in_order && canonical == scalars.section().len();

@@ -10,6 +10,7 @@ use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
 use super::births::{Worth, why_dead};
 use super::fast_path::FastPath;
+use super::layout::with_given;
 use super::news::News;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
@@ -248,7 +249,8 @@ impl StepContext<'_> {
             let node = self.born_node(nodes, group, edge_node)?;
             let worth = Worth::of(relayed.synthetic, relayed.outdated);
             origin.node = Some(node.id.into());
-            self.node_birth(node, seq, payload.into_payload(), date, worth)?;
+            let birth = with_given(payload, &relayed.given_aliases);
+            self.node_birth(node, seq, birth, date, worth)?;
             if !relayed.synthetic {
                 node.losses = relayed.losses;
                 node.unheard = false;
@@ -322,7 +324,8 @@ impl StepContext<'_> {
             (MessageType::DBirth, Some(device)) => {
                 let is_doubted = node.trust >= Trust::Uncertain || node.doubts_device(device);
                 let worth = Worth::of(relayed.synthetic && is_doubted, relayed.outdated);
-                self.device_birth(node, device, seq, payload.into_payload(), date, worth)
+                let birth = with_given(payload, &relayed.given_aliases);
+                self.device_birth(node, device, seq, birth, date, worth)
             }
             (MessageType::DDeath, Some(device)) => self.device_death(node, device, seq),
             (MessageType::NData | MessageType::DData, device) => {

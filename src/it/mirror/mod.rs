@@ -108,7 +108,7 @@ pub use outgoing::{NodeId, Outgoing, Qos, SessionEvent, SessionSpec};
 use policy::Policy;
 use primary_host::PrimaryHost;
 pub use relay_node::NameTaken;
-pub use settings::{DataDatatypes, MirrorSettings, OnGap};
+pub use settings::{Aliases, DataDatatypes, MirrorSettings, OnGap};
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 use sparkplug::Room;
 use step::StepContext;

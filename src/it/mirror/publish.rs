@@ -32,7 +32,9 @@ impl StepContext<'_> {
         self.published(node, oldest, newest);
         let stamp = node.begin_births(self.now.wall_ms);
         let seq = node.next_seq();
-        let birth = encode::node_birth(node.bd_seq, &node.layout, stamp, seq);
+        let alias = node.alias_numbers.of_session(self.settings.aliases);
+        node.alias_numbers.give(&mut node.layout);
+        let birth = encode::node_birth(node.bd_seq, alias, &node.layout, stamp, seq);
         node.note_birth(birth.len());
         self.publish(node.id, Arc::clone(&node.topics.birth), birth);
         self.breathe();
@@ -76,6 +78,7 @@ impl StepContext<'_> {
     /// DBIRTH of a device of the node; it may be outside of the node's list for the moment.
     pub(super) fn publish_device_birth(&mut self, node: &mut Node, device: &mut Device) {
         device.announced = Announced::Born;
+        node.alias_numbers.give(&mut device.layout);
         let stamp = node.data_stamp(self.now.wall_ms);
         let payload = encode::device_birth(&device.layout, stamp, node.next_seq());
         node.note_birth(payload.len());

@@ -124,11 +124,14 @@ pub struct Relayed {
     /// what other edge nodes have.
     #[prost(bool, tag = "10")]
     pub urgent: bool,
+    /// Of a birth: which metrics of `payload` have an alias in the plant, for [`has_alias`](crate::has_alias).
+    #[prost(bytes = "vec", tag = "13")]
+    pub given_aliases: Vec<u8>,
     /// Of a death that the OT half made itself, why: `no_rule`, `over_limit`, `unheard`, `died`, `refused`.
     #[prost(string, tag = "12")]
     pub withdrawn: String,
     /// Number of the layout that a birth gives: its metrics by their places, from 0 on. 0: none.
-    #[prost(uint64, tag = "13")]
+    #[prost(uint64, tag = "14")]
     pub layout: u64,
 }
 
@@ -197,8 +200,11 @@ pub struct Keyframe {
     #[prost(uint64, tag = "8")]
     pub doubts: u64,
     /// As [`Relayed::layout`].
-    #[prost(uint64, tag = "9")]
+    #[prost(uint64, tag = "10")]
     pub layout: u64,
+    /// [`Relayed::given_aliases`].
+    #[prost(bytes = "vec", tag = "9")]
+    pub given_aliases: Vec<u8>,
 }
 
 /// The writer's state, once a second.

@@ -148,6 +148,7 @@ impl Layout {
             outdated: data.outdated,
             urgent: data.urgent,
             withdrawn: String::new(),
+            given_aliases: Vec::new(),
             layout: 0,
         })
     }

@@ -30,9 +30,11 @@ extern crate std;
 mod body;
 pub mod compact;
 pub mod frame;
+mod given;
 pub mod header;
 mod layouts;
 
 pub use body::{Body, Data, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
 pub use frame::{Frame, MAX_BODY_BYTES, TooLarge};
+pub use given::{GivenAliases, has_alias};
 pub use layouts::{Layout, Layouts};

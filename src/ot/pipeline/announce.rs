@@ -10,7 +10,7 @@ use policy::{Admitted, AdmittedKind, Permit};
 use sparkplug::{Entity, EntityTopic};
 
 use super::Entry;
-use super::encode::{self, BirthScope};
+use super::encode::{self, Birth, BirthScope};
 use super::step::StepContext;
 use crate::plant::{EntityState, GivenLayouts, Node, Slot};
 
@@ -318,14 +318,15 @@ pub(super) fn keyframes<'a>(
         let state = device.map_or(&node.own, |(_, state)| state);
         let timestamp = state.layout.timestamp.unwrap_or(wall_ms);
         let of_device = device.map(|(_, state)| state);
-        let (payload, others) =
-            encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
+        let birth = encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
         let topic = EntityTopic::birth(node.exported(device.map(|(name, _)| name)));
         let uncertain = state.life.is_uncertain();
         let unheard = uncertain && node.unheard_since.is_some();
         let doubts = state.doubts_in_force();
         let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, layout: 0 };
+        let Birth { payload, others, given_aliases } = birth;
         let keyframe = Admitted::new(permit, source, topic, payload, node.losses, kind);
+        let keyframe = keyframe.with_given_aliases(given_aliases);
         Shown { device: device.map(|(name, _)| name.into()), others, keyframe }
     };
     let own = node_permit.map(|permit| {

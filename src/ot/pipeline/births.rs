@@ -10,7 +10,7 @@ use super::sequence::Late;
 use super::step::StepContext;
 use crate::plant::{
     Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetric, RefusedMetrics,
-    SURVEY_BYTES, Taught, Uncounted, Unfit, reason_of,
+    SURVEY_BYTES, Slot, Taught, Uncounted, Unfit, reason_of,
 };
 
 impl StepContext<'_> {
@@ -19,6 +19,7 @@ impl StepContext<'_> {
         let timeout = self.settings.reorder_timeout;
         let number = names::bd_seq(&birth.payload);
         let sent_ms = birth.payload.timestamp;
+        let before_ms = node.own.layout.timestamp;
         node.crossing.born(self.now.mono, timeout, number, sent_ms);
         node.sequence.restart(low_byte(birth.payload.seq));
         // What was refused before it, the birth says anew.
@@ -33,11 +34,14 @@ impl StepContext<'_> {
         self.drop_definitions(node, &mut unfit);
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
         node.verified();
+        // Births of one moment belong together, where the node's birth before was of another.
+        let is_another = before_ms != sent_ms;
         for device in node.devices.values_mut() {
             // The layout stays, for the types that the device most likely needs again. A birth that
             // was sent behind this one, and came before it, is of this session.
+            let is_behind = |(device, node)| device > node || (device == node && is_another);
             let is_of_this = device.life.is_alive()
-                && device.layout.timestamp.zip(sent_ms).is_some_and(|(device, node)| device > node);
+                && device.layout.timestamp.zip(sent_ms).is_some_and(is_behind);
             device.life = if is_of_this { Life::Known } else { Life::Unknown };
             device.told_at = None;
             device.birth_due = false;
@@ -88,14 +92,25 @@ impl StepContext<'_> {
             let is_before = !late.is_late() || (late == Late::Again && *reason == Reason::SetAside);
             of.as_deref() != Some(device) || !is_before
         });
+        let sent_ms = birth.payload.timestamp;
         let taught = self.take_apart(node.origin(Some(device)), birth, false);
         self.breathe();
+        // A value that waits may be newer than a birth that is late, and won't be seen any more.
+        let is_newer =
+            |slot: &Slot| slot.held().is_some_and(|held| held.metric.timestamp >= sent_ms);
+        let loses_newer = late.is_late()
+            && node
+                .state(Some(device))
+                .is_some_and(|state| state.layout.slots.iter().any(is_newer));
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let too_soon = node.state(Some(device)).is_some_and(|state| self.is_born_too_soon(state));
         let state = node.devices.entry(device.into()).or_default();
         let former = (late.is_late() && state.life.is_alive()).then(|| state.layout.clone());
         let told = too_soon.then(|| std::mem::take(&mut state.layout));
         state.bear(taught.layout);
+        if loses_newer {
+            state.doubt();
+        }
         let kept = former.map(|former| state.layout.keep_newer_of(&former)).unwrap_or_default();
         for name in &kept {
             self.drop(node.origin(Some(device)), What::Metric(name), Reason::Late, None);

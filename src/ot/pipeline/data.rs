@@ -201,7 +201,7 @@ impl StepContext<'_> {
             };
             // What fills a hole in the order, or is delivered again after a kill, may be older than
             // what is current; it must not set the value back.
-            if late.is_older(dated, target.current.timestamp) {
+            if late.is_older(dated, target.newest_ms()) {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);

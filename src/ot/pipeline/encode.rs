@@ -5,6 +5,7 @@ mod data;
 
 use std::collections::BTreeSet;
 
+use journal_format::GivenAliases;
 use policy::shape::Pseudonyms;
 use prost::Message;
 use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
@@ -25,8 +26,17 @@ pub(super) enum BirthScope {
     Announced,
 }
 
-/// The birth of `device`, or of the node itself, and how many metrics it has before those of the
-/// layout. `timestamp` is in milliseconds since the epoch.
+/// A birth for the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Birth {
+    pub(super) payload: Vec<u8>,
+    /// How many metrics it has before those of the layout.
+    pub(super) others: usize,
+    /// Which of its metrics have an alias in the plant.
+    pub(super) given_aliases: Vec<u8>,
+}
+
+/// The birth of `device`, or of the node itself. `timestamp` is in milliseconds since the epoch.
 ///
 /// Numbers are written from where they are, without a model of the birth: the head of a segment
 /// has the metrics of the whole plant, and nothing else happens meanwhile.
@@ -36,10 +46,11 @@ pub(super) fn birth(
     scope: BirthScope,
     timestamp: u64,
     how: Pseudonyms<'_>,
-) -> (Vec<u8>, usize) {
+) -> Birth {
     let slots = &device.unwrap_or(&node.own).layout.slots;
     let room = slots.len().saturating_add(2).saturating_mul(BORN_METRIC_BYTES);
     let mut payload = PayloadWriter::new(Some(timestamp), room);
+    let mut given = GivenAliases::default();
     let types = match scope {
         BirthScope::Current => &node.types.needed,
         BirthScope::Announced => &node.announced_types,
@@ -52,6 +63,7 @@ pub(super) fn birth(
         for metric in head {
             payload.metric(metric.name.as_deref(), &metric);
             others = others.saturating_add(1);
+            given.note(false);
         }
     }
     steps::take(slots.len());
@@ -64,6 +76,7 @@ pub(super) fn birth(
         if !is_chosen {
             continue;
         }
+        given.note(slot.has_alias);
         if is_plain(slot) {
             payload.metric(Some(slot.exported_name()), &slot.current);
         } else {
@@ -79,7 +92,7 @@ pub(super) fn birth(
             payload.metric(Some(slot.exported_name()), &metric);
         }
     }
-    (payload.finish(None), others)
+    Birth { payload: payload.finish(None), others, given_aliases: given.into_bytes() }
 }
 
 /// A number without anything about it that a policy could have a word on.

@@ -49,6 +49,7 @@
 //! waiting.
 
 mod adjust;
+mod ahead;
 mod announce;
 mod beside;
 mod births;
@@ -98,6 +99,7 @@ use policy::{Limiter, Policy};
 use sparkplug::{Budget, Caps, DecodeError, Room};
 use telemetry::status::TrackedNode;
 
+use self::ahead::Ahead;
 use self::breath::Breath;
 use self::decode::MetricRoom;
 use self::guard::Guard;
@@ -188,6 +190,7 @@ pub struct Pipeline {
     shadow_stand: u32,
     plant: Plant,
     reorder: Reorder,
+    ahead: Ahead,
     unborn: Unborn,
     hosts: Hosts,
     ledger: Ledger,
@@ -248,6 +251,7 @@ impl Pipeline {
             shadow_stand: 0,
             plant: Plant::new(settings.max_nodes, settings.budget),
             reorder: Reorder::default(),
+            ahead: Ahead::default(),
             unborn: Unborn::default(),
             hosts: Hosts::default(),
             settings,

@@ -133,6 +133,7 @@ impl Pipeline {
                 self.node_death(now, topic, nothing, received, origin, out)
             }
             MessageType::NBirth => {
+                self.give_up_strangers_of(now, topic.entity, out);
                 let (mut step, plant) = self.step(now, out);
                 let place = origin.node.map(|NodeSlot(place)| place);
                 if let Some(node) = place.and_then(|place| plant.node_mut(place)) {
@@ -196,7 +197,11 @@ impl Pipeline {
         let seq = low_byte(birth.payload.seq).unwrap_or(0);
         let sent_ms = birth.payload.timestamp;
         let was_overtaken = node.crossing.overtook_birth(now.mono, sent_ms);
-        let came_late = was_overtaken | self.unborn.born(topic.entity, now.mono, sent_ms);
+        let missed = self.unborn.born(topic.entity, now.mono, sent_ms);
+        let came_late = was_overtaken || missed.is_some();
+        if let Some(missed) = missed {
+            node.crossing.miss(missed);
+        }
         if let Some(strangers) = self.reorder.take_stranger(topic.entity) {
             node.early.append(strangers);
         }
@@ -222,10 +227,16 @@ impl Pipeline {
             node.unheard_since = Some(now.mono);
         }
         if (received.dup || came_late) && node.own.life.is_alive() {
-            node.doubt();
+            if came_late {
+                // What was sent behind it is gone: that the sequence goes on proves nothing.
+                node.lose();
+            } else {
+                node.doubt();
+            }
             step.order_keyframe(node);
         }
         plant.make_room(index);
+        self.teach_ahead(now, index, topic.entity, sent_ms, out);
         fate
     }
 
@@ -239,6 +250,7 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
+        self.ahead.forget(topic.entity);
         let Some(NodeSlot(index)) = origin.node else {
             if self.policy.node_in_scope(topic.entity.group, topic.entity.edge_node) {
                 // Its birth may be on the way.
@@ -303,6 +315,15 @@ impl Pipeline {
                     origin.node = None;
                     return Fate::Waiting;
                 }
+            }
+            match topic.message_type {
+                MessageType::DBirth if self.may_be_born(topic.entity) => {
+                    if let Some(sent_ms) = timestamp {
+                        self.ahead.keep(now.mono, topic.entity, sent_ms, received.payload);
+                    }
+                }
+                MessageType::DDeath => self.ahead.forget(topic.entity),
+                _ => {}
             }
             if let Some(NodeSlot(place)) = origin.node
                 && let Some(node) = self.plant.node_mut(place)
@@ -396,7 +417,9 @@ impl Pipeline {
             }
             (MessageType::DBirth, Some(device)) => {
                 let birth = decoded.into_birth();
-                let birth_ms = birth.payload.timestamp;
+                // Where the numbers say that it is late, the times needn't.
+                let by_number = late == Late::ByNumber;
+                let birth_ms = birth.payload.timestamp.filter(|_| !by_number);
                 let fate = step.device_birth(node, device, birth, late);
                 if node.own.life.is_unverified()
                     && let Some(state) = node.state_mut(Some(device))
@@ -404,8 +427,9 @@ impl Pipeline {
                     state.life.doubt();
                 }
                 plant.make_room(place);
-                if self.unborn.born(topic.entity, now.mono, birth_ms)
-                    && let Some(node) = self.plant.node_mut(place)
+                let missed = self.unborn.born(topic.entity, now.mono, birth_ms);
+                if let Some(node) = self.plant.node_mut(place)
+                    && (missed.is_some() || node.crossing.missed_newer(now.mono, birth_ms))
                     && let Some(state) = node.state_mut(Some(device))
                 {
                     state.doubt();

@@ -376,6 +376,19 @@ impl Pipeline {
         over.into_iter().for_each(|early| self.judge(now, early, false, out));
     }
 
+    /// A birth of this node came and can't be used: nothing that waits for one can be read by it, nor
+    /// by one that is still to come.
+    pub(super) fn give_up_strangers_of(
+        &mut self,
+        now: Now,
+        entity: Entity<'_>,
+        out: &mut Vec<Entry>,
+    ) {
+        if let Some(mut messages) = self.reorder.take_stranger(entity) {
+            self.judge_all_early(now, messages.take_all(), out);
+        }
+    }
+
     /// Judges messages that came before a birth, or before a death.
     pub(super) fn judge_all_early(&mut self, now: Now, early: Vec<Early>, out: &mut Vec<Entry>) {
         early.into_iter().for_each(|early| self.judge(now, early, false, out));
@@ -469,7 +482,8 @@ impl Pipeline {
     }
 }
 
-fn key(entity: Entity<'_>) -> Box<str> {
+/// Names the edge node of an entity.
+pub(super) fn key(entity: Entity<'_>) -> Box<str> {
     format!("{}/{}", entity.group, entity.edge_node).into()
 }
 

@@ -6,7 +6,7 @@ use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
 use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
 use super::breath::Breath;
-use super::encode::DataPayload;
+use super::encode::{Birth, DataPayload};
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::decisions::RecentDrops;
@@ -64,9 +64,10 @@ impl StepContext<'_> {
         node: &mut Node,
         device: Option<&str>,
         permit: Permit,
-        (payload, others): (Vec<u8>, usize),
+        birth: Birth,
         synthetic: bool,
     ) -> bool {
+        let Birth { payload, others, given_aliases } = birth;
         let limit = self.settings.caps.relayed_bytes();
         if payload.len() > limit {
             *self.why =
@@ -89,7 +90,10 @@ impl StepContext<'_> {
         let topic = EntityTopic::birth(node.exported(device));
         let outdated = synthetic && node.state(device).is_some_and(shows_what_is_doubted);
         let flags = MessageFlags { aliased, outdated, layout, ..self.flags(loss_before, synthetic) };
-        self.admit(permit, topic, payload, node.losses, flags);
+        let kind = AdmittedKind::Message(flags);
+        let source = &self.settings.source;
+        let admitted = Admitted::new(permit, source, topic, payload, node.losses, kind);
+        self.put(admitted.with_given_aliases(given_aliases));
         true
     }
 
@@ -178,8 +182,12 @@ impl StepContext<'_> {
         flags: MessageFlags,
     ) {
         let (source, kind) = (&self.settings.source, AdmittedKind::Message(flags));
-        self.work(payload.len());
         let admitted = Admitted::new(permit, source, topic, payload, losses, kind);
+        self.put(admitted);
+    }
+
+    fn put(&mut self, admitted: Admitted) {
+        self.work(admitted.payload_bytes());
         self.out.push(Entry::Plant(admitted));
     }
 

@@ -22,6 +22,7 @@ mod numbers;
 mod observed;
 mod output;
 mod overload;
+mod overtaken;
 mod parts;
 mod random;
 mod reorder;

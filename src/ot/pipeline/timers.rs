@@ -81,6 +81,7 @@ impl Pipeline {
         self.follow_schedules(now, out);
         self.doubt_unread(now, out);
         self.give_up_strangers(now, out);
+        self.ahead.tick(now.mono);
         self.reorder.forget_deaths(now.mono, self.settings.reorder_timeout);
         self.judge_waiting(now, out);
         let (mut step, plant) = self.step(now, out);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use sparkplug::Entity;
 
-/// A birth that comes later than that behind data isn't one that was overtaken.
-const OVERTAKEN: Duration = Duration::from_secs(20);
+use crate::plant::Missed;
+
 /// Nodes and devices that are told apart.
 const MOST: usize = 10_000;
 /// What sent something within this time counts …
@@ -73,18 +73,20 @@ impl Unborn {
         }
     }
 
-    /// Its birth of this time came. Whether what couldn't be read was sent after it: then the birth
+    /// Its birth of this time came. What couldn't be read, if that was sent after it: then the birth
     /// came too late, and its values may be older than those.
-    pub(super) fn born(&mut self, entity: Entity<'_>, now: Duration, sent_ms: Option<u64>) -> bool {
+    pub(super) fn born(
+        &mut self,
+        entity: Entity<'_>,
+        now: Duration,
+        sent_ms: Option<u64>,
+    ) -> Option<Missed> {
         if self.0.is_empty() {
-            return false;
+            return None;
         }
-        let heard = self.0.remove(&entity.to_string().into_boxed_str());
-        let is_later = |(newest, birth): (u64, u64)| newest >= birth;
-        heard.is_some_and(|heard| {
-            let is_recent = now.saturating_sub(heard.last) <= OVERTAKEN;
-            is_recent && heard.newest_ms.zip(sent_ms).is_none_or(is_later)
-        })
+        let heard = self.0.remove(&entity.to_string().into_boxed_str())?;
+        let missed = Missed { at: heard.last, newest_ms: heard.newest_ms };
+        missed.may_be_newer(now, sent_ms).then_some(missed)
     }
 
     /// Forgets those that are silent.
@@ -121,7 +123,7 @@ mod tests {
         assert_eq!(unborn.now(at(15)), (1, Some("G/E")));
         unborn.heard(f, at(40), Some(7), true);
         assert_eq!(unborn.now(at(40)).0, 2);
-        assert!(!unborn.born(f, at(40), Some(8)));
+        assert!(unborn.born(f, at(40), Some(8)).is_none());
         assert_eq!(unborn.now(at(40)), (1, Some("G/E")));
         assert_eq!(unborn.now(at(75)), (0, None), "it sends no more");
         unborn.tick(at(75));
@@ -141,11 +143,11 @@ mod tests {
         ] {
             unborn.heard(e, at(1), sent, false);
             unborn.heard(e, at(1), Some(1), false);
-            assert_eq!(unborn.born(e, at(21), birth), is_behind, "{sent:?} {birth:?}");
-            assert!(!unborn.born(e, at(21), birth));
+            assert_eq!(unborn.born(e, at(21), birth).is_some(), is_behind, "{sent:?} {birth:?}");
+            assert!(unborn.born(e, at(21), birth).is_none());
         }
         unborn.heard(e, at(1), Some(9), false);
-        assert!(!unborn.born(e, at(22), Some(8)), "a clock that was set back");
+        assert!(unborn.born(e, at(22), Some(8)).is_none(), "a clock that was set back");
     }
 
     #[test]

@@ -7,6 +7,25 @@ use std::time::Duration;
 /// What a birth may be late behind messages that were sent after it.
 const OVERTAKEN: Duration = Duration::from_secs(20);
 
+/// Messages that were dropped, or taken for others, since the birth before which they have to be read
+/// wasn't here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Missed {
+    /// When the last of them came.
+    pub(crate) at: Duration,
+    /// The latest of their times, in milliseconds since the epoch; `None`: one has none.
+    pub(crate) newest_ms: Option<u64>,
+}
+
+impl Missed {
+    /// Whether they may say something newer than a birth of this time that comes now.
+    pub(crate) fn may_be_newer(&self, now: Duration, birth_ms: Option<u64>) -> bool {
+        let is_newer = |(newest, birth): (u64, u64)| newest >= birth;
+        now.saturating_sub(self.at) <= OVERTAKEN
+            && self.newest_ms.zip(birth_ms).is_none_or(is_newer)
+    }
+}
+
 /// The birth and the death that came last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Crossing {
@@ -14,6 +33,8 @@ pub(crate) struct Crossing {
     death: Option<Met>,
     /// When the latest of its other messages came, as their times have it, and that time.
     latest: Option<(Duration, u64)>,
+    /// What the last birth came too late for: births of devices may be too late for it, too.
+    missed: Option<Missed>,
     /// When the session in force ends: its death was here before its birth.
     ends_at: Option<Duration>,
     /// A session ended so, and the node was heard of later.
@@ -88,10 +109,23 @@ impl Crossing {
     /// Whether a message that was sent behind a birth that comes now was here before it: it was taken
     /// for one of the session before.
     pub(crate) fn overtook_birth(&mut self, now: Duration, timestamp: Option<u64>) -> bool {
-        let latest = self.latest.take();
-        latest
-            .zip(timestamp)
-            .is_some_and(|((at, sent), birth)| sent > birth && now.saturating_sub(at) <= OVERTAKEN)
+        let is_behind = |(at, sent): &(Duration, u64)| {
+            timestamp.is_some_and(|birth| *sent > birth) && now.saturating_sub(*at) <= OVERTAKEN
+        };
+        let latest = self.latest.take().filter(is_behind);
+        self.missed = latest.map(|(at, sent)| Missed { at, newest_ms: Some(sent) });
+        self.missed.is_some()
+    }
+
+    /// The birth that came now came too late for these messages.
+    pub(crate) fn miss(&mut self, missed: Missed) {
+        self.missed = Some(missed);
+    }
+
+    /// Whether the birth of a device that comes now comes too late for something that its node's came
+    /// too late for.
+    pub(crate) fn missed_newer(&self, now: Duration, birth_ms: Option<u64>) -> bool {
+        self.missed.is_some_and(|missed| missed.may_be_newer(now, birth_ms))
     }
 
     /// A birth came. The session ends soon where its death was here already.

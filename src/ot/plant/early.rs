@@ -110,9 +110,11 @@ impl EarlyMessages {
     }
 
     /// Whether a message with this number but another content waits: no node that counts sends
-    /// both.
+    /// both. What waited for a birth may be of a session whose birth was lost.
     pub(crate) fn contradicts(&self, seq: u8, hash: u64) -> bool {
-        self.0.iter().any(|early| early.seq == seq && early.hash != hash)
+        let is_of_this = |early: &&Early| early.counted.is_some();
+        let mut waiting = self.0.iter().filter(is_of_this);
+        waiting.any(|early| early.seq == seq && early.hash != hash)
     }
 
     /// A birth came: takes what its node sent before it. What is left belongs to the birth, in the

@@ -155,7 +155,8 @@ impl Layout {
         metric.datatype = Some(datatype.code());
         metric.is_historical = None;
         metric.is_null = metric.value.is_none().then_some(true);
-        let slot = Slot::new(metric, datatype);
+        let mut slot = Slot::new(metric, datatype);
+        slot.has_alias = alias.is_some();
         let mut growth = Growth::default();
         growth.lose(self.tables());
         growth.gain(slot.heap_bytes());

@@ -29,6 +29,8 @@ pub(crate) struct Slot {
     pub(crate) datatype: DataType,
     /// The birth had a text without a datatype: it may be any kind of text.
     pub(crate) inferred: bool,
+    /// It came with an alias.
+    pub(crate) has_alias: bool,
     /// Metric name of the template definition whose instances the metric has. Another one takes
     /// another birth.
     pub(crate) definition: Option<Box<str>>,
@@ -90,6 +92,7 @@ impl Slot {
             current,
             datatype,
             inferred: false,
+            has_alias: false,
             definition: None,
             observed: None,
             beside: None,
@@ -240,6 +243,13 @@ impl Slot {
             }
             _ => false,
         }
+    }
+
+    /// The time of the newest value that came, in milliseconds since the epoch: the current one's, or
+    /// that of one which waits.
+    pub(crate) fn newest_ms(&self) -> Option<u64> {
+        let held = self.held.as_ref().and_then(|held| held.metric.timestamp);
+        self.current.timestamp.max(held)
     }
 
     /// The newest value that a rate limit or an interval held back; it waits for its turn.

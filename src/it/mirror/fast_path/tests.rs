@@ -15,7 +15,7 @@ use prost::Message;
 use sparkplug::{DataType, Metric, Payload, PropertySet, Value};
 
 use super::super::tests::settings;
-use super::super::{Mirror, MirrorSettings, NodeId, Notice, Now, Outgoing, SessionEvent};
+use super::super::{Aliases, Mirror, MirrorSettings, NodeId, Notice, Now, Outgoing, SessionEvent};
 use super::*;
 
 const WALL: u64 = 1_700_000_000_000;
@@ -118,8 +118,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(takes_fast_path: bool) -> Run {
-        let settings = MirrorSettings { rebirth_min_interval: Duration::ZERO, ..settings() };
+    fn new(takes_fast_path: bool, aliases: Aliases) -> Run {
+        let rebirth_min_interval = Duration::ZERO;
+        let settings = MirrorSettings { rebirth_min_interval, aliases, ..settings() };
         let mut mirror = Mirror::new(settings, None);
         mirror.takes_fast_path = takes_fast_path;
         mirror.caught_up();
@@ -156,7 +157,10 @@ impl Run {
             true => format!("spBv1.0/G/D{verb}/E/D"),
             false => format!("spBv1.0/G/N{verb}/E"),
         };
-        self.item(Body::Relayed(Relayed { topic, payload, loss_before, ..Relayed::default() }));
+        // Every other metric of births has an alias in the plant.
+        let given_aliases = vec![0b0101_0101; 2];
+        let relayed = Relayed { topic, payload, loss_before, given_aliases, ..Relayed::default() };
+        self.item(Body::Relayed(relayed));
     }
 
     fn step(&mut self, step: &Step) {
@@ -209,8 +213,13 @@ fn parse(text: &str) -> Policy {
 
 proptest! {
     #[test]
-    fn the_fast_path_does_what_the_long_way_does(steps in vec(step(), 0..60)) {
-        let [mut fast, mut long] = [true, false].map(Run::new);
+    fn the_fast_path_does_what_the_long_way_does(
+        steps in vec(step(), 0..60),
+        aliases in prop_oneof![
+            Just(Aliases::Never), Just(Aliases::AsPlant), Just(Aliases::Always)
+        ],
+    ) {
+        let [mut fast, mut long] = [true, false].map(|fast| Run::new(fast, aliases));
         for step in &steps {
             fast.step(step);
             long.step(step);
@@ -240,7 +249,7 @@ fn data_as_the_ot_half_writes_it_takes_the_fast_path_and_other_data_does_not() {
         let message = FastPath::of(&node, Some("D"), &relayed, &step.settings.caps);
         message.map(|message| step.take_fast_path(node.change(), Some("D"), 100, message)).is_ok()
     };
-    let mut run = Run::new(true);
+    let mut run = Run::new(true, Aliases::Never);
     assert!(takes(&mut run, vec![double(), double()], false));
     assert!(!takes(&mut run, vec![double()], true));
     assert!(!takes(&mut run, vec![], false));

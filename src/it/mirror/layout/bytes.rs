@@ -10,7 +10,7 @@ use crate::mirror::policy_recheck::PolicyRecheck;
 const PROPERTY_PLACE_BYTES: usize = 96;
 
 impl Slot {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.metric.name.as_deref().unwrap_or_default()
     }
 
@@ -75,6 +75,11 @@ impl Layout {
     #[inline]
     pub(super) fn at(&self, name: &str) -> Option<usize> {
         self.index.find(name, |place| self.slots.get(place).map_or("", Slot::name))
+    }
+
+    /// The name of the metric at this place.
+    pub(in crate::mirror) fn name_at(&self, place: usize) -> Option<&str> {
+        self.slots.get(place).map(Slot::name)
     }
 
     /// Notes that the next metric has this name; false: there are more than can be.

@@ -152,7 +152,7 @@ impl Places {
             self.put(place, name, &metric);
         } else {
             let mut fields = Vec::new();
-            put_fields(&mut fields, metric);
+            put_fields(&mut fields, metric.alias, metric);
             self.writer.fields(place, &fields);
             self.named_bytes = before.saturating_add(named(name, fields.len()));
         }

@@ -28,6 +28,7 @@ impl World {
                 primary_host: None,
                 confirm_every: Duration::from_secs(2),
                 data_datatypes: DataDatatypes::AsPlant,
+                aliases: self.config.aliases,
                 data_qos: match self.config.assured_on_it {
                     true => Qos::AtLeastOnce,
                     false => Qos::AtMostOnce,

@@ -1,0 +1,216 @@
+//! Births that come behind what was sent after them: newer values are not shown as the older ones of
+//! the birth, and what a birth says isn't lost because it came too early.
+
+use account::Reason;
+use journal_format::Keyframe;
+use sparkplug::{Caps, DataType, Metric, Payload, Value};
+
+use super::bench::{ALL, Bench, bd_seq, by_name, keyframed, settings, typed, value_of, verbs};
+use crate::PipelineSettings;
+
+fn x(value: u32) -> Vec<Metric> {
+    vec![typed("x", DataType::Int32, Value::Int(value))]
+}
+
+/// An NBIRTH of G/E.
+fn birth(number: u64, value: u32) -> Vec<Metric> {
+    let mut metrics = x(value);
+    metrics.insert(0, bd_seq(number));
+    metrics
+}
+
+/// A message of G/E that was sent at `sent` milliseconds.
+fn send(bench: &mut Bench, what: &str, seq: u64, sent: u64, metrics: Vec<Metric>) -> String {
+    let (verb, device) = what.split_once('/').map_or((what, None), |(v, d)| (v, Some(d)));
+    let topic = match device {
+        Some(device) => format!("spBv1.0/G/{verb}/E/{device}"),
+        None => format!("spBv1.0/G/{verb}/E"),
+    };
+    let payload = Payload { timestamp: Some(sent), seq: Some(seq), metrics, ..Payload::default() };
+    verbs(&bench.send(&topic, &payload))
+}
+
+/// Longer than anything waits.
+fn wait(bench: &mut Bench) {
+    bench.pass(2_100);
+    bench.tick();
+}
+
+/// What readers are told of an entity from now on; `None`: they hold it for dead.
+fn keyframe(bench: &Bench, topic: &str) -> Option<Keyframe> {
+    let bodies: Vec<_> =
+        bench.pipeline.keyframes(bench.now).map(journal_format::Body::from).collect();
+    keyframed(&bodies).into_iter().find(|keyframe| keyframe.topic == topic)
+}
+
+fn is_doubted(bench: &Bench, topic: &str) -> bool {
+    keyframe(bench, topic).is_some_and(|keyframe| keyframe.uncertain)
+}
+
+const NODE: &str = "spBv1.0/G/NBIRTH/E";
+const DEVICE: &str = "spBv1.0/G/DBIRTH/E/D";
+
+#[test]
+fn births_behind_data_that_was_dropped_for_want_of_them_stay_in_doubt() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NDATA", 2, sent + 20, x(2));
+    send(&mut bench, "DDATA/D", 3, sent + 20, x(3));
+    wait(&mut bench);
+    assert_eq!(bench.dropped(Reason::DataBeforeBirth), 2);
+    // The sequence goes on with the device's birth, and that proves nothing: 2 and 3 are gone.
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent + 10, birth(1, 0)), "NBIRTH");
+    assert_eq!(send(&mut bench, "DBIRTH/D", 1, sent + 10, x(1)), "DBIRTH");
+    assert!(is_doubted(&bench, NODE) && is_doubted(&bench, DEVICE));
+    // A birth of later is as good as ever.
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent + 30, birth(2, 0)), "NBIRTH");
+    assert_eq!(send(&mut bench, "DBIRTH/D", 1, sent + 30, x(1)), "DBIRTH");
+    assert!(!is_doubted(&bench, NODE) && !is_doubted(&bench, DEVICE));
+}
+
+#[test]
+fn a_birth_whose_number_is_late_is_doubted_whatever_its_clock_says() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 0));
+    // 1 is missing, and the device isn't known.
+    send(&mut bench, "DDATA/D", 2, sent + 10, x(2));
+    wait(&mut bench);
+    assert_eq!(bench.dropped(Reason::DataBeforeBirth), 1);
+    // Its node's clock was set back between the two.
+    assert_eq!(send(&mut bench, "DBIRTH/D", 1, sent + 90_000, x(1)), "DBIRTH");
+    assert!(is_doubted(&bench, DEVICE));
+}
+
+#[test]
+fn the_birth_of_a_device_that_came_too_early_is_not_forgotten() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    for device in ["D", "dies"] {
+        send(&mut bench, &format!("DBIRTH/{device}"), 1, sent, x(1));
+    }
+    send(&mut bench, "DDEATH/dies", 2, sent, vec![]);
+    wait(&mut bench);
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, birth(1, 0)), "NBIRTH");
+    assert_eq!(keyframe(&bench, DEVICE), None, "nothing says that it lives");
+    for device in ["D", "dies"] {
+        send(
+            &mut bench,
+            &format!("DDATA/{device}"),
+            3,
+            sent + 5,
+            vec![by_name("x", Value::Int(3))],
+        );
+        wait(&mut bench);
+    }
+    let shown = keyframe(&bench, DEVICE).expect("it lives");
+    assert!(shown.uncertain);
+    let shown: Payload = prost::Message::decode(shown.payload.as_slice()).unwrap();
+    assert_eq!(value_of(&shown, "x"), Some(Value::Int(3)));
+    assert_eq!(keyframe(&bench, "spBv1.0/G/DBIRTH/E/dies"), None);
+}
+
+#[test]
+fn a_birth_of_a_device_of_an_earlier_session_teaches_nothing() {
+    for (born, is_known) in [(0, true), (1, false)] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, "DBIRTH/D", 1, sent, x(1));
+        wait(&mut bench);
+        send(&mut bench, "NBIRTH", 0, sent + born, birth(1, 0));
+        send(&mut bench, "DDATA/D", 1, sent + 5, vec![by_name("x", Value::Int(3))]);
+        assert_eq!(keyframe(&bench, DEVICE).is_some(), is_known, "{born}");
+    }
+}
+
+#[test]
+fn a_device_that_was_born_a_moment_before_its_node_lives_on() {
+    // The second birth of the node belongs to that of the device, as their times say; a node whose
+    // births are all of one moment says nothing by its times.
+    for (first, is_known) in [(1_000, true), (0, false)] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, "NBIRTH", 0, sent - first, birth(1, 0));
+        send(&mut bench, "DBIRTH/D", 1, sent, x(1));
+        send(&mut bench, "NBIRTH", 0, sent, birth(2, 0));
+        assert_eq!(keyframe(&bench, DEVICE), None);
+        send(&mut bench, "DDATA/D", 1, sent + 5, vec![by_name("x", Value::Int(3))]);
+        assert_eq!(keyframe(&bench, DEVICE).is_some(), is_known, "{first}");
+    }
+}
+
+#[test]
+fn what_waited_when_a_birth_was_refused_is_not_read_by_the_next_one() {
+    let caps = Caps { metrics: 4, ..Caps::default() };
+    let mut bench = Bench::with(PipelineSettings { caps, ..settings() }, ALL);
+    let sent = bench.now.wall_ms;
+    // Without times, nothing but the order says to which session they belong.
+    let data = |seq: u64| Payload { seq: Some(seq), metrics: x(1), ..Payload::default() };
+    for seq in [1, 2] {
+        bench.send("spBv1.0/G/NDATA/E", &data(seq));
+    }
+    let mut refused = birth(1, 0);
+    refused.extend((0..4).map(|number| by_name(&number.to_string(), Value::Int(0))));
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, refused), "");
+    assert_eq!(bench.dropped(Reason::DataBeforeBirth), 2);
+    send(&mut bench, "NBIRTH", 0, sent, birth(2, 0));
+    assert_eq!(send(&mut bench, "NDATA", 1, sent + 5, x(5)), "NDATA");
+}
+
+#[test]
+fn two_messages_that_waited_for_a_birth_under_one_number_are_of_two_sessions() {
+    let mut bench = Bench::new(ALL);
+    let data = |value: u32| Payload { seq: Some(1), metrics: x(value), ..Payload::default() };
+    for value in [1, 2] {
+        bench.send("spBv1.0/G/NDATA/E", &data(value));
+    }
+    bench.send("spBv1.0/G/NBIRTH/E", &Payload { seq: Some(0), metrics: birth(1, 0), ..data(0) });
+    bench.send("spBv1.0/G/NDATA/E", &data(3));
+    wait(&mut bench);
+    bench.node("NBIRTH", birth(2, 0));
+    bench.lose();
+    bench.node("NDATA", x(7));
+    wait(&mut bench);
+    assert!(is_doubted(&bench, NODE), "a node that counts: what is missing is seen");
+}
+
+/// One message a second crosses, and what is too much waits.
+const SLOW: &str = r#"
+    [[rule]]
+    name = "all"
+    action = "forward"
+    topic = "spBv1.0/+/+/#"
+    rate = { messages-per-s = 1, burst-messages = 1 }
+"#;
+
+#[test]
+fn a_late_value_does_not_take_the_place_of_a_newer_one_that_waits_for_a_limit() {
+    let mut bench = Bench::new(SLOW);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 0));
+    send(&mut bench, "NDATA", 2, sent + 2, x(2));
+    bench.pass(2_000);
+    bench.tick();
+    send(&mut bench, "NDATA", 3, sent + 30, x(30));
+    assert_eq!(bench.dropped_metrics(Reason::Conflated), 0);
+    send(&mut bench, "NDATA", 1, sent + 20, x(20));
+    bench.pass(5_000);
+    bench.tick();
+    let shown = keyframe(&bench, NODE).expect("it lives");
+    let shown: Payload = prost::Message::decode(shown.payload.as_slice()).unwrap();
+    assert_eq!(value_of(&shown, "x"), Some(Value::Int(30)));
+}
+
+#[test]
+fn a_late_birth_of_a_device_is_doubted_where_a_newer_value_waited_for_a_limit() {
+    let mut bench = Bench::new(SLOW);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 0));
+    send(&mut bench, "DBIRTH/D", 1, sent, x(1));
+    send(&mut bench, "DDATA/D", 3, sent + 2, x(2));
+    bench.pass(2_000);
+    bench.tick();
+    send(&mut bench, "DDATA/D", 4, sent + 40, x(40));
+    send(&mut bench, "DBIRTH/D", 2, sent + 20, x(20));
+    assert!(is_doubted(&bench, DEVICE));
+}

@@ -11,6 +11,7 @@ use prost::Message;
 use crate::DriverEvent;
 use crate::connection::Sessions;
 pub use crate::driver::by_hand::{Half, HalfSettings};
+pub use crate::place_teller::PlaceTeller;
 use crate::mirror::{Mirror, MirrorSnapshot, NodeId, Qos, SessionEvent, SessionSpec};
 use crate::pool::Pool;
 

@@ -55,9 +55,21 @@ impl PayloadWriter {
     /// null flag, dated `timestamp`.
     #[inline]
     pub fn scalar(&mut self, name: &str, timestamp: u64, metric: &ScalarMetric<'_>) {
+        let flags = [metric.is_historical, metric.is_transient];
+        self.scalar_by_name(name, timestamp, flags, metric.value);
+    }
+
+    /// The same of a value. `flags`: whether it is historical, and whether it is transient.
+    #[inline]
+    pub fn scalar_by_name(
+        &mut self,
+        name: &str,
+        timestamp: u64,
+        [is_historical, is_transient]: [Option<bool>; 2],
+        value: Scalar,
+    ) {
         let mut tail = Tail::new();
-        let flags = [(0x28, metric.is_historical), (0x30, metric.is_transient)];
-        tail.news(timestamp, flags, metric.value);
+        tail.news(timestamp, [(0x28, is_historical), (0x30, is_transient)], value);
         let tail = tail.written();
         let mut head = Tail::new();
         head.key(0x0a);

@@ -5,6 +5,7 @@ mod aliases;
 mod bytes;
 mod marks;
 mod metric;
+mod places;
 mod slot;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use metric::{
     merge_properties, merge_value, quality_of, same_definition, same_members, same_value,
     set_quality, take_others,
 };
+use places::JournalPlaces;
 use policy::shape::is_part;
 use sparkplug::footprint::{Footprint, Growth};
 use sparkplug::{
@@ -45,6 +47,8 @@ pub(super) struct Layout {
     pub(super) aliases: Aliases,
     /// That of the metric at the first place, once a birth has said them.
     first_alias: Option<u64>,
+    /// Where its metrics stand in the journal.
+    journal: JournalPlaces,
 }
 
 /// One metric: its birth with the value seen last.

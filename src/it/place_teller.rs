@@ -44,6 +44,13 @@ impl PlaceTeller {
         frame
     }
 
+    /// The layout that data under this topic can be told against, with its number.
+    pub fn layout(&self, topic: &str) -> Option<(u64, Arc<Layout>)> {
+        let number = *self.numbers.get(topic)?;
+        let layout = self.layouts.of(&Data { layout: number, ..Data::default() })?;
+        Some((number, Arc::clone(layout)))
+    }
+
     /// The number that a birth gives: its own, or the one of its frame.
     fn number(&mut self, topic: &str, seq: u64, number: u64) -> u64 {
         if !topic.contains("BIRTH") {
@@ -55,8 +62,7 @@ impl PlaceTeller {
     }
 
     fn by_places(&self, relayed: &Relayed) -> Option<(Data, Arc<Layout>)> {
-        let number = *self.numbers.get(&relayed.topic)?;
-        let layout = self.layouts.of(&Data { layout: number, ..Data::default() })?;
+        let (number, layout) = self.layout(&relayed.topic)?;
         let payload = Payload::decode(relayed.payload.as_slice()).ok()?;
         let timestamp = payload.timestamp?;
         let mut writer = CompactWriter::new(timestamp, 0);
@@ -85,7 +91,7 @@ impl PlaceTeller {
             outdated: relayed.outdated,
         };
         let named = layout.by_names(&data, usize::MAX)?;
-        (named == *relayed).then(|| (data, Arc::clone(layout)))
+        (named == *relayed).then_some((data, layout))
     }
 }
 

@@ -27,11 +27,6 @@ pub fn take_fast_path(pipeline: &mut Pipeline, takes: bool) {
     pipeline.takes_fast_path = takes;
 }
 
-/// Has data told by names to the journal, or by places.
-pub fn tell_names(pipeline: &mut Pipeline, by_names: bool) {
-    pipeline.given.by_names = by_names;
-}
-
 /// The plant as it would be stored.
 pub fn store(pipeline: &Pipeline) -> Vec<u8> {
     pipeline.store(0).encode_to_vec()

@@ -230,7 +230,7 @@ pub struct Pipeline {
     /// Called between the stages of a birth.
     breath: Breath,
     /// Layouts that data is told against.
-    pub(crate) given: GivenLayouts,
+    given: GivenLayouts,
     guard: Guard,
     /// Nodes that the head of a segment couldn't show.
     unshown: Vec<usize>,

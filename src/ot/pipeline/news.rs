@@ -70,6 +70,12 @@ impl Pipeline {
         self.tell_all(News::Segment);
     }
 
+    /// Has all data told by names from now on, for those who read entries one by one: otherwise it is
+    /// told by places in the layouts of births and keyframes that came before.
+    pub fn tell_by_names(&mut self) {
+        self.given.by_names = true;
+    }
+
     /// Some node hasn't heard all news.
     pub(crate) fn has_news(&self) -> bool {
         !self.news.is_empty()

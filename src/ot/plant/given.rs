@@ -14,18 +14,12 @@ pub(crate) struct GivenLayouts {
     /// Counts the segments of this run; nothing was given in segment 0.
     segment: u64,
     /// Data is told by names nevertheless.
-    #[cfg(any(test, feature = "testing"))]
     pub(crate) by_names: bool,
 }
 
 impl Default for GivenLayouts {
     fn default() -> GivenLayouts {
-        GivenLayouts {
-            last: 0,
-            segment: 1,
-            #[cfg(any(test, feature = "testing"))]
-            by_names: false,
-        }
+        GivenLayouts { last: 0, segment: 1, by_names: false }
     }
 }
 
@@ -82,11 +76,7 @@ impl Layout {
     /// Number of the layout, if the segment that is written has it.
     #[inline]
     pub(crate) fn given(&self, given: &GivenLayouts) -> Option<u64> {
-        #[cfg(any(test, feature = "testing"))]
-        if given.by_names {
-            return None;
-        }
         let is_given = self.given.number > 0 && self.given.segment == given.segment;
-        is_given.then_some(self.given.number)
+        (is_given && !given.by_names).then_some(self.given.number)
     }
 }

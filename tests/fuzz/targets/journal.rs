@@ -185,7 +185,7 @@ impl Journal {
                     unheard: false,
                     doubts: 0,
                     layout: 0,
-                    given_aliases: Vec::new(),
+                    given_aliases: vec![flags, 0xff],
                 };
                 self.frame(Some(Body::Keyframe(keyframe)), flags & 4);
             }

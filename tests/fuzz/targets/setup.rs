@@ -44,7 +44,11 @@ pub fn settings(flags: u8) -> MirrorSettings {
         confirm_every: Duration::from_secs(2),
         data_qos: if flags & 0x20 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
         data_datatypes: DataDatatypes::AsPlant,
-        aliases: Aliases::Never,
+        aliases: match flags & 3 {
+            3 => Aliases::Always,
+            2 => Aliases::AsPlant,
+            _ => Aliases::Never,
+        },
         max_nodes: 4,
         max_devices_per_node: 2,
         budget: Budget::UNLIMITED,

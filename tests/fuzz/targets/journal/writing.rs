@@ -24,7 +24,10 @@ impl Journal {
             outdated: flags & 0x12 == 0x12,
             withdrawn: if flags & 0x19 == 0x19 { "no_rule".into() } else { String::new() },
             layout: 0,
-            given_aliases: Vec::new(),
+            given_aliases: match topic.contains("BIRTH") {
+                true => vec![flags.rotate_left(3), 0xff],
+                false => Vec::new(),
+            },
         };
         self.frames.insert(self.next, relayed.clone());
         self.frame(Some(Body::Relayed(relayed)), 0);

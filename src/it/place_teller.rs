@@ -91,7 +91,9 @@ impl PlaceTeller {
             outdated: relayed.outdated,
         };
         let named = layout.by_names(&data, usize::MAX)?;
-        (named == *relayed).then_some((data, layout))
+        // They say something of births alone.
+        let given_aliases = relayed.given_aliases.clone();
+        (Relayed { given_aliases, ..named } == *relayed).then_some((data, layout))
     }
 }
 

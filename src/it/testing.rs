@@ -11,8 +11,8 @@ use prost::Message;
 use crate::DriverEvent;
 use crate::connection::Sessions;
 pub use crate::driver::by_hand::{Half, HalfSettings};
-pub use crate::place_teller::PlaceTeller;
 use crate::mirror::{Mirror, MirrorSnapshot, NodeId, Qos, SessionEvent, SessionSpec};
+pub use crate::place_teller::PlaceTeller;
 use crate::pool::Pool;
 
 /// Largest packet that a session hands on.

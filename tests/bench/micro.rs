@@ -400,7 +400,14 @@ fn birth_body(metrics: usize) -> Body {
 }
 
 fn item(seq: u64, body: Body) -> Item {
-    Item::Frame(Frame { seq, epoch: 1, appended_ms: NOW_MS, body: Some(body), in_head: false, layout: None })
+    Item::Frame(Frame {
+        seq,
+        epoch: 1,
+        appended_ms: NOW_MS,
+        body: Some(body),
+        in_head: false,
+        layout: None,
+    })
 }
 
 fn variant(

@@ -160,11 +160,7 @@ fn read<'a>(
 }
 
 /// What metrics that are told by places say. What they take by names stays within the caps.
-fn read_places(
-    layout: &Layout,
-    data: &Data,
-    caps: &Caps,
-) -> Result<Vec<Update>, FastPathMiss> {
+fn read_places(layout: &Layout, data: &Data, caps: &Caps) -> Result<Vec<Update>, FastPathMiss> {
     let mut updates = Vec::with_capacity(data.metrics.len() / 10);
     let mut entries = Entries::new(data.timestamp, &data.metrics);
     let mut bytes = TIME_BYTES;

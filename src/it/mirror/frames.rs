@@ -56,8 +56,7 @@ impl Mirror {
                     let judged = step.placed(nodes, seq, &data, &layout);
                     self.relayed(now, layout.topic(), judged);
                 }
-                // The reader refuses it where it can't know what it means.
-                None => count(&mut self.tally.unknown_bodies),
+                None => self.unplaced(now),
             },
         }
         self.end_frame(now, is_fresh);

@@ -12,6 +12,18 @@ use super::frames::entity_topic;
 use super::nodes::Nodes;
 use super::outgoing::NodeId;
 use super::step::StepContext;
+use super::{Mirror, Now};
+
+impl Mirror {
+    /// Data against a layout that no frame gave which could be read. Whose it is nobody knows; that
+    /// a frame was lost was said before, and what its node has stays in doubt until the layout is
+    /// given again.
+    pub(super) fn unplaced(&mut self, now: Now) {
+        self.ledger.begin(now.wall_ms);
+        self.ledger.receive(None);
+        self.ledger.settle(Origin::default(), Fate::Dropped(Reason::DataBeforeBirth));
+    }
+}
 
 impl StepContext<'_> {
     /// Takes data; its fate, and whose it is, where it could be used.

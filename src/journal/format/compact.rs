@@ -278,9 +278,7 @@ impl<'a> Entries<'a> {
             self.state.time = self.state.time.wrapping_add(later.cast_unsigned());
         }
         let value = match kind {
-            INT => {
-                CompactValue::Int(u32::try_from(self.varint()?).map_err(|_| NotCompact)?)
-            }
+            INT => CompactValue::Int(u32::try_from(self.varint()?).map_err(|_| NotCompact)?),
             LONG => CompactValue::Long(self.varint()?),
             FLOAT => CompactValue::Float(f32::from_le_bytes(self.array()?)),
             DOUBLE => CompactValue::Double(f64::from_le_bytes(self.array()?)),

@@ -282,8 +282,9 @@ impl Layouts {
         }
     }
 
-    /// Learns what a frame gives, and has its data refer to what is known: the frame by names, or
-    /// as it was written, with its layout. `None`: nobody can know what it means.
+    /// Learns what a frame gives, and has its data refer to what is known. `by_names`: the frame by
+    /// names, of at most so many bytes; otherwise as it was written, with its layout if that is known.
+    /// `None`: nobody can know its names.
     pub fn read(&mut self, mut frame: Frame, by_names: Option<usize>) -> Option<Frame> {
         if let Some(most_bytes) = by_names {
             if let Some(body) = frame.body.take() {
@@ -292,7 +293,7 @@ impl Layouts {
             return Some(frame);
         }
         match &frame.body {
-            Some(Body::Data(data)) => frame.layout = Some(Arc::clone(self.of(data)?)),
+            Some(Body::Data(data)) => frame.layout = self.of(data).cloned(),
             Some(body) => self.learn(body),
             None => {}
         }
@@ -367,3 +368,7 @@ fn data_topic(topic: &str) -> Option<String> {
     };
     Some([namespace, group, verb, parts.next()?].join("/"))
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
+mod tests;

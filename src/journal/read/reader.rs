@@ -96,7 +96,7 @@ impl Reader {
     }
 
     /// The same, which serves data as it was written, with its [layout](Frame::layout), and not by
-    /// names. It holds layouts of at most so many bytes; data of others is lost.
+    /// names. It holds layouts of at most so many bytes; data of others comes without one.
     pub fn as_written(self, most_layout_bytes: usize) -> Reader {
         Reader { as_written: true, layouts: Layouts::new(most_layout_bytes), ..self }
     }

@@ -390,7 +390,10 @@ impl StepContext<'_> {
         let urgent = items.iter().any(|item| self.limiter.is_urgent(item.rule));
         let limit = self.settings.caps.relayed_bytes();
         let place = |item: &Item| state.layout.slot(item.slot).and_then(Slot::place);
-        let layout = state.layout.given(self.given).filter(|_| items.iter().all(|item| place(item).is_some()));
+        let layout = state
+            .layout
+            .given(self.given)
+            .filter(|_| items.iter().all(|item| place(item).is_some()));
         let mut payload = DataWriter::new(timestamp, items.len(), limit, layout);
         let mut told = RefusedMetrics::default();
         for mut item in items {

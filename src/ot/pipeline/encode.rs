@@ -11,8 +11,8 @@ use prost::Message;
 use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 use super::shape;
-pub(super) use data::{DataPayload, DataWriter, METRIC_BYTES, Places, scalar};
 use crate::plant::{EntityState, Node, Slot, Unfit, allowance};
+pub(super) use data::{DataPayload, DataWriter, METRIC_BYTES, Places, scalar};
 
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;

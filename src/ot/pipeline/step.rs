@@ -89,7 +89,8 @@ impl StepContext<'_> {
         let layout = layout.map_or(0, |layout| layout.give(self.given, others, Slot::is_exported));
         let topic = EntityTopic::birth(node.exported(device));
         let outdated = synthetic && node.state(device).is_some_and(shows_what_is_doubted);
-        let flags = MessageFlags { aliased, outdated, layout, ..self.flags(loss_before, synthetic) };
+        let flags =
+            MessageFlags { aliased, outdated, layout, ..self.flags(loss_before, synthetic) };
         let kind = AdmittedKind::Message(flags);
         let source = &self.settings.source;
         let admitted = Admitted::new(permit, source, topic, payload, node.losses, kind);

@@ -130,7 +130,8 @@ impl Segment {
                     let devices = vec![input.text()];
                     // Its number is never given to another layout.
                     let (layout, topic) = (self.next, "spBv1.0/G/NBIRTH/E".into());
-                    let named = |name: &&str| Metric { name: Some((*name).into()), ..Metric::default() };
+                    let named =
+                        |name: &&str| Metric { name: Some((*name).into()), ..Metric::default() };
                     let metrics = ["a", "b/c", ""].iter().map(named).collect();
                     let payload = Payload { metrics, ..Payload::default() }.encode_to_vec();
                     let keyframe =

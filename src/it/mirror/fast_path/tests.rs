@@ -188,7 +188,11 @@ impl Run {
                 // What is no metric of the layout has a place in the journal, too.
                 let untyped = Metric { name: Some("untyped".into()), ..Metric::default() };
                 let bd_seq = Metric { name: Some("bdSeq".into()), ..untyped.clone() };
-                if *device { metrics.insert(1, untyped) } else { metrics.insert(0, bd_seq) }
+                if *device {
+                    metrics.insert(1, untyped)
+                } else {
+                    metrics.insert(0, bd_seq)
+                }
                 let payload = Payload { metrics, ..Payload::default() };
                 self.relayed("BIRTH", *device, payload.encode_to_vec(), false);
             }
@@ -265,7 +269,11 @@ fn data_that_is_told_by_places_takes_the_fast_path_and_other_data_does_not() {
             Metric { name, timestamp: Some(WALL - 5), value, ..Metric::default() }
         };
         send(&mut run, vec![metric("double", Value::Double(2.0))], 1);
-        send(&mut run, vec![metric("switch", Value::Boolean(true)), metric("int", Value::Int(3))], 1);
+        send(
+            &mut run,
+            vec![metric("switch", Value::Boolean(true)), metric("int", Value::Int(3))],
+            1,
+        );
         send(&mut run, vec![metric("text", Value::String("a".into()))], 1);
         // A place where the layout has nothing.
         send(&mut run, vec![metric(if device { "untyped" } else { "bdSeq" }, Value::Int(1))], 0);

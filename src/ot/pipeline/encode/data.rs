@@ -246,6 +246,3 @@ fn fields_bytes(metric: &CompactMetric<'_>) -> usize {
 fn number(number: u64) -> usize {
     encoded_len_varint(number).saturating_add(1)
 }
-
-#[cfg(test)]
-mod tests;

@@ -318,8 +318,14 @@ fn states(captures: &[(&str, Vec<Captured>)]) {
         let now = it::mirror::Now { mono: std::time::Duration::ZERO, wall_ms: 1_700_000_000_000 };
         for (seq, relayed) in (1..).zip(relayed(messages)) {
             let body = Some(Body::Relayed(relayed));
-            let frame =
-                journal_format::Frame { seq, epoch: 1, appended_ms: 1, body, in_head: false, layout: None };
+            let frame = journal_format::Frame {
+                seq,
+                epoch: 1,
+                appended_ms: 1,
+                body,
+                in_head: false,
+                layout: None,
+            };
             mirror.handle_item(now, journal_read::Item::Frame(frame));
         }
         let seed = Seed::default().put(&[2]).with(&it::testing::snapshot(&mut mirror)).put(&[0]);

@@ -34,7 +34,12 @@ impl Journal {
     }
 
     /// Data by places in a layout that was given, or what somebody says is that.
-    pub(super) fn placed(&mut self, (number, layout): (u64, Arc<Layout>), metrics: Vec<u8>, flags: u8) {
+    pub(super) fn placed(
+        &mut self,
+        (number, layout): (u64, Arc<Layout>),
+        metrics: Vec<u8>,
+        flags: u8,
+    ) {
         let data = Data {
             layout: number,
             timestamp: self.now.wall_ms,

@@ -116,15 +116,15 @@ fn a_double_takes_no_more_than_sixteen_bytes() {
         ("text", per_metric(100, text, plain)),
     ];
     let wanted = [
-        ("1", [480, 1130]),
-        ("10", [129, 644]),
-        ("100", [94, 596]),
-        ("10 with times", [150, 644]),
-        ("100 with times", [114, 596]),
+        ("1", [460, 1180]),
+        ("10", [127, 606]),
+        ("100", [93, 546]),
+        ("10 with times", [146, 606]),
+        ("100 with times", [113, 546]),
         ("historical", [103, 586]),
-        ("null", [14, 525]),
-        ("with quality", [400, 800]),
-        ("text", [94, 596]),
+        ("null", [13, 476]),
+        ("with quality", [363, 726]),
+        ("text", [93, 546]),
     ];
     assert_eq!(got, wanted);
 }

@@ -77,7 +77,7 @@ impl Journal {
         let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: in_head != 0, layout };
         let told = self.teller.tell(frame.clone());
         let is_placed = matches!(told.body, Some(Body::Data(_)));
-        let frame = if is_placed && seq % 2 == 0 { frame } else { told };
+        let frame = if is_placed && seq.is_multiple_of(2) { frame } else { told };
         self.mirror.handle_item(self.now, Item::Frame(frame));
         self.carry_out();
     }

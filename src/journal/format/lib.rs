@@ -11,7 +11,8 @@
 //! any number of readers; no reader can be seen by the writer or by another reader. Frames are
 //! numbered from 1 on, by 1, for ever, over all segments and starts. Every segment can be read
 //! without those before it, since it repeats the state of every live node in its head. The byte
-//! tables are in [`header`] and [`frame`], the bodies in [`Body`].
+//! tables are in [`header`], [`frame`] and [`compact`], the bodies in [`Body`]; what data refers to
+//! that has no names is in [`Layouts`].
 //!
 //! | crate | what it may do |
 //! |---|---|

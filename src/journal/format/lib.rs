@@ -1,5 +1,5 @@
 //! The format of the journal: the codec of frames and of a segment's header, and the bodies. Pure:
-//! it knows bytes, neither files nor clocks nor Sparkplug.
+//! it knows bytes, neither files nor clocks, and of Sparkplug where a birth has its names.
 //!
 //! ```text
 //!  journal_write ──> 00000000000000000001.sdj  [header | Start, keyframes | frames …]

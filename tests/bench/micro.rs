@@ -270,7 +270,7 @@ fn it_data(metrics: usize, aliases: Aliases) -> Variant {
             .map(|entry| {
                 frame_seq += 1;
                 let Item::Frame(frame) = item(frame_seq, entry.into()) else { unreachable!() };
-                Item::Frame(layouts.read(frame, None).expect("data has its layout"))
+                Item::Frame(frame.after(&mut layouts, None).expect("data has its layout"))
             })
             .collect();
         let mut published = 0;

@@ -26,7 +26,8 @@ use prost::Message;
 use prost::encoding::{decode_varint, encoded_len_varint, uint64};
 
 use crate::header::Header;
-use crate::{Body, Envelope, Layout};
+use crate::layouts::{Layout, Layouts};
+use crate::{Body, Envelope};
 
 /// Cap of an encoded envelope, in bytes: twice the largest MQTT packet that can be configured, so
 /// that a birth can grow when names replace aliases, and room for topic and the rest.
@@ -94,6 +95,24 @@ impl Frame {
             in_head: place < u64::from(header.head_frames),
             layout: None,
         }
+    }
+
+    /// The frame after those that `layouts` has learned from, which learn from it. `by_names`: its data
+    /// by names, of at most so many bytes; otherwise as it was written, with its layout if that is
+    /// known. `None`: nobody can know its names.
+    pub fn after(mut self, layouts: &mut Layouts, by_names: Option<usize>) -> Option<Frame> {
+        if let Some(most_bytes) = by_names {
+            if let Some(body) = self.body.take() {
+                self.body = Some(layouts.by_names(body, most_bytes)?);
+            }
+            return Some(self);
+        }
+        match &self.body {
+            Some(Body::Data(data)) => self.layout = layouts.of(data).cloned(),
+            Some(body) => layouts.learn(body),
+            None => {}
+        }
+        Some(self)
     }
 }
 

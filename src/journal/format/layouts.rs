@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 
 use crate::compact::{CompactMetric, CompactValue, Entries, Entry};
-use crate::{Body, Data, Frame, Relayed};
+use crate::{Body, Data, Relayed};
 
 /// What a layout takes beside its names, roughly.
 const LAYOUT_BYTES: usize = 256;
@@ -280,24 +280,6 @@ impl Layouts {
                 self.forget(&given);
             }
         }
-    }
-
-    /// Learns what a frame gives, and has its data refer to what is known. `by_names`: the frame by
-    /// names, of at most so many bytes; otherwise as it was written, with its layout if that is known.
-    /// `None`: nobody can know its names.
-    pub fn read(&mut self, mut frame: Frame, by_names: Option<usize>) -> Option<Frame> {
-        if let Some(most_bytes) = by_names {
-            if let Some(body) = frame.body.take() {
-                frame.body = Some(self.by_names(body, most_bytes)?);
-            }
-            return Some(frame);
-        }
-        match &frame.body {
-            Some(Body::Data(data)) => frame.layout = self.of(data).cloned(),
-            Some(body) => self.learn(body),
-            None => {}
-        }
-        Some(frame)
     }
 
     /// Learns what a body gives, and gives data by names. `None`: nobody can know what it means, or it

@@ -419,7 +419,7 @@ impl Reader {
         };
         let frame = frame::decode(cursor.envelope(envelope), seq).and_then(|envelope| {
             let by_names = (!self.as_written).then_some(self.most_body_bytes);
-            self.layouts.read(Frame::new(cursor.header(), envelope), by_names)
+            Frame::new(cursor.header(), envelope).after(&mut self.layouts, by_names)
         });
         match frame {
             Some(frame) => Item::Frame(frame),

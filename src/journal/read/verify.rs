@@ -167,7 +167,7 @@ fn verify_segment(
                 found.range = Some((oldest, seq));
                 let frame = frame::decode(cursor.envelope(envelope), seq)
                     .map(|envelope| Frame::new(&header, envelope))
-                    .and_then(|frame| layouts.read(frame, Some(MAX_BODY_BYTES)));
+                    .and_then(|frame| frame.after(&mut layouts, Some(MAX_BODY_BYTES)));
                 let Some(Frame { body, .. }) = frame else {
                     found.add(first_seq, offset, Defect::Body { seq });
                     continue;

@@ -68,7 +68,7 @@ impl Replay {
                 Step::Frame { seq, envelope, .. } => {
                     let frame = frame::decode(cursor.envelope(envelope), seq)
                         .map(|envelope| Frame::new(cursor.header(), envelope))
-                        .and_then(|frame| self.layouts.read(frame, Some(MAX_BODY_BYTES)));
+                        .and_then(|frame| frame.after(&mut self.layouts, Some(MAX_BODY_BYTES)));
                     if frame.is_some() {
                         return Ok(frame);
                     }

@@ -4,7 +4,8 @@
 
 use sparkplug::steps;
 
-use super::{Layout, Slot};
+use super::Layout;
+use crate::plant::Slot;
 
 /// Which layouts the journal was given in this run.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use ot::WatchEnd;
 use sandbox::Role;
-use text::{grouped, show_time};
+use text::{counted_grouped, grouped, show_time};
 use tools::capture::create_file;
 
 use super::outputs::Outputs;
@@ -85,10 +85,10 @@ pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
         _ => "by a signal".to_owned(),
     };
     let mut text = format!(
-        "recorded {} in {} ({} bytes)\n  ended        {ended}\n",
+        "recorded {} in {} ({})\n  ended        {ended}\n",
         tally.counted(),
         arguments.output.display(),
-        grouped(bytes)
+        counted_grouped(bytes, "byte")
     );
     tally.describe(&mut text);
     if arguments.redact {

@@ -88,6 +88,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<Exit, Failure> {
                     seen.ot = Some((path.clone(), config.clone()));
                     let half = HalfFiles::of_ot(path, config);
                     findings.extend(places::kernel(&probed, &half.sandbox.waived));
+                    findings.extend(places::level());
                     findings.extend(places::files(&half, journal_group.as_deref()));
                     findings.push(disk);
                     findings.extend(outside(path, &half, &probed, arguments));
@@ -101,6 +102,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<Exit, Failure> {
                     seen.it = Some((path.clone(), config.clone()));
                     let half = HalfFiles::of_it(path, config);
                     findings.extend(places::kernel(&probed, &half.sandbox.waived));
+                    findings.extend(places::level());
                     findings.extend(places::files(&half, journal_group.as_deref()));
                     findings.extend(outside(path, &half, &probed, arguments));
                     findings
@@ -121,8 +123,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<Exit, Failure> {
     let faults_said = if faults == 0 { "no fault".to_owned() } else { counted(faults, "fault") };
     let odd_said = match odd {
         0 => String::new(),
-        1 => "; 1 line to look at".to_owned(),
-        _ => format!("; {odd} lines to look at"),
+        _ => format!("; {} to look at", counted(odd, "line")),
     };
     report::output(&format!("\n{faults_said}{odd_said}\n"))?;
     Ok(if faults == 0 { Exit::Ok } else { Exit::Failed })

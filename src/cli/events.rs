@@ -55,7 +55,10 @@ pub(super) fn run(arguments: &EventsArgs) -> Result<Exit, Failure> {
     match &arguments.send {
         Some(file) => send(file, arguments),
         None => {
-            report::output(&if arguments.json { events_json() } else { events_manual() })?;
+            match arguments.json {
+                true => report::output_to_reader(&events_json()).map(drop)?,
+                false => report::output(&events_manual())?,
+            }
             Ok(Exit::Ok)
         }
     }

@@ -106,6 +106,7 @@ enum Command {
 /// Does what the arguments (with the program's name first) say, prints, and returns the exit
 /// code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    report::measure();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return report::usage(&error),

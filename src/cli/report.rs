@@ -1,11 +1,13 @@
 //! The only place that prints to a person. Results go to stdout, everything else to stderr.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
 use diagnostic::{Diagnostics, Severity};
 use telemetry::logging::colours;
-use text::{Paint, counted, escape_json, is_treacherous};
+use text::{Paint, counted, escape_json, is_treacherous, wrap_painted};
 
 use super::exit::Exit;
 
@@ -62,21 +64,42 @@ impl From<Diagnostics> for Failure {
     }
 }
 
+/// Columns of the terminals that results and failures go to, if they go to one.
+struct Columns {
+    out: Option<usize>,
+    err: Option<usize>,
+}
+
+static COLUMNS: OnceLock<Columns> = OnceLock::new();
+
+/// Looks how wide the terminal is. To be called at the start: who is sealed may not ask.
+pub(super) fn measure() {
+    fn of(stream: impl AsFd + IsTerminal) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(&stream).ok().filter(|_| stream.is_terminal());
+        size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+    COLUMNS.get_or_init(|| Columns { out: of(io::stdout()), err: of(io::stderr()) });
+}
+
 /// Prints a result as one line of JSON, in which what would change a terminal or the order of a line
 /// has JSON's own escapes.
 ///
 /// # Errors
 /// stdout can't be written.
 pub fn json(object: &serde_json::Value) -> Result<(), Failure> {
-    output(&format!("{}\n", escape_json(&object.to_string())))
+    output_to_reader(&format!("{}\n", escape_json(&object.to_string()))).map(drop)
 }
 
-/// Prints a result. That the reader went away (`sparkdiode … | head`) is no failure.
+/// Prints a result; on a terminal lines that are wider are broken between words. That the reader went away
+/// (`sparkdiode … | head`) is no failure.
 ///
 /// # Errors
 /// stdout can't be written.
 pub fn output(text: &str) -> Result<(), Failure> {
-    output_to_reader(text).map(|_| ())
+    match COLUMNS.get().and_then(|columns| columns.out) {
+        Some(columns) => output_to_reader(&wrap_painted(text, columns)).map(drop),
+        None => output_to_reader(text).map(drop),
+    }
 }
 
 /// The same; false if nobody reads it any more.
@@ -123,7 +146,10 @@ pub fn failure(failure: &Failure) {
             for hint in hints {
                 text.push_str(&format!("hint: {}\n", Lines(hint)));
             }
-            to_stderr(&text);
+            match COLUMNS.get().and_then(|columns| columns.err) {
+                Some(columns) => to_stderr(&wrap_painted(&text, columns)),
+                None => to_stderr(&text),
+            }
         }
     }
 }

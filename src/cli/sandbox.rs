@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use config::{ItConfig, OtConfig, SyslogTo};
 use diagnostic::os_error;
-use sandbox::{CALLS, Call, Finding, Layer, Role};
+use sandbox::{CALLS, Call, DIALLER, Finding, Layer, Role};
 
 use super::check::{Kind, recognise};
 use super::half_files::HalfFiles;
@@ -107,6 +107,10 @@ fn show(text: &mut String, role: Role) {
             show_call(text, call);
         }
     }
+    line(text, "\nsystem calls: the dialling process (level \"dialled\")");
+    for call in DIALLER {
+        show_call(text, call);
+    }
     line(text, "\nEvery other system call ends the process (SIGSYS).\n");
 }
 
@@ -125,6 +129,9 @@ fn show_call(text: &mut String, call: &Call) {
 fn check(configs: &[PathBuf]) -> Result<Exit, Failure> {
     let mut text = String::new();
     let mut missing = Vec::new();
+    if let Ok(level) = sandbox::level() {
+        let _ = writeln!(text, "{:NAME_WIDTH$}      {level}", "level");
+    }
     for Finding { layer, result } in sandbox::probe() {
         let (word, why) = match result {
             Ok(why) => ("yes", why),

@@ -1,6 +1,8 @@
 //! What sealing either half has in common: whose files it needs, what it may reach afterwards.
 
+use std::io::{PipeReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use broker::BrokerSettings;
 use config::{BrokerConfig, SandboxConfig, SyslogConfig, SyslogTo};
@@ -16,6 +18,9 @@ use super::{Exit, Failure, addresses};
 
 /// Files and sockets of a tool: one connection, what it writes, and reserve.
 const TOOL_DESCRIPTORS: u64 = 64;
+
+/// Time for the log's threads to send what was said last.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Gives up what a half doesn't need, before anything else is done.
 pub(super) fn start(role: Role) -> Result<Start, Failure> {
@@ -173,7 +178,10 @@ pub(super) fn grants(
                 grants.needs.push(Need::UnixDatagrams);
                 grants.sockets.push(path.clone());
             }
-            SyslogTo::Udp(_) => grants.needs.push(Need::SyslogUdp),
+            SyslogTo::Udp(address) => {
+                grants.needs.push(Need::SyslogUdp);
+                grants.udp_ports.push(address.port);
+            }
             SyslogTo::Tcp(address) | SyslogTo::Tls(address, _) => {
                 grants.tcp_ports.push(address.port);
             }
@@ -230,9 +238,9 @@ pub(super) fn replaceable(path: &Path) -> PathBuf {
     }
 }
 
-/// Seals the half, and says what it goes without.
+/// Seals the half, and says how, and what it goes without.
 pub(super) fn seal(demoted: Demoted, grants: &Grants) -> Result<Confined, Failure> {
-    let confined = demoted.seal(grants).map_err(not_confined)?;
+    let mut confined = demoted.seal(grants).map_err(not_confined)?;
     for layer in confined.waived() {
         event!(SandboxWaived, layer = layer.name());
     }
@@ -240,7 +248,30 @@ pub(super) fn seal(demoted: Demoted, grants: &Grants) -> Result<Confined, Failur
     if limits.descriptors < limits.wanted {
         event!(DescriptorsFew, limit = limits.descriptors, wanted = limits.wanted);
     }
-    let Identity { uid, gid } = confined.identity();
-    event!(Sealed, user = uid, group = gid, waived = confined.waived().len());
+    let (Identity { uid, gid }, level) = (confined.identity(), confined.level());
+    event!(
+        Sealed,
+        user = uid,
+        group = gid,
+        level = level.name(),
+        landlock = level.abi(),
+        waived = confined.waived().len()
+    );
+    if let Some(dialler) = confined.take_dialler() {
+        std::thread::Builder::new()
+            .name("dialler's end".to_owned())
+            .spawn(move || end_with(dialler))
+            .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))?;
+    }
     Ok(confined)
+}
+
+/// Waits for the end of the dialling process, and ends this one: it could make no connection any more,
+/// and a service manager starts both anew. What isn't confirmed comes again, as after any other end.
+fn end_with(mut dialler: PipeReader) {
+    let _ = dialler.read(&mut [0]);
+    let why = "the dialling process has ended, so this half can make no connection any more";
+    event!(Failed, exit = Exit::Io as u8, error = why);
+    std::thread::sleep(LAST_WORDS);
+    std::process::exit(Exit::Io as i32);
 }

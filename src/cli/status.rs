@@ -63,6 +63,10 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
                 text.push_str(&escape_json(&json));
             } else {
                 let size = size.share(paths.len());
+                // What was cut to its share of the rows doesn't end its last line.
+                if !text.is_empty() && !text.ends_with('\n') {
+                    text.push('\n');
+                }
                 text.push_str(&view::render(&status, clock::wall_ms(), paint(), size));
             }
         }

@@ -13,6 +13,8 @@ use super::view::{Side, View, cut};
 
 /// The table is this wide where there is room …
 const WIDTH: usize = 100;
+/// A terminal that is wider has more of what is said in words, up to …
+const WIDEST: usize = 150;
 /// … and else has fewer columns, as long as there are so many.
 const MIN_WIDTH: usize = 80;
 /// Its height with [`SHOWN_REASONS`].
@@ -88,7 +90,7 @@ pub(super) fn restore() {
 pub(super) fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
     let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
-    columns.map_or(WIDTH, |columns| columns.clamp(MIN_WIDTH, WIDTH))
+    columns.map_or(WIDTH, |columns| columns.clamp(MIN_WIDTH, WIDEST))
 }
 
 /// What of the table there is room for.
@@ -153,9 +155,9 @@ pub(super) fn progress(view: &View) -> String {
     let it: f64 = view.rows.iter().map(|row| row.it.rate).sum();
     let (p50, _) = view.latency;
     let mut line = format!(
-        "{:>6.1} s  plant {plant:.0} msg/s, IT {it:.0} msg/s, dropped {} messages",
+        "{:>6.1} s  plant {plant:.0} msg/s, IT {it:.0} msg/s, dropped {}",
         view.elapsed.as_secs_f64(),
-        grouped(view.dropped_messages()),
+        counted_grouped(view.dropped_messages(), "message"),
     );
     let _ = write!(line, ", latency p50 {}", milliseconds(p50));
     let _ = write!(line, ", violations {}", view.violations);
@@ -354,7 +356,9 @@ mod tests {
 
     #[test]
     fn the_table_fits_from_80_columns_on_and_its_joints_stand_below_each_other() {
-        for (columns, colour) in [(80, false), (80, true), (99, false), (100, false), (100, true)] {
+        for (columns, colour) in
+            [(80, false), (80, true), (99, false), (100, false), (100, true), (150, true)]
+        {
             let lines = table(&view(), colour, 3, columns);
             // With the three lines of what is tried.
             assert!(lines.len() <= 24 - 3, "{}", lines.len());

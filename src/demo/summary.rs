@@ -178,10 +178,10 @@ impl Summary {
         self.figure(
             "journal",
             &format!(
-                "{} frames, of which {} messages and {} keyframes",
-                grouped(ending.journal.frames),
-                grouped(ending.journal.relayed),
-                grouped(ending.journal.keyframes)
+                "{}, of which {} and {}",
+                counted_grouped(ending.journal.frames, "frame"),
+                counted_grouped(ending.journal.relayed, "message"),
+                counted_grouped(ending.journal.keyframes, "keyframe")
             ),
         );
     }
@@ -327,7 +327,7 @@ impl Summary {
         self.check(
             ending.journal.lost == 0,
             "the journal is without a gap",
-            &format!("{} frames lost", ending.journal.lost),
+            &format!("{} lost", counted_grouped(ending.journal.lost, "frame")),
         );
         for (name, status) in ["OT", "IT"].into_iter().zip(ending.statuses) {
             let ended = status.map_or("had to be killed".to_owned(), |status| status.to_string());

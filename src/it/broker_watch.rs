@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use broker::{ConnectFailure, FailureKind};
 use telemetry::event;
+use text::counted;
 
 use crate::mirror::NodeId;
 use crate::session_failure::{Ended, SessionFailure};
@@ -266,15 +267,16 @@ impl BrokerWatch {
         let taken = self.ended.values().filter(is_taken).count();
         if taken > 0 && !self.is_exclusive(now) {
             reasons.push(format!(
-                "the IT broker ends sessions of {taken} nodes again and again, as when another \
-                 client has their identifiers"
+                "the IT broker ends sessions of {} again and again, as when another \
+                 client has their identifiers",
+                counted(taken, "node")
             ));
         }
         if !self.uncommanded.is_empty() {
             reasons.push(format!(
-                "the IT broker refuses the command filters of {} nodes: hosts can't ask for \
+                "the IT broker refuses the command filters of {}: hosts can't ask for \
                  rebirths",
-                self.uncommanded.len()
+                counted(self.uncommanded.len(), "node")
             ));
         }
         reasons
@@ -455,7 +457,7 @@ mod tests {
         watch.subscribed(NodeId(1), true);
         watch.subscribed(NodeId(2), true);
         watch.subscribed(NodeId(2), false);
-        assert!(watch.reasons(at(0))[0].contains("of 1 nodes"));
+        assert!(watch.reasons(at(0))[0].contains("of 1 node: "));
         watch.ended(NodeId(1));
         assert!(watch.reasons(at(0)).is_empty());
     }

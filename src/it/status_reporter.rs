@@ -8,6 +8,7 @@ use telemetry::status::{
     StatusEmitter, Tracker,
 };
 use telemetry::{Notifier, event};
+use text::counted;
 
 use super::connection::MAX_QUEUED_BYTES;
 use super::mirror::{Mirror, Now};
@@ -185,10 +186,9 @@ impl LinkView {
     fn judge(self, status: &mut Status) {
         let health = &mut status.health;
         if self.missing > 0 && status.broker.connected {
-            let words = match self.missing {
-                1 => "1 node has no session with the IT broker".to_owned(),
-                nodes => format!("{nodes} nodes have no session with the IT broker"),
-            };
+            let has = if self.missing == 1 { "has" } else { "have" };
+            let words =
+                format!("{} {has} no session with the IT broker", counted(self.missing, "node"));
             health.add(Level::Warning, words);
         }
         if let Some(behind) = self.behind.filter(|behind| *behind >= BEHIND_WARNING) {
@@ -276,7 +276,9 @@ fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'st
     };
     if let Some(loss) = it.last_loss.as_ref().filter(recent) {
         let frames = loss.last.saturating_sub(loss.first).saturating_add(1);
-        health.add(Level::Warning, format!("{frames} frames were lost within the last hour"));
+        let were = if frames == 1 { "was" } else { "were" };
+        let words = format!("{} {were} lost within the last hour", counted(frames, "frame"));
+        health.add(Level::Warning, words);
     }
     let differs =
         |ot: &&OtReport| status.policy.as_ref().is_some_and(|own| own.digest != ot.policy_digest);

@@ -9,15 +9,18 @@ use libc::{
     CLONE_PARENT_SETTID, CLONE_SETTLS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM,
     FUTEX_CLOCK_REALTIME, FUTEX_PRIVATE_FLAG, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
     IPPROTO_TCP, MADV_DONTNEED, MADV_FREE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_STACK,
-    O_ASYNC, O_DIRECT, O_PATH, PR_SET_NAME, PROT_EXEC, SIGABRT, SO_ERROR, SO_KEEPALIVE,
-    SO_RCVTIMEO, SO_SNDBUF, SO_SNDTIMEO, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM,
-    SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY, TCP_NOTSENT_LOWAT,
+    O_ASYNC, O_DIRECT, O_PATH, O_TRUNC, O_WRONLY, PR_SET_NAME, PROT_EXEC, SIGABRT, SO_ERROR,
+    SO_KEEPALIVE, SO_RCVTIMEO, SO_SNDBUF, SO_SNDTIMEO, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
+    SOCK_STREAM, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY, TCP_NOTSENT_LOWAT,
 };
 
 use super::profile::{Argument, Call, Form, Need};
 
 /// The bit of `O_TMPFILE` that is not `O_DIRECTORY`.
 const O_TMPFILE_BIT: libc::c_int = libc::O_TMPFILE & !libc::O_DIRECTORY;
+/// What must be as it is where a file is truncated when it is opened.
+const WRITING: libc::c_int =
+    libc::O_ACCMODE | O_TRUNC | O_TMPFILE_BIT | O_PATH | O_DIRECT | O_ASYNC;
 /// musl still passes it; the kernel ignores it.
 const CLONE_DETACHED: u64 = 0x0040_0000;
 /// Guard pages of a thread's stack (Linux 6.13, glibc 2.42).
@@ -58,6 +61,8 @@ pub static CALLS: &[(&str, &[Call])] = &[
     ("memory", MEMORY),
     ("threads, time and signals", PROCESS),
     ("network", NETWORK),
+    ("sockets that a half makes (level \"full\")", OWN_SOCKETS),
+    ("sockets that are handed to it (level \"dialled\")", DIALLED_SOCKETS),
     ("files", FILES),
 ];
 
@@ -132,25 +137,6 @@ static PROCESS: &[Call] = &[
 
 static NETWORK: &[Call] = &[
     with!(
-        SYS_socket,
-        [
-            form!(
-                "AF_INET, SOCK_STREAM",
-                Argument::is(0, AF_INET),
-                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
-                Argument::is(2, 0),
-            ),
-            form!(
-                "AF_INET6, SOCK_STREAM",
-                Argument::is(0, AF_INET6),
-                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
-                Argument::is(2, 0),
-            ),
-        ],
-        "TCP connections to the broker and to syslog servers"
-    ),
-    any!(SYS_connect, "the same; Landlock bounds the ports"),
-    with!(
         SYS_getsockopt,
         [form!("SO_ERROR", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_ERROR))],
         "whether a connection was made"
@@ -184,6 +170,97 @@ static NETWORK: &[Call] = &[
     #[cfg(target_arch = "x86_64")]
     any!(SYS_epoll_wait, "waiting for the network"),
     any!(SYS_epoll_pwait, "the same on arm64 and with musl"),
+];
+
+/// Where the kernel's Landlock bounds which ports and sockets they reach.
+static OWN_SOCKETS: &[Call] = &[
+    with!(
+        SYS_socket,
+        [
+            form!(
+                "AF_INET, SOCK_STREAM",
+                Argument::is(0, AF_INET),
+                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+                Argument::is(2, 0),
+            ),
+            form!(
+                "AF_INET6, SOCK_STREAM",
+                Argument::is(0, AF_INET6),
+                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+                Argument::is(2, 0),
+            ),
+        ],
+        "TCP connections to the broker and to syslog servers"
+    )
+    .own(),
+    any!(SYS_connect, "the same; Landlock bounds the ports").own(),
+    with!(
+        SYS_socket,
+        [
+            form!(
+                "AF_INET, SOCK_DGRAM",
+                Argument::is(0, AF_INET),
+                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+            ),
+            form!(
+                "AF_INET6, SOCK_DGRAM",
+                Argument::is(0, AF_INET6),
+                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+            ),
+        ],
+        "syslog over UDP"
+    )
+    .only_for(Need::SyslogUdp)
+    .own(),
+    with!(
+        SYS_socket,
+        [
+            // No stream and no SOCK_SEQPACKET: over one of these a third process (a message bus, the
+            // service manager, a name service) answers, and both halves could meet at it. A
+            // datagram socket without a name, which no call here can give it, can't be answered.
+            form!(
+                "AF_UNIX, SOCK_DGRAM",
+                Argument::is(0, AF_UNIX),
+                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+                Argument::is(2, 0),
+            ),
+        ],
+        "the local syslog daemon comes back with another socket after a restart"
+    )
+    .only_for(Need::UnixDatagrams)
+    .own(),
+];
+
+/// Where it can't: the dialling process makes them.
+static DIALLED_SOCKETS: &[Call] = &[any!(
+    SYS_recvmsg,
+    "a socket from the dialling process; neither `socket` nor `connect` is in this profile"
+)
+.dialled()];
+
+/// The dialling process, which has nothing else to do. It reads requests of one length, and nothing of
+/// what comes from a network.
+pub static DIALLER: &[Call] = &[
+    any!(SYS_recvfrom, "a request of its half"),
+    with!(
+        SYS_socket,
+        [
+            form!(
+                "AF_INET, SOCK_STREAM",
+                Argument::is(0, AF_INET),
+                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+                Argument::is(2, 0),
+            ),
+            form!(
+                "AF_INET6, SOCK_STREAM",
+                Argument::is(0, AF_INET6),
+                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+                Argument::is(2, 0),
+            ),
+        ],
+        "TCP connections to the broker and to syslog servers"
+    ),
+    any!(SYS_connect, "to the ports and sockets of the configuration, which it compares itself"),
     with!(
         SYS_socket,
         [
@@ -217,25 +294,49 @@ static NETWORK: &[Call] = &[
         "the local syslog daemon comes back with another socket after a restart"
     )
     .only_for(Need::UnixDatagrams),
+    with!(
+        SYS_fcntl,
+        [
+            form!("F_SETFL", Argument::is(1, libc::F_SETFL)),
+            form!("F_GETFD", Argument::is(1, libc::F_GETFD)),
+        ],
+        "whether the half's calls on a socket wait; debug builds check a descriptor before closing it"
+    ),
+    any!(SYS_sendmsg, "hands the socket over"),
+    any!(SYS_write, "says that it is sealed"),
+    any!(SYS_close, "the socket that was handed over"),
+    any!(SYS_exit_group, "its half has ended"),
+    any!(SYS_rt_sigreturn, "return from a signal handler of its half's"),
+    any!(SYS_restart_syscall, "the kernel goes on after SIGCONT"),
 ];
 
 static FILES: &[Call] = &[
     with!(
         SYS_openat,
-        [form!(
-            "by path; no O_TMPFILE, O_PATH, O_DIRECT, O_ASYNC",
-            Argument::is(0, AT_FDCWD),
-            Argument::without(2, O_TMPFILE_BIT | O_PATH | O_DIRECT | O_ASYNC),
-        )],
+        [
+            form!(
+                "by path; no O_TRUNC, O_TMPFILE, O_PATH, O_DIRECT, O_ASYNC",
+                Argument::is(0, AT_FDCWD),
+                Argument::without(2, O_TRUNC | O_TMPFILE_BIT | O_PATH | O_DIRECT | O_ASYNC),
+            ),
+            form!(
+                "O_TRUNC with O_WRONLY alone, which Landlock before ABI 3 sees",
+                Argument::is(0, AT_FDCWD),
+                Argument::only(2, O_WRONLY | O_TRUNC, WRITING),
+            ),
+        ],
         "journal, own state, policies and passwords; Landlock bounds the paths"
     ),
     #[cfg(target_arch = "x86_64")]
     with!(
         SYS_open,
-        [form!(
-            "no O_TMPFILE, O_PATH, O_DIRECT, O_ASYNC",
-            Argument::without(1, O_TMPFILE_BIT | O_PATH | O_DIRECT | O_ASYNC),
-        )],
+        [
+            form!(
+                "no O_TRUNC, O_TMPFILE, O_PATH, O_DIRECT, O_ASYNC",
+                Argument::without(1, O_TRUNC | O_TMPFILE_BIT | O_PATH | O_DIRECT | O_ASYNC),
+            ),
+            form!("O_TRUNC with O_WRONLY alone", Argument::only(1, O_WRONLY | O_TRUNC, WRITING)),
+        ],
         "the same with musl"
     ),
     any!(SYS_close, "files and connections"),

@@ -42,8 +42,9 @@ impl SandboxError {
     pub fn hint(&self) -> Option<String> {
         match self {
             SandboxError::Missing { layer, .. } => Some(format!(
-                "a newer kernel has it (Debian 13, or Debian 12 with the backports kernel), and a \
-                 container may hide it; to do without, say so: [sandbox] waive = [\"{layer}\"]"
+                "Debian 12's kernel and newer ones have what is needed, but a container may hide it, and \
+                 `lsm=` of the kernel's command line may leave `landlock` out; to do without, say so: \
+                 [sandbox] waive = [\"{layer}\"]"
             )),
             SandboxError::Root { role } => Some(format!(
                 "name a user of its own: [sandbox] user = \"sparkdiode-{role}\"; it is taken on \

@@ -3,6 +3,9 @@
 //! Rules hold for what is there when the half is sealed: a directory that is deleted and made
 //! again, or mounted over, needs a restart. Files that are replaced (passwords, policies) are
 //! allowed by their directory.
+//!
+//! What an older version lacks is left out here; `level.rs` decides what takes its place, or that the
+//! half doesn't start.
 
 use std::path::{Path, PathBuf};
 
@@ -13,72 +16,78 @@ use landlock::{
 
 use super::{Grants, Layer, SandboxError};
 
-/// Everything that a file system can be asked for; with it what needs a newer kernel than the
-/// layer demands.
-const FILES: ABI = ABI::V3;
-const BEST_FILES: ABI = ABI::V9;
-const TCP: ABI = ABI::V4;
-const SCOPES: ABI = ABI::V6;
+/// The first versions that know files, TCP ports and scopes, and the newest of which this program knows
+/// what it adds.
+const FILES: i32 = 1;
+pub(super) const TCP: i32 = 4;
+pub(super) const SCOPES: i32 = 6;
+const NEWEST: i32 = 9;
 
-/// Seals this thread, and those that it makes.
-pub(super) fn restrict(grants: &Grants, waived: &[Layer]) -> Result<(), SandboxError> {
-    let asked = |layer: Layer| !waived.contains(&layer);
+/// Landlock's version on this kernel; 0: it has none, or it is switched off.
+pub(super) fn kernel_abi() -> i32 {
+    /// `LANDLOCK_CREATE_RULESET_VERSION`
+    const VERSION: libc::c_long = 1;
+    // SAFETY: with this flag nothing is read or written, and there is neither an address nor a size.
+    #[expect(unsafe_code, reason = "the library doesn't say it before something is sealed")]
+    let version = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, VERSION)
+    };
+    i32::try_from(version).unwrap_or(0).max(0)
+}
+
+/// Seals this thread, and those that it makes, as far as this version can.
+pub(super) fn restrict(grants: &Grants, waived: &[Layer], abi: i32) -> Result<(), SandboxError> {
+    let asked = |layer: Layer, from: i32| abi >= from && !waived.contains(&layer);
+    let files = asked(Layer::LandlockFiles, FILES);
+    let tcp = asked(Layer::LandlockTcp, TCP);
+    let scopes = asked(Layer::LandlockScopes, SCOPES);
+    let known = ABI::from(abi.min(NEWEST));
     let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
-    let mut any = false;
-    if asked(Layer::LandlockFiles) {
+    if files {
         ruleset = ruleset
-            .handle_access(AccessFs::from_all(FILES))
-            .map_err(missing(Layer::LandlockFiles))?;
+            .handle_access(AccessFs::from_all(known))
+            .map_err(failed(Layer::LandlockFiles))?;
+    }
+    if tcp {
         ruleset = ruleset
-            .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(AccessFs::from_all(BEST_FILES))
-            .map_err(missing(Layer::LandlockFiles))?
-            .set_compatibility(CompatLevel::HardRequirement);
-        any = true;
+            .handle_access(AccessNet::from_all(ABI::from(TCP)))
+            .map_err(failed(Layer::LandlockTcp))?;
     }
-    if asked(Layer::LandlockTcp) {
-        ruleset =
-            ruleset.handle_access(AccessNet::from_all(TCP)).map_err(missing(Layer::LandlockTcp))?;
-        any = true;
+    if scopes {
+        ruleset = ruleset
+            .scope(Scope::from_all(ABI::from(SCOPES)))
+            .map_err(failed(Layer::LandlockScopes))?;
     }
-    if asked(Layer::LandlockScopes) {
-        ruleset = ruleset.scope(Scope::from_all(SCOPES)).map_err(missing(Layer::LandlockScopes))?;
-        any = true;
-    }
-    if !any {
-        return Ok(());
-    }
-    let first = [Layer::LandlockFiles, Layer::LandlockTcp, Layer::LandlockScopes]
-        .into_iter()
-        .find(|layer| asked(*layer))
-        .unwrap_or(Layer::LandlockFiles);
-    let mut ruleset = ruleset.create().map_err(missing(first))?;
-    if asked(Layer::LandlockFiles) {
+    let layers =
+        [(files, Layer::LandlockFiles), (tcp, Layer::LandlockTcp), (scopes, Layer::LandlockScopes)];
+    let Some((_, first)) = layers.into_iter().find(|(on, _)| *on) else { return Ok(()) };
+    let mut ruleset = ruleset.create().map_err(failed(first))?;
+    if files {
         for path in &grants.read {
-            ruleset = ruleset.add_rule(beneath(path, reading())?).map_err(missing(first))?;
+            ruleset = ruleset.add_rule(beneath(path, reading(), known)?).map_err(failed(first))?;
         }
         for path in &grants.write {
-            ruleset = ruleset.add_rule(beneath(path, writing())?).map_err(missing(first))?;
+            ruleset = ruleset.add_rule(beneath(path, writing(), known)?).map_err(failed(first))?;
         }
         for path in &grants.sockets {
             // One that isn't there yet can't be connected to either, and the log says so.
             let Some(directory) = directory_of(path) else { continue };
-            let rule = beneath(&directory, AccessFs::ResolveUnix.into())?;
-            ruleset = ruleset
-                .set_compatibility(CompatLevel::BestEffort)
-                .add_rule(rule)
-                .map_err(missing(first))?
-                .set_compatibility(CompatLevel::HardRequirement);
+            let access = BitFlags::from(AccessFs::ResolveUnix) & AccessFs::from_all(known);
+            if access.is_empty() {
+                continue;
+            }
+            let rule = beneath(&directory, access, known)?;
+            ruleset = ruleset.add_rule(rule).map_err(failed(first))?;
         }
     }
-    if asked(Layer::LandlockTcp) {
+    if tcp {
         for port in &grants.tcp_ports {
             ruleset = ruleset
                 .add_rule(NetPort::new(*port, AccessNet::ConnectTcp))
-                .map_err(missing(Layer::LandlockTcp))?;
+                .map_err(failed(Layer::LandlockTcp))?;
         }
     }
-    ruleset.restrict_self().map_err(missing(first))?;
+    ruleset.restrict_self().map_err(failed(first))?;
     Ok(())
 }
 
@@ -97,28 +106,30 @@ fn directory_of(socket: &Path) -> Option<PathBuf> {
     directory.is_dir().then_some(directory)
 }
 
-fn beneath(path: &Path, access: BitFlags<AccessFs>) -> Result<PathBeneath<PathFd>, SandboxError> {
+fn beneath(
+    path: &Path,
+    access: BitFlags<AccessFs>,
+    known: ABI,
+) -> Result<PathBeneath<PathFd>, SandboxError> {
     let failed = |source| SandboxError::Path { path: path.to_owned(), source };
     let metadata = std::fs::metadata(path).map_err(failed)?;
     let opened = PathFd::new(path).map_err(|error| failed(std::io::Error::other(error)))?;
     // What concerns directories can't be said of a file.
-    let access = if metadata.is_dir() { access } else { access & AccessFs::from_file(BEST_FILES) };
-    Ok(PathBeneath::new(opened, access))
+    let of_kind =
+        if metadata.is_dir() { AccessFs::from_all(known) } else { AccessFs::from_file(known) };
+    Ok(PathBeneath::new(opened, access & of_kind))
 }
 
-fn missing(layer: Layer) -> impl FnOnce(RulesetError) -> SandboxError {
-    move |error| {
-        let needs = match layer {
-            Layer::LandlockTcp => "ABI 4 (Linux 6.7)",
-            Layer::LandlockScopes => "ABI 6 (Linux 6.12)",
-            _ => "ABI 3 (Linux 6.2), and `landlock` in the kernel's list of security modules",
-        };
-        let needs = format!("it needs Landlock {needs}");
-        let why = match error {
-            // The kernel doesn't know what was asked; the crate's text lists bits.
-            RulesetError::HandleAccesses(_) | RulesetError::Scope(_) => needs,
-            error => format!("{error}; {needs}"),
-        };
-        SandboxError::Missing { layer, why }
+/// The kernel says that it has the layer, and refuses it all the same.
+fn failed(layer: Layer) -> impl FnOnce(RulesetError) -> SandboxError {
+    move |error| SandboxError::Missing { layer, why: error.to_string() }
+}
+
+/// What a layer of Landlock needs of the kernel.
+pub(super) fn needs(layer: Layer) -> &'static str {
+    match layer {
+        Layer::LandlockTcp => "Landlock ABI 4 (Linux 6.7)",
+        Layer::LandlockScopes => "Landlock ABI 6 (Linux 6.12)",
+        _ => "Landlock (Linux 5.13), with `landlock` in the kernel's list of security modules",
     }
 }

@@ -14,14 +14,19 @@
 //! or nothing: what the kernel can't enforce stops the start, unless the configuration names that
 //! [`Layer`] as waived. The profiles are data, in `calls.rs`, with a reason for each entry.
 //!
-//! The only module with `unsafe` code: to close descriptors, to clear the environment, and to leave a
-//! process behind that removes a tool's files.
+//! The only module with `unsafe` code: to close descriptors, to clear the environment, to ask for
+//! Landlock's version, and to leave a process behind that removes a tool's files or makes a half's
+//! sockets.
 
 mod calls;
+mod dialler;
 mod error;
 mod identity;
 mod janitor;
 mod landlock;
+mod level;
+#[cfg(feature = "raw")]
+mod older;
 mod ownership;
 mod probe;
 mod process;
@@ -32,14 +37,23 @@ mod seccomp;
 
 use std::fmt;
 use std::fs::File;
+use std::io::PipeReader;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-pub use self::calls::CALLS;
+pub use self::calls::{CALLS, DIALLER};
+pub use self::dialler::{Peer, dial};
+#[cfg(feature = "raw")]
+pub use self::dialler::{ask_dialler, dialler_process};
 pub use self::error::SandboxError;
 pub use self::identity::{Identity, UserSpec};
 pub use self::janitor::Janitor;
+pub use self::level::{Level, level};
+#[cfg(feature = "raw")]
+pub use self::older::on_kernel_with_landlock;
 pub use self::ownership::{Owned, Unowned, readers, require_foreign, require_own, require_way};
 pub use self::probe::{Finding, probe};
+use self::profile::Profile;
 pub use self::profile::{Call, Form, Need};
 use self::seccomp::{Filters, Otherwise};
 
@@ -74,11 +88,13 @@ pub enum Layer {
     /// A user and a group of its own, no supplementary groups, no capability, and files that
     /// nobody else can write.
     User,
-    /// Only the files that the configuration names (Landlock ABI 3, Linux 6.2).
+    /// Only the files that the configuration names (Landlock, Linux 5.13).
     LandlockFiles,
-    /// Only the TCP ports that the configuration names (Landlock ABI 4, Linux 6.7).
+    /// Only the TCP ports that the configuration names (Landlock ABI 4, Linux 6.7; before that a
+    /// dialling process).
     LandlockTcp,
-    /// No abstract socket and no signal to other processes (Landlock ABI 6, Linux 6.12).
+    /// No abstract socket and no signal to other processes (Landlock ABI 6, Linux 6.12; before that
+    /// a dialling process and seccomp).
     LandlockScopes,
     /// Only the system calls of the profile.
     Seccomp,
@@ -134,6 +150,8 @@ pub struct Grants {
     pub sockets: Vec<PathBuf>,
     /// TCP ports that are connected to.
     pub tcp_ports: Vec<u16>,
+    /// UDP ports that are sent to. No Landlock bounds them; a dialling process does.
+    pub udp_ports: Vec<u16>,
     /// What the profile has on top.
     pub needs: Vec<Need>,
     /// Files and sockets that are open at once.
@@ -266,22 +284,33 @@ impl Demoted {
         ownership::require_way(self.identity, directory)
     }
 
-    /// Seals the process: limits, Landlock, seccomp. There must be one thread; those that it
-    /// makes later are sealed as it is.
+    /// Seals the process: limits, Landlock, seccomp; where the kernel's Landlock is too old to bound
+    /// sockets, with a dialling process. There must be one thread; those that it makes later are
+    /// sealed as it is.
     ///
     /// # Errors
     /// The kernel can't enforce a layer that isn't waived.
     pub fn seal(self, grants: &Grants) -> Result<Confined, SandboxError> {
         process::require_single_thread()?;
         let limits = process::limit(grants.descriptors, !self.waived.contains(&Layer::User))?;
-        landlock::restrict(grants, &self.waived)?;
+        let level = Level::of(landlock::kernel_abi(), &self.waived)?;
+        let dialled = level.is_dialled();
+        let dialler = match dialled {
+            true => Some(dialler::leave(grants, &self.waived, level.abi())?),
+            false => None,
+        };
+        landlock::restrict(grants, &self.waived, level.abi())?;
         if !self.waived.contains(&Layer::Seccomp) {
             let missing = |why: String| SandboxError::Missing { layer: Layer::Seccomp, why };
-            let filters = Filters::compile(self.role, &grants.needs, Otherwise::Kill)
+            let profile = Profile::Half { role: self.role, dialled };
+            let filters = Filters::compile(profile, &grants.needs, Otherwise::Kill)
                 .map_err(|error| missing(error.to_string()))?;
             filters.install().map_err(|error| missing(error.to_string()))?;
         }
-        Ok(Confined { role: self.role, identity: self.identity, waived: self.waived, limits })
+        let Demoted { role, identity, waived } = self;
+        // What a process says of itself; it is sealed once.
+        let _ = SEALED.set(Sealed { level, waived: waived.clone() });
+        Ok(Confined { role, identity, waived, limits, level, dialler })
     }
 }
 
@@ -294,6 +323,24 @@ pub struct Confined {
     identity: Identity,
     waived: Vec<Layer>,
     limits: Limits,
+    level: Level,
+    /// Ends when the dialling process does.
+    dialler: Option<PipeReader>,
+}
+
+/// How this process is sealed, for what it says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub level: Level,
+    /// Layers that the configuration has given up.
+    pub waived: Vec<Layer>,
+}
+
+static SEALED: OnceLock<Sealed> = OnceLock::new();
+
+/// How this process is sealed; `None`: it isn't.
+pub fn sealed() -> Option<&'static Sealed> {
+    SEALED.get()
 }
 
 /// What the process may have open at once.
@@ -316,6 +363,17 @@ impl Confined {
     /// Layers that the configuration has given up.
     pub fn waived(&self) -> &[Layer] {
         &self.waived
+    }
+
+    /// By what the layers are enforced.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// What ends when the dialling process does, where there is one: without it no connection can be
+    /// made any more, and the half has to end too.
+    pub fn take_dialler(&mut self) -> Option<PipeReader> {
+        self.dialler.take()
     }
 
     pub fn limits(&self) -> Limits {

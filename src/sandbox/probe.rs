@@ -8,8 +8,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::PathBuf;
 
+use super::profile::Profile;
 use super::seccomp::{Filters, Otherwise};
-use super::{Grants, Layer, Need, Role, landlock};
+use super::{Grants, Layer, Level, Need, Role, landlock};
 
 /// What was found about one layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,35 +22,52 @@ pub struct Finding {
 
 /// Tries every layer that a kernel must have.
 pub fn probe() -> Vec<Finding> {
+    let abi = landlock::kernel_abi();
     Layer::ALL
         .into_iter()
         .filter(|layer| *layer != Layer::User)
-        .map(|layer| Finding { layer, result: try_on_a_thread(layer) })
+        .map(|layer| Finding { layer, result: try_on_a_thread(layer, abi) })
         .collect()
 }
 
-fn try_on_a_thread(layer: Layer) -> Result<String, String> {
+fn try_on_a_thread(layer: Layer, abi: i32) -> Result<String, String> {
     let thread = std::thread::Builder::new().name(format!("probe {layer}"));
-    let tried = thread.spawn(move || try_layer(layer)).map_err(|error| error.to_string())?;
+    let tried = thread.spawn(move || try_layer(layer, abi)).map_err(|error| error.to_string())?;
     tried.join().unwrap_or_else(|_| Err("the attempt failed".to_owned()))
 }
 
-fn try_layer(layer: Layer) -> Result<String, String> {
+fn try_layer(layer: Layer, abi: i32) -> Result<String, String> {
     let text = |error: io::Error| error.to_string();
+    // Of the others alone: what this one needs isn't waived.
+    let alone = waived_but(&[layer, Layer::Seccomp]);
+    let level = Level::of(abi, &alone).map_err(|error| error.to_string())?;
     match layer {
+        Layer::LandlockTcp | Layer::LandlockScopes if level.is_dialled() => {
+            let needs = landlock::needs(layer);
+            let profile = Profile::Half { role: Role::It, dialled: true };
+            let filters = Filters::compile(profile, &[Need::UnixDatagrams], Otherwise::Refuse);
+            filters.map_err(|error| error.to_string())?.install().map_err(text)?;
+            let seen = match layer {
+                Layer::LandlockTcp => {
+                    refused(TcpStream::connect(("127.0.0.1", 9)), "making a TCP socket")
+                }
+                _ => refused(UnixDatagram::unbound(), "making a socket of this machine"),
+            };
+            Ok(format!("by a dialling process and seccomp, as it needs {needs}: {}", seen?))
+        }
         Layer::User => Ok("every Linux has users".to_owned()),
         Layer::LandlockFiles => {
             // Readable before, and not named afterwards.
             let path = PathBuf::from("/etc/passwd");
             File::open(&path).map_err(text)?;
-            restrict_to(layer, &Grants::default())?;
+            restrict_to(layer, abi)?;
             refused(File::open(&path), "opening a file that isn't named")
         }
         Layer::LandlockTcp => {
             let listener = TcpListener::bind("127.0.0.1:0").map_err(text)?;
             let address = listener.local_addr().map_err(text)?;
             TcpStream::connect(address).map_err(text)?;
-            restrict_to(layer, &Grants::default())?;
+            restrict_to(layer, abi)?;
             refused(TcpStream::connect(address), "connecting to a port that isn't named")
         }
         Layer::LandlockScopes => {
@@ -58,16 +76,19 @@ fn try_layer(layer: Layer) -> Result<String, String> {
             let _listener = UnixDatagram::bind_addr(&name).map_err(text)?;
             let socket = UnixDatagram::unbound().map_err(text)?;
             socket.connect_addr(&name).map_err(text)?;
-            restrict_to(layer, &Grants::default())?;
+            restrict_to(layer, abi)?;
             let socket = UnixDatagram::unbound().map_err(text)?;
             refused(socket.connect_addr(&name), "connecting to another's abstract socket")
         }
         Layer::Seccomp => {
             for role in Role::ALL {
-                Filters::compile(role, &[], Otherwise::Kill).map_err(|error| error.to_string())?;
+                let profile = Profile::Half { role, dialled: false };
+                Filters::compile(profile, &[], Otherwise::Kill)
+                    .map_err(|error| error.to_string())?;
             }
             // With local logs, which is all that a half may do with sockets of this machine.
-            let filters = Filters::compile(Role::It, &[Need::UnixDatagrams], Otherwise::Refuse);
+            let profile = Profile::Half { role: Role::It, dialled: false };
+            let filters = Filters::compile(profile, &[Need::UnixDatagrams], Otherwise::Refuse);
             let filters = filters.map_err(|error| error.to_string())?;
             let instructions = filters.instructions();
             filters.install().map_err(text)?;
@@ -82,9 +103,13 @@ fn try_layer(layer: Layer) -> Result<String, String> {
     }
 }
 
-fn restrict_to(layer: Layer, grants: &Grants) -> Result<(), String> {
-    let waived: Vec<Layer> = Layer::ALL.into_iter().filter(|other| *other != layer).collect();
-    landlock::restrict(grants, &waived).map_err(|error| error.to_string())
+fn waived_but(layers: &[Layer]) -> Vec<Layer> {
+    Layer::ALL.into_iter().filter(|layer| !layers.contains(layer)).collect()
+}
+
+fn restrict_to(layer: Layer, abi: i32) -> Result<(), String> {
+    landlock::restrict(&Grants::default(), &waived_but(&[layer]), abi)
+        .map_err(|error| error.to_string())
 }
 
 fn refused<T>(result: io::Result<T>, what: &str) -> Result<String, String> {

@@ -14,6 +14,7 @@ pub struct Call {
     who: Who,
     /// Needed only where the configuration asks for this.
     only_for: Option<Need>,
+    sockets: Sockets,
     /// Empty: whatever its arguments are. Otherwise one of these must describe them.
     pub(super) forms: &'static [Form],
     /// Why it is needed.
@@ -54,6 +55,25 @@ pub(super) enum Must {
     Match { mask: u64, value: u64 },
     /// The identifier of this very process.
     BeOwnPid,
+}
+
+/// Whose calls they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// `dialled`: it makes no sockets.
+    Half { role: Role, dialled: bool },
+    /// The process that makes them for it.
+    Dialler,
+}
+
+/// Where a half's sockets come from, as far as a call is about that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sockets {
+    Whatever,
+    /// The half makes them.
+    Own,
+    /// They are handed to it.
+    Dialled,
 }
 
 /// Roles that need a call.
@@ -98,7 +118,8 @@ impl Call {
         forms: &'static [Form],
         because: &'static str,
     ) -> Call {
-        Call { constant, number, who: Who::Both, only_for: None, forms, because }
+        let (who, sockets) = (Who::Both, Sockets::Whatever);
+        Call { constant, number, who, only_for: None, sockets, forms, because }
     }
 
     /// For the OT half alone.
@@ -110,6 +131,18 @@ impl Call {
     /// Where the configuration asks for `need` alone.
     pub(super) const fn only_for(mut self, need: Need) -> Call {
         self.only_for = Some(need);
+        self
+    }
+
+    /// For a half that makes its own sockets.
+    pub(super) const fn own(mut self) -> Call {
+        self.sockets = Sockets::Own;
+        self
+    }
+
+    /// For a half whose sockets are handed to it.
+    pub(super) const fn dialled(mut self) -> Call {
+        self.sockets = Sockets::Dialled;
         self
     }
 
@@ -136,9 +169,18 @@ impl Call {
         }
     }
 
-    /// Whether it is in the profile of this role under a configuration with these needs.
-    pub(super) fn is_granted(&self, role: Role, needs: &[Need]) -> bool {
-        self.is_for(role) && self.only_for.is_none_or(|need| needs.contains(&need))
+    /// Whether it is in the profile of a half with these sockets.
+    pub fn is_with(&self, dialled: bool) -> bool {
+        match self.sockets {
+            Sockets::Whatever => true,
+            Sockets::Own => !dialled,
+            Sockets::Dialled => dialled,
+        }
+    }
+
+    /// Whether a configuration with these needs asks for it.
+    pub(super) fn is_needed(&self, needs: &[Need]) -> bool {
+        self.only_for.is_none_or(|need| needs.contains(&need))
     }
 }
 
@@ -162,6 +204,12 @@ impl Argument {
     /// An `int` without these bits.
     pub(super) const fn without(index: u8, bits: libc::c_int) -> Argument {
         let must = Must::Match { mask: bits as u32 as u64, value: 0 };
+        Argument { index, width: Width::Int, must }
+    }
+
+    /// An `int` whose bits in `mask` are those of `value`.
+    pub(super) const fn only(index: u8, value: libc::c_int, mask: libc::c_int) -> Argument {
+        let must = Must::Match { mask: mask as u32 as u64, value: value as u32 as u64 };
         Argument { index, width: Width::Int, must }
     }
 

@@ -15,9 +15,8 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use super::Role;
-use super::calls::{CALLS, REFUSED};
-use super::profile::{Argument, Call, Form, Must, Need, Width};
+use super::calls::{CALLS, DIALLER, REFUSED};
+use super::profile::{Argument, Call, Form, Must, Need, Profile, Width};
 
 /// Both filters, ready to be installed.
 pub(super) struct Filters {
@@ -34,9 +33,16 @@ pub(super) enum Otherwise {
     Refuse,
 }
 
-/// Calls of one role under a configuration with these needs.
-pub(super) fn calls(role: Role, needs: &[Need]) -> impl Iterator<Item = &'static Call> {
-    CALLS.iter().flat_map(|(_, calls)| *calls).filter(move |call| call.is_granted(role, needs))
+/// Calls of a profile under a configuration with these needs.
+fn calls(profile: Profile, needs: &[Need]) -> impl Iterator<Item = &'static Call> {
+    let all: Vec<&'static Call> = match profile {
+        Profile::Half { role, dialled } => {
+            let all = CALLS.iter().flat_map(|(_, calls)| *calls);
+            all.filter(|call| call.is_for(role) && call.is_with(dialled)).collect()
+        }
+        Profile::Dialler => DIALLER.iter().collect(),
+    };
+    all.into_iter().filter(move |call| call.is_needed(needs))
 }
 
 impl Filters {
@@ -45,13 +51,13 @@ impl Filters {
     /// # Errors
     /// The architecture has no profile; our data is wrong.
     pub(super) fn compile(
-        role: Role,
+        profile: Profile,
         needs: &[Need],
         otherwise: Otherwise,
     ) -> Result<Filters, seccompiler::BackendError> {
         let arch = TargetArch::try_from(std::env::consts::ARCH)?;
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-        for call in calls(role, needs) {
+        for call in calls(profile, needs) {
             let forms = rules.entry(call.number).or_default();
             for form in call.forms {
                 forms.push(rule(form)?);
@@ -118,17 +124,25 @@ fn errno(number: libc::c_int) -> u32 {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::Role;
     use super::*;
 
     const NEEDS: [Need; 2] = [Need::SyslogUdp, Need::UnixDatagrams];
+    const PROFILES: [Profile; 5] = [
+        Profile::Half { role: Role::Ot, dialled: false },
+        Profile::Half { role: Role::It, dialled: false },
+        Profile::Half { role: Role::Ot, dialled: true },
+        Profile::Half { role: Role::It, dialled: true },
+        Profile::Dialler,
+    ];
 
     #[test]
     fn profiles_compile_and_are_small() {
-        for role in Role::ALL {
+        for profile in PROFILES {
             for needs in [&NEEDS[..], &[]] {
-                let filters = Filters::compile(role, needs, Otherwise::Kill).unwrap();
+                let filters = Filters::compile(profile, needs, Otherwise::Kill).unwrap();
                 let instructions = filters.instructions();
-                assert!(instructions < 600, "{role}: {instructions} instructions");
+                assert!(instructions < 600, "{profile:?}: {instructions} instructions");
             }
         }
     }
@@ -148,13 +162,13 @@ mod tests {
     /// A call without conditions beside one with conditions would undo them.
     #[test]
     fn no_call_is_both_free_and_bound() {
-        for role in Role::ALL {
-            let free: BTreeSet<i64> = calls(role, &NEEDS)
+        for profile in PROFILES {
+            let free: BTreeSet<i64> = calls(profile, &NEEDS)
                 .filter(|call| call.forms.is_empty())
                 .map(|call| call.number)
                 .collect();
-            for call in calls(role, &NEEDS).filter(|call| !call.forms.is_empty()) {
-                assert!(!free.contains(&call.number), "{role}: {}", call.name());
+            for call in calls(profile, &NEEDS).filter(|call| !call.forms.is_empty()) {
+                assert!(!free.contains(&call.number), "{profile:?}: {}", call.name());
             }
         }
     }
@@ -181,7 +195,6 @@ mod tests {
             libc::SYS_bind,
             libc::SYS_listen,
             libc::SYS_accept4,
-            libc::SYS_sendmsg,
             libc::SYS_sendmmsg,
             libc::SYS_ioctl,
             libc::SYS_add_key,
@@ -213,11 +226,23 @@ mod tests {
             libc::SYS_capset,
             libc::SYS_openat2,
         ];
-        for role in Role::ALL {
+        for profile in PROFILES {
             for number in wanted {
-                let found = calls(role, &NEEDS).find(|call| call.number == number);
-                assert!(found.is_none(), "{role}: {}", found.map_or("", Call::name));
+                let found = calls(profile, &NEEDS).find(|call| call.number == number);
+                assert!(found.is_none(), "{profile:?}: {}", found.map_or("", Call::name));
             }
+        }
+        let may = |profile, number| calls(profile, &NEEDS).any(|call| call.number == number);
+        for profile in PROFILES {
+            let makes = [libc::SYS_socket, libc::SYS_connect].map(|number| may(profile, number));
+            let dialled = matches!(profile, Profile::Half { dialled: true, .. });
+            assert_eq!(makes, [!dialled; 2], "{profile:?}");
+            assert_eq!(may(profile, libc::SYS_recvmsg), dialled, "{profile:?}");
+            // What hands sockets over can be used by the dialling process alone.
+            assert_eq!(may(profile, libc::SYS_sendmsg), profile == Profile::Dialler);
+        }
+        for number in [libc::SYS_openat, libc::SYS_read, libc::SYS_mmap, libc::SYS_clone] {
+            assert!(!may(Profile::Dialler, number), "{number}");
         }
         for number in [
             libc::SYS_flock,
@@ -226,7 +251,9 @@ mod tests {
             libc::SYS_fchmod,
             libc::SYS_fdatasync,
         ] {
-            assert!(calls(Role::It, &NEEDS).all(|call| call.number != number));
+            for dialled in [false, true] {
+                assert!(!may(Profile::Half { role: Role::It, dialled }, number));
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use sandbox::Peer;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -70,13 +71,23 @@ async fn first_of(
 
 fn attempt(address: SocketAddr, within: Duration) -> Attempt {
     Box::pin(async move {
-        let result = timeout(within, TcpStream::connect(address)).await.unwrap_or_else(|_| {
+        let result = timeout(within, connect(address)).await.unwrap_or_else(|_| {
             let seconds = within.as_secs();
             let text = format!("no answer within {seconds} s (`{CONNECT_KEY}`)");
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
         });
         (address, result)
     })
+}
+
+/// From the dialling process where there is one.
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let Some(dialled) = sandbox::dial(Peer::Tcp(address)) else {
+        return TcpStream::connect(address).await;
+    };
+    let stream = TcpStream::from_std(dialled?.into())?;
+    stream.writable().await?;
+    stream.take_error()?.map_or(Ok(stream), Err)
 }
 
 /// What the first attempt that is over came to; `None`: the time is.

@@ -14,7 +14,7 @@ use rustix::thread::UnshareFlags;
 use sandbox::{Grants, Layer, Need, Role, Start, UserSpec};
 
 use crate::attacks::{ATTACKS, Attack, Ground};
-use crate::matrix::{Column, REFUSED, WORKED};
+use crate::matrix::{Column, Kernel, REFUSED, WORKED};
 use crate::scene::{Place, other, role, user};
 use crate::third::{BUSY_LOG, LOG};
 
@@ -63,7 +63,7 @@ fn prepare(arguments: &[String]) -> (&'static Attack, Ground) {
     let column = Column::named(&arguments[0]);
     let attack = ATTACKS.iter().find(|attack| attack.name == arguments[1]).unwrap();
     let place = Place::from_json(&arguments[2]);
-    (attack, enter(column, &place, attack.needs).unwrap())
+    (attack, enter(column, Kernel::named(&arguments[3]), &place, attack.needs).unwrap())
 }
 
 fn end(result: io::Result<()>) -> ! {
@@ -76,7 +76,7 @@ fn end(result: io::Result<()>) -> ! {
 }
 
 /// Becomes a half that was taken over, as far as the column goes.
-fn enter(column: Column, place: &Place, needs: &[Need]) -> io::Result<Ground> {
+fn enter(column: Column, kernel: Kernel, place: &Place, needs: &[Need]) -> io::Result<Ground> {
     let role = place.role;
     let start = (column != Column::Off).then(|| Start::new(role).unwrap());
     if column.namespaces() {
@@ -86,7 +86,7 @@ fn enter(column: Column, place: &Place, needs: &[Need]) -> io::Result<Ground> {
     let open = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(place.segment());
     let mut ground = Ground { place: place.clone(), segment: open.unwrap(), scratch: Vec::new() };
     let Some(start) = start else { return Ok(ground) };
-    let waived = column.waived();
+    let waived = column.waived(kernel);
     let spec = spec(role);
     let user = (!waived.contains(&Layer::User)).then_some(&spec);
     let demoted = start.become_user(user, &waived).unwrap();
@@ -95,8 +95,9 @@ fn enter(column: Column, place: &Place, needs: &[Need]) -> io::Result<Ground> {
     let mut grants = Grants {
         read: vec![place.dir.join("policies")],
         write: vec![place.state(role)],
-        sockets: vec![place.third(LOG)],
+        sockets: vec![place.third(LOG), place.third(BUSY_LOG)],
         tcp_ports: vec![place.own_port],
+        udp_ports: Vec::new(),
         needs: needs.to_vec(),
         descriptors: 256,
     };

@@ -1,4 +1,5 @@
-//! The layers one by one, and what came of each attack under each.
+//! The layers one by one, on this kernel and as older ones have them, and what came of each attack
+//! under each.
 
 use sandbox::Layer;
 
@@ -55,18 +56,58 @@ impl Column {
         matches!(self, Column::Namespaces | Column::All)
     }
 
-    /// Layers of the sandbox that it does without.
-    pub(crate) fn waived(self) -> Vec<Layer> {
+    /// Whether it is another one where Landlock is older.
+    pub(crate) fn is_of_kernel(self) -> bool {
+        matches!(self, Column::Landlock | Column::Seccomp | Column::All)
+    }
+
+    /// Layers of the sandbox that it does without. On an older kernel what Landlock lacks belongs to
+    /// seccomp's column, with the dialling process that takes its place.
+    pub(crate) fn waived(self, kernel: Kernel) -> Vec<Layer> {
         let has = |layer: &Layer| match self {
             Column::Off | Column::Always | Column::Namespaces => false,
             Column::User => *layer == Layer::User,
-            Column::Landlock => {
-                matches!(layer, Layer::LandlockFiles | Layer::LandlockTcp | Layer::LandlockScopes)
-            }
-            Column::Seccomp => *layer == Layer::Seccomp,
+            Column::Landlock => kernel.landlock_has(*layer),
+            Column::Seccomp => match layer {
+                Layer::Seccomp => true,
+                Layer::LandlockTcp | Layer::LandlockScopes => !kernel.landlock_has(*layer),
+                _ => false,
+            },
             Column::All => true,
         };
         Layer::ALL.into_iter().filter(|layer| !has(layer)).collect()
+    }
+}
+
+/// A kernel to try everything on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kernel {
+    pub(crate) name: &'static str,
+    /// The version of Landlock that it has; `None`: whatever this one has.
+    pub(crate) landlock: Option<i32>,
+}
+
+impl Kernel {
+    pub(crate) const ALL: [Kernel; 3] = [
+        Kernel { name: "this", landlock: None },
+        // Ubuntu 24.04.
+        Kernel { name: "6.8", landlock: Some(4) },
+        // Debian 12.
+        Kernel { name: "6.1", landlock: Some(2) },
+    ];
+
+    pub(crate) fn named(name: &str) -> Kernel {
+        Kernel::ALL.into_iter().find(|kernel| kernel.name == name).unwrap()
+    }
+
+    fn landlock_has(self, layer: Layer) -> bool {
+        let from = match layer {
+            Layer::LandlockFiles => 1,
+            Layer::LandlockTcp => 4,
+            Layer::LandlockScopes => 6,
+            Layer::User | Layer::Seccomp => return false,
+        };
+        self.landlock.is_none_or(|abi| abi >= from)
     }
 }
 

@@ -64,6 +64,9 @@ pub(crate) struct Relay {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// Access lists that follow from the policy.
     pub(crate) lists: [(Half, Option<List>); 2],
+    /// Landlock's version that both halves find; `None`: that of this kernel. With
+    /// `SPARKDIODE_TEST_LANDLOCK` it is another one in every test.
+    pub(crate) landlock: Option<i32>,
     ot: Option<Child>,
     it: Option<Child>,
 }
@@ -83,7 +86,9 @@ impl Relay {
     pub(crate) fn new(settings: &Settings) -> Relay {
         let dir = tempfile::tempdir().unwrap();
         let lists = [(Half::Ot, None), (Half::It, None)];
-        let relay = Relay { dir, environment: Vec::new(), lists, ot: None, it: None };
+        let landlock = std::env::var("SPARKDIODE_TEST_LANDLOCK").ok();
+        let landlock = landlock.map(|version| version.parse().unwrap());
+        let relay = Relay { dir, environment: Vec::new(), lists, landlock, ot: None, it: None };
         for name in ["policies", "journal", "ot-state", "it-state"] {
             fs::create_dir(relay.path(name)).unwrap();
         }
@@ -198,6 +203,9 @@ impl Relay {
         assert!(self.child(half).is_none(), "{half:?} runs already");
         let log = fs::File::options().create(true).append(true).open(self.log_path(half)).unwrap();
         let name = half.name();
+        if let Some(version) = self.landlock {
+            ::sandbox::on_kernel_with_landlock(&mut command, version);
+        }
         let child = command
             .args([name, "--config"])
             .arg(self.path(&format!("{name}.toml")))

@@ -69,6 +69,10 @@ fn describe_sandbox(text: &mut String, sandbox: &SandboxConfig) {
         user
     };
     item(text, "sealed", &user);
+    // As this machine would do it; `sandbox check` tries it.
+    if let Some(level) = sandbox::level().ok().filter(|level| level.is_dialled()) {
+        item(text, "", &format!("on this kernel at level {level}"));
+    }
     if !waived.is_empty() {
         item(text, "", &format!("WITHOUT {}", waived.join(", ")));
     }

@@ -7,7 +7,7 @@ use config::policies;
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use ot::RuleCounts;
 use policy::{Action, Mode, Policy};
-use text::{escape, format_utc_ms, span};
+use text::{counted, escape, format_utc_ms, span};
 
 use super::lines::line;
 use crate::cli::policy_source::read_policy;
@@ -64,16 +64,31 @@ fn describe_counts(
         match (rule.mode(), rule.action()) {
             (Mode::Observe, Action::Forward) => line(
                 text,
-                &format!("    {name} would have forwarded {} more metrics", count.observed),
+                &format!(
+                    "    {name} would have forwarded {}",
+                    counted(count.observed, "more metric")
+                ),
             ),
             (Mode::Observe, Action::Deny) => {
-                line(text, &format!("    {name} would have denied {} metrics", count.observed));
+                line(
+                    text,
+                    &format!("    {name} would have denied {}", counted(count.observed, "metric")),
+                );
             }
             (Mode::Observe, Action::Redact) => {
-                line(text, &format!("    {name} would have redacted {} metrics", count.observed));
+                line(
+                    text,
+                    &format!(
+                        "    {name} would have redacted {}",
+                        counted(count.observed, "metric")
+                    ),
+                );
             }
             (Mode::Enforce, _) if count.metrics > 0 => {
-                line(text, &format!("    {name} decided about {} metrics", count.metrics));
+                line(
+                    text,
+                    &format!("    {name} decided about {}", counted(count.metrics, "metric")),
+                );
             }
             (Mode::Enforce, _) if count.known => line(
                 text,

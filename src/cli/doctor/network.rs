@@ -235,7 +235,7 @@ fn peer_end(broker: &BrokerSettings) -> Option<Finding> {
     let end = broker.tls.as_ref()?.source.peer().end()?;
     let left = days_left(end.not_after, clock::wall());
     (0..EXPIRY_WARNING_DAYS).contains(&left).then(|| {
-        let words = format!("the broker's certificate ends in {left} days");
+        let words = format!("the broker's certificate ends in {}", counted(left, "day"));
         Finding::odd("tls", words, "have it renewed before that: nothing crosses afterwards")
     })
 }

@@ -32,7 +32,7 @@ pub(super) fn kernel(probed: &[Probed], waived: &[Layer]) -> Vec<Finding> {
             Err(why) => findings.push(Finding::bad(
                 "kernel",
                 format!("`{layer}` can't be enforced: {why}"),
-                format!("a newer kernel has it (a container may hide it); to do without: [sandbox] waive = [\"{layer}\"]"),
+                format!("Debian 12's kernel and newer ones have it (a container may hide it); to do without: [sandbox] waive = [\"{layer}\"]"),
             )),
         }
     }
@@ -40,6 +40,11 @@ pub(super) fn kernel(probed: &[Probed], waived: &[Layer]) -> Vec<Finding> {
         findings.push(Finding::good("kernel", format!("enforces {}", good.join(", "))));
     }
     findings
+}
+
+/// By what this kernel has them enforced, where nothing is missing.
+pub(super) fn level() -> Option<Finding> {
+    sandbox::level().ok().map(|level| Finding::good("level", level.to_string()))
 }
 
 /// Whose the files are, and whether the half can use its directories. `journal_group`: who reads the

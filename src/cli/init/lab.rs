@@ -16,6 +16,8 @@ const DAYS: u16 = 90;
 const OT: &str = include_str!("lab-ot.toml");
 const IT: &str = include_str!("lab-it.toml");
 const BROKER: &str = include_str!("broker.conf");
+/// Started by root, mosquitto becomes a user of its own, who may not read the laboratory's keys.
+const AS_ROOT: &str = "# Made by root, whose keys nobody else may read.\nuser root\n";
 const EDGE: &str = include_str!("edge.py");
 
 /// Ports of both brokers: OT plain and TLS, IT plain and TLS.
@@ -30,7 +32,8 @@ pub(super) fn make(arguments: &InitArgs) -> Result<String, Failure> {
     let name = arguments.name.as_deref().unwrap_or(NAME);
     let broker = |what, clients, side, plain: &str, tls: &str| {
         let values = [("WHAT", what), ("CLIENTS", clients), ("SIDE", side)];
-        filled(&filled(BROKER, &values), &[("PLAIN", plain), ("TLS", tls)])
+        let text = filled(&filled(BROKER, &values), &[("PLAIN", plain), ("TLS", tls)]);
+        if rustix::process::geteuid().is_root() { text + AS_ROOT } else { text }
     };
     let ot_broker = broker("The OT broker", "edge nodes", "ot", &ot_plain, &ot_tls);
     let it_broker = broker("The enterprise broker", "hosts", "it", &it_plain, &it_tls);

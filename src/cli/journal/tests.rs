@@ -290,14 +290,14 @@ fn damage_is_shown_and_told_by_both_commands() {
     bytes[place] ^= 1;
     fs::write(&path, bytes).unwrap();
     let (text, sound) = cat_text(dir.path(), &CatOptions::default());
-    assert!(!sound && text.contains("\n4 to 4 LOST 1 frames: damage\n"), "{text}");
+    assert!(!sound && text.contains("\n4 to 4 LOST 1 frame: damage\n"), "{text}");
     let later = CatOptions { from_seq: Some(5), ..CatOptions::default() };
     assert!(cat_text(dir.path(), &later).1);
     let mut out = Vec::new();
     assert!(!verify(dir.path(), &mut out).unwrap());
     let text = String::from_utf8(out).unwrap();
     assert!(
-        text.contains(": frame 4 is unreadable (") && text.ends_with("1 frames lost\n"),
+        text.contains(": frame 4 is unreadable (") && text.ends_with("1 frame lost\n"),
         "{text}"
     );
 }

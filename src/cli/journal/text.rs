@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use journal_format::{Body, Frame};
 use journal_read::Lost;
 use sparkplug::{Metric, value};
-use text::{escape, format_utc_ms};
+use text::{counted, escape, format_utc_ms};
 
 use super::layout::Message;
 
@@ -104,7 +104,13 @@ pub(super) fn frame(
 /// `{first} to {last} LOST …`
 pub(super) fn lost(out: &mut impl Write, lost: &Lost) -> io::Result<()> {
     let cause = lost.cause.name();
-    writeln!(out, "{} to {} LOST {} frames: {cause}", lost.first, lost.last, lost.frames())
+    writeln!(
+        out,
+        "{} to {} LOST {}: {cause}",
+        lost.first,
+        lost.last,
+        counted(lost.frames(), "frame")
+    )
 }
 
 /// `"name":Datatype=value`, with marks where the metric isn't plain.

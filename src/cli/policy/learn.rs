@@ -10,7 +10,7 @@ use config::policies::load_sources;
 use diagnostic::SourceFile;
 use policy::Policy;
 use sandbox::{Role, Start};
-use text::{counted, escape, grouped};
+use text::{counted, counted_grouped, escape};
 use tools::capture::{Header, Reader, create_file};
 use tools::cases::read_policy;
 use tools::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
@@ -231,9 +231,8 @@ fn each<R: BufRead>(
 
 fn nothing_new(draft: &Draft) -> String {
     let mut text = format!(
-        "nothing to propose, and nothing was written\n  left out     {} metrics cross already, {} are \
-         denied\n",
-        draft.known, draft.denied
+        "nothing to propose, and nothing was written\n  left out     {}\n",
+        left_out(draft)
     );
     unborn(&mut text, draft);
     text
@@ -257,42 +256,58 @@ fn nothing_learnt(draft: &Draft) -> Failure {
     }
 }
 
+fn left_out(draft: &Draft) -> String {
+    let (crosses, is) = match (draft.known, draft.denied) {
+        (1, 1) => ("crosses", "is"),
+        (1, _) => ("crosses", "are"),
+        (_, 1) => ("cross", "is"),
+        _ => ("cross", "are"),
+    };
+    format!("{} {crosses} already, {} {is} denied", counted(draft.known, "metric"), draft.denied)
+}
+
 fn summary(path: &Path, draft: &Draft, report: &TrialReport) -> String {
     let mut text = format!(
-        "wrote {}\n  proposed     {} for {} metrics, with {}\n",
+        "wrote {}\n  proposed     {} for {}, with {}\n",
         path.display(),
         counted(draft.rules, "rule"),
-        draft.promised.len(),
+        counted(draft.promised.len(), "metric"),
         counted(draft.cases, "case"),
     );
     if draft.undecided_rules > 0 {
         text.push_str(&format!(
-            "  to decide    {} for {} metrics, behind `#`\n",
+            "  to decide    {} for {}, behind `#`\n",
             counted(draft.undecided_rules, "rule"),
-            draft.undecided_metrics
+            counted(draft.undecided_metrics, "metric")
         ));
     }
     if draft.known > 0 || draft.denied > 0 {
-        text.push_str(&format!(
-            "  left out     {} metrics cross already, {} are denied\n",
-            draft.known, draft.denied
-        ));
+        text.push_str(&format!("  left out     {}\n", left_out(draft)));
     }
     unborn(&mut text, draft);
     text.push_str(&format!(
-        "  tried        {} values of {} of these metrics cross",
-        grouped(report.crossed),
-        report.metrics.len()
+        "  tried        {} of {} of these metrics {}",
+        counted_grouped(report.crossed, "value"),
+        report.metrics.len(),
+        if report.crossed == 1 { "crosses" } else { "cross" }
     ));
     if report.is_sound() {
         text.push_str("; nothing else does\n");
     } else {
         text.push('\n');
         for (what, count) in &report.held_back {
-            text.push_str(&format!("  HELD BACK    {} ({count} times)\n", escape(what)));
+            text.push_str(&format!(
+                "  HELD BACK    {} ({})\n",
+                escape(what),
+                counted(*count, "time")
+            ));
         }
         for (what, count) in &report.unmeant {
-            text.push_str(&format!("  UNMEANT      {} crosses ({count} times)\n", escape(what)));
+            text.push_str(&format!(
+                "  UNMEANT      {} crosses ({})\n",
+                escape(what),
+                counted(*count, "time")
+            ));
         }
     }
     text.push_str(&format!(

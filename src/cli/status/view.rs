@@ -7,7 +7,7 @@ mod tables;
 use std::fmt::Write;
 use std::time::Duration;
 
-use telemetry::status::{ItStatus, LINK_ALIVE, Level, OtStatus, Status};
+use telemetry::status::{ItStatus, LINK_ALIVE, Level, OtStatus, SealStatus, Status};
 use text::{Paint, Tone, counted_grouped, format_utc_ms, grouped, rough_size};
 
 use super::shown::Shown;
@@ -80,7 +80,14 @@ fn with_lines(status: &Shown, now_ms: u64, paint: Paint, size: Size, lines: usiz
     if let Some(certificate) = &status.certificate {
         let days = certificate.days_left;
         let file = shown(&certificate.file, view.columns.saturating_sub(40));
-        view.item("certificate", &format!("{days} days left  {file}"));
+        let left = match days {
+            1 => "1 day".to_owned(),
+            _ => format!("{days} days"),
+        };
+        view.item("certificate", &format!("{left} left  {file}"));
+    }
+    if let Some(seal) = &status.seal {
+        view.item("seal", &sealed(seal));
     }
     let account = &status.account;
     let verdict = if account.balances { "balances" } else { "DOES NOT BALANCE" };
@@ -118,6 +125,21 @@ fn with_lines(status: &Shown, now_ms: u64, paint: Paint, size: Size, lines: usiz
     }
     view.line("");
     view.text
+}
+
+/// `dialled (Landlock ABI 2: …)`, and what is waived.
+fn sealed(seal: &SealStatus) -> String {
+    let landlock = match seal.landlock {
+        ..1 => "no Landlock".to_owned(),
+        abi => format!("Landlock ABI {abi}"),
+    };
+    let dialled =
+        if seal.level == "dialled" { "; a dialling process makes its sockets" } else { "" };
+    let waived = match seal.waived.as_slice() {
+        [] => String::new(),
+        waived => format!("  WITHOUT {}", waived.join(", ")),
+    };
+    format!("{} ({landlock}{dialled}){waived}", seal.level)
 }
 
 impl View {

@@ -80,7 +80,11 @@ impl Demo {
                     grouped(heartbeat.forwarded)
                 ),
             ),
-            half(&self.it, it_usage, format!("journal: {} frames", grouped(self.journal.frames))),
+            half(
+                &self.it,
+                it_usage,
+                format!("journal: {}", counted_grouped(self.journal.frames, "frame")),
+            ),
         ];
         View {
             elapsed: now.saturating_sub(self.began),

@@ -10,6 +10,7 @@ use journal_segment::JournalError;
 use journal_segment::cursor::{Cursor, Leftover, Step};
 use journal_segment::files::{self as segment, Opened};
 use mistake::mistake;
+use text::counted;
 
 use crate::reader::MAX_LAYOUT_BYTES;
 
@@ -229,11 +230,11 @@ impl fmt::Display for Verification {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "journal `{}`: {} segments, {} bytes, {} frames",
+            "journal `{}`: {}, {}, {}",
             self.dir.display(),
-            self.segments,
-            self.bytes,
-            self.frames
+            counted(self.segments, "segment"),
+            counted(self.bytes, "byte"),
+            counted(self.frames, "frame")
         )?;
         if let Some((first, last)) = self.range {
             write!(formatter, " ({first} to {last})")?;
@@ -243,22 +244,20 @@ impl fmt::Display for Verification {
             writeln!(formatter, "{finding}")?;
         }
         if self.more_findings > 0 {
-            writeln!(formatter, "and {} more defects", self.more_findings)?;
+            writeln!(formatter, "and {}", counted(self.more_findings, "more defect"))?;
         }
         if self.unknown_bodies > 0 {
-            writeln!(
-                formatter,
-                "{} frames of a kind unknown to this version",
-                self.unknown_bodies
-            )?;
+            let frames = counted(self.unknown_bodies, "frame");
+            writeln!(formatter, "{frames} of a kind unknown to this version")?;
         }
         if self.torn_bytes > 0 {
-            writeln!(formatter, "{} bytes of an unfinished append at the end", self.torn_bytes)?;
+            let bytes = counted(self.torn_bytes, "byte");
+            writeln!(formatter, "{bytes} of an unfinished append at the end")?;
         }
         if self.is_sound() {
             writeln!(formatter, "sound")
         } else {
-            writeln!(formatter, "damaged: {} frames lost", self.lost_frames)
+            writeln!(formatter, "damaged: {} lost", counted(self.lost_frames, "frame"))
         }
     }
 }
@@ -276,21 +275,25 @@ impl fmt::Display for Defect {
             Defect::Header { why } => write!(formatter, "segment is unreadable: {why}"),
             Defect::HeaderCopy => write!(formatter, "one copy of the header is damaged"),
             Defect::Frames { first, last, bytes } if first == last => {
-                write!(formatter, "frame {first} is unreadable ({bytes} bytes)")
+                write!(formatter, "frame {first} is unreadable ({})", counted(*bytes, "byte"))
             }
             Defect::Frames { first, last, bytes } => {
-                write!(formatter, "frames {first} to {last} are unreadable ({bytes} bytes)")
+                write!(
+                    formatter,
+                    "frames {first} to {last} are unreadable ({})",
+                    counted(*bytes, "byte")
+                )
             }
             Defect::Body { seq } => write!(formatter, "body of frame {seq} can't be decoded"),
             Defect::Garbage { bytes } => {
-                write!(formatter, "{bytes} unreadable bytes after the last frame")
+                write!(formatter, "{} after the last frame", counted(*bytes, "unreadable byte"))
             }
             Defect::NoStart => write!(formatter, "segment doesn't begin with a Start of its epoch"),
             Defect::NotOfHead { seq } => {
                 write!(formatter, "frame {seq} of the head is neither Start nor keyframe")
             }
             Defect::ShortHead { frames, wanted } => {
-                write!(formatter, "head has {frames} of {wanted} frames")
+                write!(formatter, "head has {frames} of {}", counted(*wanted, "frame"))
             }
             Defect::Missing { first, last } => {
                 write!(formatter, "frames {first} to {last} are missing before this segment")

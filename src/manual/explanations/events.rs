@@ -58,6 +58,8 @@ fn value_of(field: &str) -> &'static str {
         "signers" => "alice, bob",
         "user" | "group" => "sparkdiode-ot",
         "waived" | "layer" => "landlock-tcp",
+        "landlock" => "2",
+        "level" => "dialled",
         "got" => "String",
         "wanted" => "Float",
         "filters" | "missing" => "spBv1.0/Plant1/+/Line4",

@@ -24,7 +24,9 @@ events! {
     } "Run `sparkdiode check` on the file: it explains the place and says what helps.";
     /// The half has sealed itself, before its first connection.
     Sealed = "SEALED" (Notice, Both, Never) "can reach nothing else from now on" {
-        user: "number of the user that it runs as", group: "number of its group", waived: "layers that the configuration gives up",
+        user: "number of the user that it runs as", group: "number of its group",
+        level: "`full`, or `dialled`: the kernel's Landlock is too old to bound sockets, and a dialling process makes them",
+        landlock: "Landlock's version on this kernel; 0: none", waived: "layers that the configuration gives up",
     } "Nothing. `sparkdiode sandbox show` says what a sealed half may still do.";
     /// The configuration gives up a layer of the sandbox.
     SandboxWaived = "SANDBOX_WAIVED" (Warning, Both, Never) "sandbox layer waived by the configuration" {

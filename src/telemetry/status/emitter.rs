@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use text::counted;
 use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
 
 use super::concern::Concern;
 use super::judge::Judge;
 use super::{
     AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReloadRefused,
-    ReportError, Reporter, ReporterSettings, ShadowStatus, Status,
+    ReportError, Reporter, ReporterSettings, SealStatus, ShadowStatus, Status,
 };
 use crate::{Notifier, broker_error, event};
 
@@ -126,6 +127,7 @@ impl StatusEmitter {
             },
             certificate: first.as_ref().map(|first| end_status(first, wall_ms)),
             reload_refused: self.reload_refused.clone(),
+            seal: SealStatus::of_this(),
             ..Status::default()
         };
         if let Some(refused) = &self.reload_refused {
@@ -150,7 +152,10 @@ impl StatusEmitter {
             match certificate.days_left {
                 ..0 => health.add(Level::Critical, format!("certificate {name} has expired")),
                 left @ 0..EXPIRY_WARNING_DAYS => {
-                    health.add(Level::Warning, format!("certificate {name} ends in {left} days"));
+                    health.add(
+                        Level::Warning,
+                        format!("certificate {name} ends in {}", counted(left, "day")),
+                    );
                 }
                 _ => {}
             }

@@ -56,8 +56,34 @@ pub struct Status {
     pub nodes: NodesStatus,
     /// The certificate that ends first, of those that this half uses.
     pub certificate: Option<CertificateStatus>,
+    /// How it is sealed.
+    #[serde(default)]
+    pub seal: Option<SealStatus>,
     pub ot: Option<OtStatus>,
     pub it: Option<ItStatus>,
+}
+
+/// How a half is sealed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealStatus {
+    /// `full`, or `dialled`: the kernel's Landlock is too old to bound sockets, and a dialling process
+    /// makes them.
+    pub level: String,
+    /// Landlock's version on this kernel; 0: none.
+    pub landlock: i32,
+    /// Layers that the configuration gives up.
+    pub waived: Vec<String>,
+}
+
+impl SealStatus {
+    /// Of this process; `None`: it isn't sealed.
+    fn of_this() -> Option<SealStatus> {
+        sandbox::sealed().map(|sealed| SealStatus {
+            level: sealed.level.name().to_owned(),
+            landlock: sealed.level.abi(),
+            waived: sealed.waived.iter().map(|layer| layer.name().to_owned()).collect(),
+        })
+    }
 }
 
 /// Whether somebody should look, and why.

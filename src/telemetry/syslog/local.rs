@@ -6,6 +6,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sandbox::Peer;
+
 use super::carrier::{Carrier, WRITE_WITHIN};
 use super::line::{Lines, Numbered};
 
@@ -34,8 +36,14 @@ impl Local {
 impl Carrier for Local {
     fn connect(&mut self) -> io::Result<()> {
         self.socket = None;
-        let socket = UnixDatagram::unbound()?;
-        socket.connect(&self.path).map_err(of_another_type)?;
+        let socket = match sandbox::dial(Peer::Local(&self.path)) {
+            Some(dialled) => UnixDatagram::from(dialled.map_err(of_another_type)?),
+            None => {
+                let socket = UnixDatagram::unbound()?;
+                socket.connect(&self.path).map_err(of_another_type)?;
+                socket
+            }
+        };
         socket.set_write_timeout(Some(WRITE_WITHIN))?;
         self.socket = Some(socket);
         Ok(())

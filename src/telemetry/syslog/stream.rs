@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
+use sandbox::Peer;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tls::{FIRST_BYTES, Source};
 
@@ -58,14 +59,24 @@ impl Carrier for Stream {
     fn connect(&mut self) -> io::Result<()> {
         self.link = None;
         let address = pick(&self.addresses, &mut self.next)?;
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        let dialled = sandbox::dial(Peer::TcpWaiting(address)).transpose()?;
+        let is_dialled = dialled.is_some();
+        let socket = match dialled {
+            Some(dialled) => Socket::from(dialled),
+            None => Socket::new(Domain::for_address(address), Type::STREAM, None)?,
+        };
         socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
         socket.set_tcp_nodelay(true)?;
         // Linux takes this for a limit of the connection attempt too, which needs no other
         // system call that way.
         socket.set_write_timeout(Some(CONNECT_WITHIN))?;
-        socket.connect(&address.into()).map_err(timed_out)?;
+        let connected = match is_dialled {
+            // Nothing is sent, and that waits until the connection stands, or doesn't.
+            true => socket.send(&[]).map(drop),
+            false => socket.connect(&address.into()),
+        };
+        connected.map_err(timed_out)?;
         socket.set_write_timeout(Some(WRITE_WITHIN))?;
         let socket = TcpStream::from(socket);
         let mut link = Link { socket, tls: None, goodbye: false };
@@ -160,7 +171,9 @@ fn in_handshake(error: io::Error, first: &[u8]) -> io::Error {
 /// What the kernel says of a connection attempt that took too long.
 fn timed_out(error: io::Error) -> io::Error {
     match error.raw_os_error() {
-        Some(libc::EINPROGRESS) => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
+        Some(libc::EINPROGRESS | libc::EAGAIN) => {
+            io::Error::new(ErrorKind::TimedOut, "no answer in time")
+        }
         _ => error,
     }
 }

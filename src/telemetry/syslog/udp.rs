@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use sandbox::Peer;
 use socket2::{Domain, Socket, Type};
 
 use super::carrier::{Carrier, WRITE_WITHIN, pick};
@@ -31,9 +32,15 @@ impl Udp {
 impl Carrier for Udp {
     fn connect(&mut self) -> io::Result<()> {
         let address = pick(&self.addresses, &mut self.next)?;
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
         // Connected, so that the kernel reports a port where nobody listens.
-        socket.connect(&address.into())?;
+        let socket = match sandbox::dial(Peer::Udp(address)) {
+            Some(dialled) => Socket::from(dialled?),
+            None => {
+                let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+                socket.connect(&address.into())?;
+                socket
+            }
+        };
         socket.set_write_timeout(Some(WRITE_WITHIN))?;
         socket.set_read_timeout(Some(REFUSAL_WITHIN))?;
         self.socket = Some(socket.into());

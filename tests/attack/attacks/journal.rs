@@ -75,6 +75,12 @@ pub(super) fn attacks() -> Vec<Attack> {
             let segment = path(&ground.place.segment());
             call(libc::SYS_truncate, &[&&segment, &0]).map(drop)
         }),
+        attack(Who::It, "truncate as it is opened for reading", |ground| {
+            // A right to read is all that Landlock before ABI 3 asks for.
+            let segment = path(&ground.place.segment());
+            let flags = libc::O_RDONLY | libc::O_TRUNC;
+            call(libc::SYS_openat, &[&libc::AT_FDCWD, &&segment, &flags, &0]).map(drop)
+        }),
         attack(Who::It, "truncate the descriptor", |ground| ground.segment.set_len(0))
             .kernel_refuses(read_only),
         attack(Who::It, "map the descriptor shared and writable", |ground| {

@@ -81,7 +81,10 @@ pub(super) fn attacks() -> Vec<Attack> {
         })
         .confederate(|ground, listen| {
             // The kernel names a socket that wants credentials when it is connected.
-            let socket = UnixDatagram::unbound()?;
+            let socket = match sandbox::dial(sandbox::Peer::Local(&ground.place.third(LOG))) {
+                Some(dialled) => dialled?.into(),
+                None => UnixDatagram::unbound()?,
+            };
             let fd = i64::from(std::os::fd::AsRawFd::as_raw_fd(&socket));
             let (yes, size) = (1_i32.to_ne_bytes(), 4);
             let option = [libc::SOL_SOCKET, libc::SO_PASSCRED];
@@ -121,8 +124,13 @@ pub(super) fn attacks() -> Vec<Attack> {
 }
 
 fn log_socket(ground: &Ground, name: &str) -> io::Result<UnixDatagram> {
+    let path = ground.place.third(name);
+    // As a half does: from the dialling process where it has one.
+    if let Some(dialled) = sandbox::dial(sandbox::Peer::Local(&path)) {
+        return Ok(dialled?.into());
+    }
     let socket = UnixDatagram::unbound()?;
-    socket.connect(ground.place.third(name))?;
+    socket.connect(path)?;
     Ok(socket)
 }
 

@@ -3,13 +3,18 @@
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixStream};
 
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketType};
+use sandbox::Peer;
 use sandbox::raw::call;
 
 use super::{Attack, Ground, Who, attack};
+
+const DIALLED: &str = "only where Landlock is older is there one; it has the user of its half, may not be dumped, \
+                       and what it can be made to do is bounded by the namespaces of the units";
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
@@ -96,11 +101,20 @@ pub(super) fn attacks() -> Vec<Attack> {
                 Some(kind),
             )?)
         }),
-        attack(Who::Both, "listen, and let the other side come", |_| {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)
+        attack(Who::Both, "come to the other half, which listens", |ground| {
+            tcp(meeting_port(ground))
+        })
+        .confederate(|ground, listen| {
+            let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, meeting_port(ground)))?;
+            listen()
         }),
-        attack(Who::Both, "listen on every address", |_| {
-            TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).map(drop)
+        attack(Who::Both, "come to the other half, which listens on every address", |ground| {
+            tcp(meeting_port(ground))
+        })
+        .confederate(|ground, listen| {
+            let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, meeting_port(ground)));
+            let _listener = TcpListener::bind(everywhere)?;
+            listen()
         }),
         attack(Who::Both, "a pair of sockets to pass descriptors", |_| {
             let flags = rustix::net::SocketFlags::empty();
@@ -111,6 +125,47 @@ pub(super) fn attacks() -> Vec<Attack> {
             "harmless without somebody at the other end: whom to pass them to is what the rows \
                  above are about",
         ),
+        attack(Who::Both, "TCP to the other side's broker, as a half connects", |ground| {
+            tcp(ground.place.their_port)
+        }),
+        attack(Who::Both, "UDP to the other side, as a half logs", |ground| {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ground.place.udp_port));
+            let socket = match sandbox::dial(Peer::Udp(address)) {
+                None => {
+                    let socket = UdpSocket::bind("127.0.0.1:0")?;
+                    socket.connect(address)?;
+                    socket
+                }
+                Some(dialled) => dialled?.into(),
+            };
+            // Where nobody listens the error of the first comes back with the second.
+            socket.send(b"x")?;
+            socket.send(b"x").map(drop)
+        }),
+        attack(Who::Both, "the dialling process: requests that no half makes", odd_requests)
+            .missing_here(DIALLED),
+        attack(Who::Both, "the dialling process: connect its socket elsewhere", |ground| {
+            let own = SocketAddr::from((Ipv4Addr::LOCALHOST, ground.place.own_port));
+            let socket = sandbox::dial(Peer::Tcp(own)).ok_or_else(nobody_to_ask)??;
+            let nowhere = [0_u8; 16];
+            let _ = call(libc::SYS_connect, &[&socket.as_raw_fd(), &&nowhere[..], &16]);
+            let mut address = inet(ground.place.their_port);
+            let size = size_of::<libc::sockaddr_in>();
+            call(libc::SYS_connect, &[&socket.as_raw_fd(), &&mut address, &size]).map(drop)
+        })
+        .missing_here(DIALLED),
+        attack(Who::Both, "the dialling process: trace it", |_| {
+            let process = sandbox::dialler_process().ok_or_else(nobody_to_ask)?;
+            let seize = libc::PTRACE_SEIZE as i64;
+            call(libc::SYS_ptrace, &[&seize, &process, &0, &0]).map(drop)
+        })
+        .missing_here(DIALLED),
+        attack(Who::Both, "the dialling process: write its memory", |_| {
+            let process = sandbox::dialler_process().ok_or_else(nobody_to_ask)?;
+            let memory = format!("/proc/{process}/mem");
+            File::options().write(true).open(memory).map(drop)
+        })
+        .missing_here(DIALLED),
     ]
 }
 
@@ -126,5 +181,54 @@ fn inet(port: u16) -> libc::sockaddr_in {
 /// What a half needs, and must be able to do under every layer but that of a network without
 /// anything in it.
 pub(super) fn own_broker(ground: &mut Ground) -> io::Result<()> {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, ground.place.own_port)).map(drop)
+    tcp(ground.place.own_port)
+}
+
+/// As a half connects: from the dialling process where it has one.
+fn tcp(port: u16) -> io::Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match sandbox::dial(Peer::TcpWaiting(address)) {
+        None => TcpStream::connect(address).map(drop),
+        // An empty writing waits for the connection.
+        Some(dialled) => Ok(rustix::net::send(dialled?, b"", SendFlags::empty()).map(drop)?),
+    }
+}
+
+/// Where the halves of one attempt could meet: another port in each, below those that the system gives.
+fn meeting_port(ground: &Ground) -> u16 {
+    u16::try_from(ground.place.victim % 20_000).unwrap() + 10_000
+}
+
+fn nobody_to_ask() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOENT)
+}
+
+/// Requests that no half makes. One that gets a socket is a way out.
+fn odd_requests(ground: &mut Ground) -> io::Result<()> {
+    let request = |kind: u8, which: u8, port: u16| {
+        let mut request = [0_u8; 24];
+        request[..2].copy_from_slice(&[kind, which]);
+        request[2..4].copy_from_slice(&port.to_be_bytes());
+        request[4..20].copy_from_slice(&Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets());
+        request.to_vec()
+    };
+    let (own, theirs) = (ground.place.own_port, ground.place.their_port);
+    let mut odd: Vec<Vec<u8>> = (0..=u8::MAX).map(|kind| request(kind, 0, theirs)).collect();
+    odd.remove(3);
+    odd.extend((4..=u8::MAX).map(|kind| request(kind, 0, own)));
+    odd.extend((2..=u8::MAX).map(|which| request(3, which, 0)));
+    odd.extend([1, 4, 23, 25, 64, 4_096].map(|length| {
+        let mut odd = request(0, 0, own);
+        odd.resize(length, 0);
+        odd
+    }));
+    let mut last = nobody_to_ask();
+    for odd in odd {
+        match sandbox::ask_dialler(&odd) {
+            Some(Err(error)) => last = error,
+            Some(Ok(_)) => return Ok(()),
+            None => break,
+        }
+    }
+    Err(last)
 }

@@ -15,21 +15,21 @@ mistake
 clock
 text
 foreign
+sandbox
 diagnostic
 sparkplug        text
 account          mistake sparkplug
 tls              diagnostic text
 broker           foreign text tls
-stream           tls
+stream           sandbox tls
 state            foreign mistake
 journal-format
 journal-segment  foreign journal-format
-journal-read     journal-format journal-segment mistake | journal-write
+journal-read     journal-format journal-segment mistake text | journal-write
 journal-write    journal-format journal-segment | journal-read
 policy           account diagnostic mistake sparkplug text
 signature        diagnostic policy text
-telemetry        account clock mistake sparkplug text tls
-sandbox
+telemetry        account clock mistake sandbox sparkplug text tls
 config           clock diagnostic policy sandbox signature sparkplug telemetry tls
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot

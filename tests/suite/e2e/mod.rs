@@ -18,6 +18,7 @@ mod incidents;
 mod kills;
 mod large;
 mod learn;
+mod levels;
 mod memory;
 mod moved;
 mod networks;

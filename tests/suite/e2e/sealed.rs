@@ -36,7 +36,8 @@ fn the_kernel_says_that_every_thread_is_sealed() {
                 |name: &str, wanted: &str| assert_eq!(field(&status, name), wanted, "{status}");
             is("NoNewPrivs", "1");
             is("Seccomp", "2");
-            is("Seccomp_filters", "2");
+            // With an older kernel comes one of the test's own.
+            is("Seccomp_filters", if rig.relay.landlock.is_some() { "3" } else { "2" });
             if is_root() {
                 let four = [half.user().to_string().as_str(); 4].join(" ");
                 is("Uid", &four);

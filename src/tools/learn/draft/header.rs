@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use text::counted;
+
 use super::words::{MAX_LISTED, shown, utc};
 use super::{Draft, Options};
 use crate::learn::observe::Observation;
@@ -17,24 +19,37 @@ pub(super) fn header(seen: &Observation, options: &Options<'_>, draft: &Draft) -
     line("learnt from", shown(&options.source));
     let devices = seen.nodes.values().flat_map(|node| node.entities.keys()).flatten().count();
     let (nodes, messages) = (seen.nodes.len(), seen.messages);
-    line("", format!("{messages} messages of {nodes} edge nodes with {devices} devices"));
+    line("", {
+        let nodes = counted(nodes, "edge node");
+        format!("{} of {nodes} with {}", counted(messages, "message"), counted(devices, "device"))
+    });
     if let Some((first, last)) = seen.span {
         line("", format!("{} to {}", utc(first), utc(last)));
     }
-    line("proposed", format!("{} rules for {} metrics", draft.rules, draft.promised.len()));
+    line("proposed", {
+        let metrics = counted(draft.promised.len(), "metric");
+        format!("{} for {metrics}", counted(draft.rules, "rule"))
+    });
     if draft.undecided_rules > 0 {
-        let (rules, metrics) = (draft.undecided_rules, draft.undecided_metrics);
-        line("to decide", format!("{rules} rules for {metrics} metrics, behind `#`"));
+        let rules = counted(draft.undecided_rules, "rule");
+        let metrics = counted(draft.undecided_metrics, "metric");
+        line("to decide", format!("{rules} for {metrics}, behind `#`"));
     }
     if options.existing.is_some() {
-        line("left out", format!("{} metrics that cross already", draft.known));
-        line("", format!("{} metrics that a rule denies", draft.denied));
+        line(
+            "left out",
+            match draft.known {
+                1 => "1 metric that crosses already".to_owned(),
+                known => format!("{known} metrics that cross already"),
+            },
+        );
+        line("", format!("{} that a rule denies", counted(draft.denied, "metric")));
     }
     if seen.unreadable > 0 {
-        line("unreadable", format!("{} messages", seen.unreadable));
+        line("unreadable", counted(seen.unreadable, "message"));
     }
     if seen.left_out > 0 {
-        line("left out", format!("{} metrics: the plant has too many", seen.left_out));
+        line("left out", format!("{}: the plant has too many", counted(seen.left_out, "metric")));
     }
     for node in draft.unborn.iter().take(MAX_LISTED) {
         line("no birth", format!("{}: nothing of it is proposed", shown(node)));

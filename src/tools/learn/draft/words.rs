@@ -38,15 +38,19 @@ impl Writer<'_> {
                 counted(class.edge_nodes.len(), "edge node")
             ),
         };
-        let mut words =
-            format!("{whose}, {}, {values} values in data", counted(meant.len(), "metric name"));
+        let mut words = format!(
+            "{whose}, {}, {} in data",
+            counted(meant.len(), "metric name"),
+            counted(values, "value")
+        );
         if let Some((first, last)) = span {
             let _ = write!(words, ", {} to {}", utc(first), utc(last));
         }
         block.comment(&words);
         block.comment(&format!(
-            "{} messages with data, in the busiest second at most {}.",
-            class.data, class.peak_per_s
+            "{} with data, in the busiest second at most {}.",
+            counted(class.data, "message"),
+            class.peak_per_s
         ));
         self.wider(block, class);
         if flagged {
@@ -105,12 +109,12 @@ impl Writer<'_> {
             if item.names.len() > MAX_LISTED {
                 names.push("…".to_owned());
             }
-            words.push(format!("{} names: {}", item.names.len(), names.join(", ")));
+            words.push(format!("{}: {}", counted(item.names.len(), "name"), names.join(", ")));
         }
         let values = seen().fold(0_u64, |sum, seen| sum.saturating_add(seen.values));
         words.push(match values {
             0 => "in births only".to_owned(),
-            values => format!("{values} values"),
+            values => counted(values, "value"),
         });
         let nulls = seen().fold(0_u64, |sum, seen| sum.saturating_add(seen.nulls));
         if nulls > 0 {

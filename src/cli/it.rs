@@ -160,6 +160,7 @@ fn mirror_settings(mirror: MirrorConfig, backfill: bool, limits: Caps) -> Mirror
             DataQos::AtMostOnce => Qos::AtMostOnce,
             DataQos::AtLeastOnce => Qos::AtLeastOnce,
         },
+        compress_births_above: mirror.compress_births_above,
         aliases: match mirror.aliases {
             config::Aliases::AsPlant => mirror::Aliases::AsPlant,
             config::Aliases::Always => mirror::Aliases::Always,

@@ -28,6 +28,8 @@ const DEFAULT_REBIRTH_MIN_INTERVAL_MS: u64 = 1_000;
 const DEFAULT_CONFIRM_EVERY_MS: u64 = 2_000;
 /// `bytes-per-s`: taken where what is written can't be read, which is an error anyway.
 const FIRST_BYTES_PER_S: u64 = 64_000;
+/// `compress-births-above-bytes`: taken where what is written can't be read, which is an error anyway.
+const FIRST_COMPRESSED_BYTES: u64 = 4_096;
 /// `connects-per-s`: without it the pace begins with this, and is measured by the broker.
 const FIRST_CONNECTS_PER_S: u32 = 500;
 /// `max-nodes`: as many as the OT half follows by default.
@@ -52,6 +54,7 @@ const MIRROR_KEYS: &[&str] = &[
     "data-qos",
     "data-datatypes",
     "aliases",
+    "compress-births-above-bytes",
     "connects-per-s",
     "max-nodes",
     "max-devices-per-node",
@@ -113,6 +116,8 @@ pub struct MirrorConfig {
     pub data_qos: DataQos,
     pub data_datatypes: DataDatatypes,
     pub aliases: Aliases,
+    /// Births of more bytes are compressed; `None`: none. 256 B to 64 MiB.
+    pub compress_births_above: Option<usize>,
     /// New MQTT sessions per second, 1 to 10,000; `None`: as fast as the broker takes them.
     pub connects_per_s: Option<u32>,
     /// Edge nodes that are mirrored; further ones are refused and counted. 1 to 100,000.
@@ -300,6 +305,17 @@ impl MirrorConfig {
             ("never", Aliases::Never),
         ];
         let aliases = reader.word(section, "aliases", &words, Aliases::Never);
+        let compress_births_above = section.key_span("compress-births-above-bytes").map(|_| {
+            let range = 256..=Caps::MOST_BYTES as u64;
+            let bytes = reader.number(
+                section,
+                "compress-births-above-bytes",
+                range,
+                FIRST_COMPRESSED_BYTES,
+            );
+            // It was bounded above, far below any `usize`.
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        });
         let connects_per_s = section.key_span("connects-per-s").map(|_| {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))
@@ -323,6 +339,7 @@ impl MirrorConfig {
             data_qos,
             data_datatypes,
             aliases,
+            compress_births_above,
             connects_per_s,
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),

@@ -27,39 +27,33 @@ impl From<Entry> for Body {
             Entry::Heartbeat(heartbeat) => return Body::Heartbeat(heartbeat),
             Entry::Plant(admitted) => admitted,
         };
-        let AdmittedParts { source, topic, payload, losses, kind, given_aliases } =
-            admitted.into_parts();
-        match kind {
-            AdmittedKind::Message(flags) => Body::Relayed(Relayed {
-                source,
-                topic,
-                payload,
-                received_ms: flags.received_ms,
-                loss_before: flags.loss_before,
-                synthetic: flags.synthetic,
-                aliased: flags.aliased,
-                typed: flags.typed,
-                outdated: flags.outdated,
-                urgent: flags.urgent,
-                withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
-                losses,
-                layout: flags.layout,
+        let AdmittedParts { source, topic, payload, losses, kind } = admitted.into_parts();
+        let (flags, given_aliases) = match kind {
+            AdmittedKind::Message(flags) => (flags, Vec::new()),
+            AdmittedKind::Birth(flags, given_aliases) => (flags, given_aliases),
+            AdmittedKind::Data { flags, timestamp } => {
+                return Body::Data(Data {
+                    layout: flags.layout,
+                    timestamp,
+                    received_after: flags.received_ms.wrapping_sub(timestamp).cast_signed(),
+                    metrics: payload,
+                    loss_before: flags.loss_before,
+                    synthetic: flags.synthetic,
+                    losses,
+                    typed: flags.typed,
+                    urgent: flags.urgent,
+                    outdated: flags.outdated,
+                });
+            }
+            AdmittedKind::Keyframe {
+                uncertain,
+                unheard,
+                doubts,
+                devices,
                 given_aliases,
-            }),
-            AdmittedKind::Data { flags, timestamp } => Body::Data(Data {
-                layout: flags.layout,
-                timestamp,
-                received_after: flags.received_ms.wrapping_sub(timestamp).cast_signed(),
-                metrics: payload,
-                loss_before: flags.loss_before,
-                synthetic: flags.synthetic,
-                losses,
-                typed: flags.typed,
-                urgent: flags.urgent,
-                outdated: flags.outdated,
-            }),
-            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, layout } => {
-                Body::Keyframe(Keyframe {
+                layout,
+            } => {
+                return Body::Keyframe(Keyframe {
                     source,
                     topic,
                     payload,
@@ -70,8 +64,24 @@ impl From<Entry> for Body {
                     doubts,
                     layout,
                     given_aliases,
-                })
+                });
             }
-        }
+        };
+        Body::Relayed(Relayed {
+            source,
+            topic,
+            payload,
+            received_ms: flags.received_ms,
+            loss_before: flags.loss_before,
+            synthetic: flags.synthetic,
+            aliased: flags.aliased,
+            typed: flags.typed,
+            outdated: flags.outdated,
+            urgent: flags.urgent,
+            withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
+            losses,
+            layout: flags.layout,
+            given_aliases,
+        })
     }
 }

@@ -55,13 +55,12 @@ pub struct Admitted {
     payload: Vec<u8>,
     losses: u64,
     kind: AdmittedKind,
-    given_aliases: Vec<u8>,
 }
 
 /// What an [`Admitted`] is beside topic and payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdmittedKind {
-    /// A birth, data or death message.
+    /// A data or death message, or a birth without aliases in the plant.
     Message(MessageFlags),
     /// A data message that is told against a layout: instead of source, topic and names it has the
     /// number of what gave them, and its payload is metrics by their places there.
@@ -70,6 +69,8 @@ pub enum AdmittedKind {
         /// Of the payload, in milliseconds since the epoch (UTC).
         timestamp: u64,
     },
+    /// A birth, and which of its metrics have an alias in the plant, as readers know it.
+    Birth(MessageFlags, Vec<u8>),
     /// A birth with the values forwarded last.
     Keyframe {
         /// The values may be out of date.
@@ -82,6 +83,8 @@ pub enum AdmittedKind {
         devices: Vec<String>,
         /// Number of the layout that it gives; 0: none.
         layout: u64,
+        /// Which of its metrics have an alias in the plant, as readers know it.
+        given_aliases: Vec<u8>,
     },
 }
 
@@ -121,8 +124,6 @@ pub struct AdmittedParts {
     pub losses: u64,
     /// What it is.
     pub kind: AdmittedKind,
-    /// Of a birth: [`Admitted::with_given_aliases`].
-    pub given_aliases: Vec<u8>,
 }
 
 impl Admitted {
@@ -136,27 +137,11 @@ impl Admitted {
         losses: u64,
         kind: AdmittedKind,
     ) -> Admitted {
-        let (source, topic) = (source.to_owned(), topic.to_string());
-        Admitted { source, topic, payload, losses, kind, given_aliases: Vec::new() }
-    }
-
-    /// The same with which metrics of the birth have an alias in the plant, as readers know it.
-    pub fn with_given_aliases(self, given_aliases: Vec<u8>) -> Admitted {
-        Admitted { given_aliases, ..self }
-    }
-
-    /// Data that judging gave leave for, told against the layout of `flags`: source, topic and names are
-    /// those of the birth or keyframe that gave it, which had leave of its own.
-    pub fn data(
-        _: Permit,
-        timestamp: u64,
-        metrics: Vec<u8>,
-        losses: u64,
-        flags: MessageFlags,
-    ) -> Admitted {
-        let (source, topic) = (String::new(), String::new());
-        let kind = AdmittedKind::Data { flags, timestamp };
-        Admitted { source, topic, payload: metrics, losses, kind, given_aliases: Vec::new() }
+        let (source, topic) = match kind {
+            AdmittedKind::Data { .. } => (String::new(), String::new()),
+            _ => (source.to_owned(), topic.to_string()),
+        };
+        Admitted { source, topic, payload, losses, kind }
     }
 
     /// The same keyframe, which gives its layout this number.
@@ -186,8 +171,7 @@ impl Admitted {
         let payload = payload.finish(None);
         let topic = EntityTopic::death(entity).to_string();
         let kind = AdmittedKind::Message(flags);
-        let (source, given_aliases) = (source.to_owned(), Vec::new());
-        Admitted { source, topic, payload, losses, kind, given_aliases }
+        Admitted { source: source.to_owned(), topic, payload, losses, kind }
     }
 
     /// Bytes of the payload.
@@ -197,7 +181,7 @@ impl Admitted {
 
     /// Takes it apart, to be written.
     pub fn into_parts(self) -> AdmittedParts {
-        let Admitted { source, topic, payload, losses, kind, given_aliases } = self;
-        AdmittedParts { source, topic, payload, losses, kind, given_aliases }
+        let Admitted { source, topic, payload, losses, kind } = self;
+        AdmittedParts { source, topic, payload, losses, kind }
     }
 }

@@ -122,6 +122,14 @@ impl PayloadWriter {
         self.bytes.truncate(written);
     }
 
+    /// The payload, with this `seq`, and with this body that `uuid` is about.
+    pub fn finish_with_body(mut self, seq: u64, uuid: &str, body: &[u8]) -> Vec<u8> {
+        number(&mut self.bytes, 0x18, seq);
+        text(&mut self.bytes, 0x22, uuid.as_bytes());
+        text(&mut self.bytes, 0x2a, body);
+        self.bytes
+    }
+
     /// The payload, with this `seq`.
     pub fn finish(mut self, seq: Option<u64>) -> Vec<u8> {
         if let Some(seq) = seq {

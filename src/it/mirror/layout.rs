@@ -10,6 +10,7 @@ mod slot;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 pub(super) use aliases::{AliasNumbers, with_given};
 pub(super) use metric::normalise;
@@ -45,8 +46,6 @@ pub(super) struct Layout {
     pub(super) doubts: u64,
     /// Which metrics have an alias on IT.
     pub(super) aliases: Aliases,
-    /// That of the metric at the first place, once a birth has said them.
-    first_alias: Option<u64>,
     /// Where its metrics stand in the journal.
     journal: JournalPlaces,
 }
@@ -65,6 +64,8 @@ pub(super) struct Slot {
     /// Numbers and truth values of it may take the fast path: nothing has to be said about them.
     /// Follows from the two above.
     is_eligible: bool,
+    /// By which IT knows it, where it is to have an alias.
+    number: Option<NonZeroU32>,
     /// Where what is in the metric, for data that brings parts of it.
     places: Option<Box<SlotPlaces>>,
 }
@@ -142,6 +143,7 @@ impl Layout {
             as_of: self.losses,
             recheck: None,
             is_eligible: true,
+            number: None,
             places: None,
         });
         true

@@ -52,7 +52,7 @@ pub(super) struct Node {
     pub(super) bd_seq_next: u8,
     /// Number of the next message of this session.
     seq: u8,
-    /// For the metrics of the births to come, behind those of the last NBIRTH.
+    /// For the metrics of the births to come.
     pub(super) alias_numbers: AliasNumbers,
     /// Timestamp of the last message of any session, in milliseconds since the epoch.
     last_ms: u64,
@@ -378,12 +378,11 @@ impl Node {
         births.covered = false;
     }
 
-    /// Begins the births of a session: their sequence and aliases start anew. Their timestamp, which is later
+    /// Begins the births of a session: their sequence starts anew. Their timestamp, which is later
     /// than that of anything before: hosts take a birth that isn't for a leftover, and drop by it
     /// what they have; two messages can fall into one millisecond.
     pub(super) fn begin_births(&mut self, wall_ms: u64) -> u64 {
         self.seq = 0;
-        self.alias_numbers = AliasNumbers::default();
         self.births = None;
         self.last_ms = stamp(wall_ms, self.last_ms.saturating_add(1));
         self.last_ms

@@ -23,6 +23,8 @@ pub struct MirrorSettings {
     pub data_qos: Qos,
     pub data_datatypes: DataDatatypes,
     pub aliases: Aliases,
+    /// Births of more bytes are compressed, where that makes them shorter.
+    pub compress_births_above: Option<usize>,
     pub max_nodes: usize,
     pub max_devices_per_node: usize,
     /// What is remembered of the plant at most.

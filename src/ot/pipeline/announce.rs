@@ -323,10 +323,11 @@ pub(super) fn keyframes<'a>(
         let uncertain = state.life.is_uncertain();
         let unheard = uncertain && node.unheard_since.is_some();
         let doubts = state.doubts_in_force();
-        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, layout: 0 };
         let Birth { payload, others, given_aliases } = birth;
+        let layout = 0;
+        let kind =
+            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, given_aliases, layout };
         let keyframe = Admitted::new(permit, source, topic, payload, node.losses, kind);
-        let keyframe = keyframe.with_given_aliases(given_aliases);
         Shown { device: device.map(|(name, _)| name.into()), others, keyframe }
     };
     let own = node_permit.map(|permit| {

@@ -91,10 +91,8 @@ impl StepContext<'_> {
         let outdated = synthetic && node.state(device).is_some_and(shows_what_is_doubted);
         let flags =
             MessageFlags { aliased, outdated, layout, ..self.flags(loss_before, synthetic) };
-        let kind = AdmittedKind::Message(flags);
-        let source = &self.settings.source;
-        let admitted = Admitted::new(permit, source, topic, payload, node.losses, kind);
-        self.put(admitted.with_given_aliases(given_aliases));
+        let kind = AdmittedKind::Birth(flags, given_aliases);
+        self.admit(permit, topic, payload, node.losses, kind);
         true
     }
 
@@ -139,18 +137,16 @@ impl StepContext<'_> {
         // Whoever reads it has it by names.
         let bytes = payload.named_bytes();
         node.output.spend(bytes);
-        match payload {
-            DataPayload::Named(payload) => {
-                let topic = EntityTopic::data(node.exported(device));
-                self.admit(permit, topic, payload, node.losses, flags);
-            }
-            DataPayload::Compact { layout, timestamp, metrics, .. } => {
-                self.work(bytes);
+        let (payload, kind) = match payload {
+            DataPayload::Named(payload) => (payload, AdmittedKind::Message(flags)),
+            DataPayload::Compact { layout, timestamp, metrics, named_bytes } => {
+                self.work(named_bytes.saturating_sub(metrics.len()));
                 let flags = MessageFlags { layout, ..flags };
-                let data = Admitted::data(permit, timestamp, metrics, node.losses, flags);
-                self.out.push(Entry::Plant(data));
+                (metrics, AdmittedKind::Data { flags, timestamp })
             }
-        }
+        };
+        let topic = EntityTopic::data(node.exported(device));
+        self.admit(permit, topic, payload, node.losses, kind);
     }
 
     /// Whether the next frame of the node has to say that messages were lost; then it does. What
@@ -180,15 +176,10 @@ impl StepContext<'_> {
         topic: EntityTopic<'_>,
         payload: Vec<u8>,
         losses: u64,
-        flags: MessageFlags,
+        kind: AdmittedKind,
     ) {
-        let (source, kind) = (&self.settings.source, AdmittedKind::Message(flags));
-        let admitted = Admitted::new(permit, source, topic, payload, losses, kind);
-        self.put(admitted);
-    }
-
-    fn put(&mut self, admitted: Admitted) {
-        self.work(admitted.payload_bytes());
+        self.work(payload.len());
+        let admitted = Admitted::new(permit, &self.settings.source, topic, payload, losses, kind);
         self.out.push(Entry::Plant(admitted));
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use it::mirror::Qos;
 use prost::Message;
-use sparkplug::{DataType, Metric, Payload, Value, names};
+use sparkplug::{Caps, DataType, Metric, Payload, Value, names};
 
 /// What hosts know of the edge nodes that the mirror shows.
 #[derive(Debug, Default)]
@@ -28,6 +28,9 @@ struct Node {
 impl Host {
     /// Takes a publication of the session whose will has this bdSeq.
     pub fn take(&mut self, topic: &str, payload: &[u8], qos: Qos, will_bd_seq: u8) {
+        let unwrapped = sparkplug::unwrap(payload, &Caps::default()).expect("a wrapper");
+        assert!(unwrapped.is_none() || topic.contains("BIRTH"), "{topic}: compressed");
+        let payload = unwrapped.as_deref().unwrap_or(payload);
         let payload = Payload::decode(payload).expect("a payload");
         let levels: Vec<&str> = topic.split('/').collect();
         let (["spBv1.0", group, kind, edge_node] | ["spBv1.0", group, kind, edge_node, _]) =

@@ -158,6 +158,8 @@ pub struct Config {
     pub dies_on_gap: bool,
     pub assured_on_it: bool,
     pub aliases: Aliases,
+    /// Births are compressed on IT.
+    pub compresses: bool,
     pub backfill: bool,
     pub first_newest: bool,
     pub reorder_timeout: Duration,
@@ -246,6 +248,7 @@ fn config(random: &mut Random) -> Config {
         copy: random.chance(40),
         dies_on_gap: random.chance(15),
         assured_on_it: random.chance(20),
+        compresses: Random::new(more.clone().next() ^ 0xDEF1).chance(30),
         aliases: Random::new(more.clone().next() ^ 0xA11A5).pick(&[
             Aliases::Never,
             Aliases::AsPlant,

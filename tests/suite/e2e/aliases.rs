@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use sparkplug::{DataType, Metric, Value};
+use sparkplug::{Caps, DataType, Metric, Value};
 
 use crate::checker::Excuse;
 use crate::metrics::{int, metric, untyped};
@@ -48,6 +48,7 @@ fn a_strict_host_follows_aliases_over_births_restarts_and_rebirths() {
     let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
     edge.nbirth(&[int("a", 1), int("b", 1)]).unwrap();
     edge.dbirth("D", &[int("x", 1)]).unwrap();
+    rig.wait_for("spBv1.0/Plant/DBIRTH/E/D", 1);
     edge.ndata(&[untyped(int("b", 2))]).unwrap();
     edge.ddata("D", &[untyped(int("x", 2))]).unwrap();
     host.wait_for("Plant/E", "b", 2);
@@ -57,12 +58,14 @@ fn a_strict_host_follows_aliases_over_births_restarts_and_rebirths() {
         let is_session_control = metric.name() == "Node Control/Rebirth";
         assert_eq!(metric.alias.is_none(), is_session_control, "{metric:?}");
     }
-    // Another layout: a metric comes before those that there were.
-    edge.nbirth(&[int("0", 1), int("a", 3), int("b", 3)]).unwrap();
-    edge.dbirth("D", &[int("x", 3)]).unwrap();
-    edge.ndata(&[untyped(int("a", 4)), untyped(int("0", 5))]).unwrap();
+    // Another order, of which this host hears nothing: it doesn't look at a second birth of a session.
+    edge.nbirth(&[int("b", 3), int("a", 3)]).unwrap();
+    edge.dbirth("D", &[int("z", 3), int("x", 3)]).unwrap();
+    edge.ndata(&[untyped(int("a", 4)), untyped(int("b", 5))]).unwrap();
+    edge.ddata("D", &[untyped(int("x", 4))]).unwrap();
     host.wait_for("Plant/E", "a", 4);
-    host.wait_for("Plant/E", "0", 5);
+    host.wait_for("Plant/E/D", "x", 4);
+    assert_eq!((host.live("Plant/E", "a"), host.live("Plant/E", "b")), (vec![1, 4], vec![1, 2, 5]));
     // A kill: the next session begins with births.
     rig.relay.kill(Half::It);
     edge.ndata(&[untyped(int("b", 6))]).unwrap();
@@ -71,10 +74,42 @@ fn a_strict_host_follows_aliases_over_births_restarts_and_rebirths() {
     edge.ddata("D", &[untyped(int("x", 7))]).unwrap();
     host.wait_for("Plant/E/D", "x", 7);
     host.ask_rebirth("Plant", "E");
-    edge.ndata(&[untyped(int("0", 8))]).unwrap();
-    wait_until("the host has all", || host.live("Plant/E", "0").last() == Some(&8));
+    edge.ndata(&[untyped(int("a", 8))]).unwrap();
+    wait_until("the host has all", || host.live("Plant/E", "a").last() == Some(&8));
     assert_eq!(host.unknown(), Vec::<String>::new());
     rig.judge(Excuse { kills: true });
+}
+
+/// Large births in the wrapper of Tahu, small ones as they are.
+#[test]
+fn large_births_are_compressed_where_that_is_asked_for() {
+    let mirror = "aliases = \"always\"\ncompress-births-above-bytes = 2000".to_owned();
+    let Some(mut rig) = Rig::prepare(EVERYTHING, &Variation { mirror, ..Variation::default() })
+    else {
+        return;
+    };
+    rig.start_both();
+    let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    let name = |at: u64| format!("Line4/Oven1/Zone{at:02}/Temperature/PV");
+    let born: Vec<Metric> = (0..200).map(|at| double(&name(at), at)).collect();
+    edge.nbirth(&born).unwrap();
+    edge.dbirth("D", &[int("x", 1)]).unwrap();
+    rig.wait_for("spBv1.0/Plant/DBIRTH/E/D", 1);
+    edge.ndata(&[untyped(double(&name(7), 8))]).unwrap();
+    rig.wait_for("spBv1.0/Plant/NDATA/E", 1);
+    let arrivals = rig.it.arrivals();
+    let of = |topic: &str| arrivals.iter().find(|one| one.topic == topic).unwrap().payload.clone();
+    let caps = Caps::default();
+    let wrapped = of("spBv1.0/Plant/NBIRTH/E");
+    let birth = sparkplug::unwrap(&wrapped, &caps).unwrap().expect("a wrapper");
+    assert!(wrapped.len() * 4 < birth.len(), "{} of {}", wrapped.len(), birth.len());
+    assert_eq!(rig.it.payloads("spBv1.0/Plant/NBIRTH/E")[0].metrics.len(), 202);
+    for topic in ["spBv1.0/Plant/DBIRTH/E/D", "spBv1.0/Plant/NDATA/E"] {
+        assert_eq!(sparkplug::unwrap(&of(topic), &caps), Ok(None), "{topic}");
+    }
+    let data = rig.it.last("spBv1.0/Plant/NDATA/E", &name(7)).unwrap();
+    assert_eq!(data.value, Some(Value::Double(8.0)));
+    rig.judge(Excuse::default());
 }
 
 /// Bytes of the payloads of this topic.

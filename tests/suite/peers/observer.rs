@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use prost::Message;
-use sparkplug::{Metric, Payload};
+use sparkplug::{Caps, Metric, Payload};
 
 use crate::client::{Arrival, Client};
 use crate::metrics::number;
@@ -96,7 +96,11 @@ impl Observer {
 
 /// The payload of an arrival, with the names of aliases by the births before it.
 fn named(arrivals: &[Arrival], at: usize) -> Payload {
-    let decode = |arrival: &Arrival| Payload::decode(&arrival.publish.payload[..]).unwrap();
+    let decode = |arrival: &Arrival| {
+        let bytes = &arrival.publish.payload[..];
+        let unwrapped = sparkplug::unwrap(bytes, &Caps::of_payloads(Caps::MOST_BYTES)).unwrap();
+        Payload::decode(unwrapped.as_deref().unwrap_or(bytes)).unwrap()
+    };
     let mut payload = decode(&arrivals[at]);
     let levels = |at: usize| arrivals[at].publish.topic.split('/').collect::<Vec<_>>();
     let own = levels(at);

@@ -29,6 +29,7 @@ pub(crate) fn settings() -> MirrorSettings {
         data_qos: Qos::AtMostOnce,
         data_datatypes: DataDatatypes::AsPlant,
         aliases: Aliases::Never,
+        compress_births_above: None,
         max_nodes: 100,
         max_devices_per_node: 100,
         budget: Budget::UNLIMITED,

@@ -1,3 +1,5 @@
+//! Layouts that are given, given again and forgotten, and data against them.
+
 use alloc::vec;
 
 use super::*;

@@ -29,6 +29,7 @@ use state::{Marks, StateDir, StateError, Stored};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 
+use self::receipts::Window;
 use super::connection::{Delivered, Receipt};
 use super::entry::{Entry, Journal};
 use super::handoff::{Shared, Work};
@@ -81,6 +82,9 @@ pub(super) struct Worker {
     waiting: VecDeque<(u64, Receipt)>,
     /// When the broker sent something that wants a receipt last.
     last_assured: Duration,
+    /// Receipts wait for messages which wait for their turn.
+    waits: bool,
+    window: Window,
     next_counts: Duration,
     next_decisions: Duration,
     next_tick: Duration,
@@ -183,6 +187,8 @@ impl Worker {
             unreleased: Vec::new(),
             waiting: VecDeque::new(),
             last_assured: now.mono,
+            waits: false,
+            window: Window::default(),
             next_counts: now.mono,
             next_decisions: now.mono,
             next_tick: now.mono,
@@ -349,7 +355,7 @@ impl Worker {
             self.pipeline.handle(now, received, out);
         }
         if delivered.receipt.is_some() {
-            self.last_assured = now.mono;
+            self.assured(now.mono);
         }
         self.taken(bytes, delivered.receipt);
     }

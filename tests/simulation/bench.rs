@@ -145,6 +145,8 @@ fn survey(from: u64, seeds: u64, options: &Options) -> ExitCode {
         for failure in failures.iter().take(3) {
             println!("       seed {}: {}", failure.seed, failure.why);
         }
+        let seeds: Vec<String> = failures.iter().map(|failure| failure.seed.to_string()).collect();
+        println!("       all: {}", seeds.join(" "));
     }
     println!("{count} of {seeds} seeds fail; {pace:.0} seeds/s");
     if count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

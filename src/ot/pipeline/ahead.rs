@@ -1,7 +1,6 @@
 //! Births of devices that came so long before the NBIRTH of their session that nobody waits any
 //! longer: they were dropped, and still say what the devices look like, which nobody says again.
-//! Behind the NBIRTH they teach as what a broker has stored does: the next data of the device brings
-//! it to life, and it is doubted.
+//! Behind the NBIRTH they teach as what a broker has stored does, and the devices live, in doubt.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -41,8 +40,12 @@ impl Ahead {
     /// Keeps the birth of a device, as far as there is room.
     pub(super) fn keep(&mut self, now: Duration, entity: Entity<'_>, sent_ms: u64, bytes: &[u8]) {
         let Some(device) = entity.device else { return };
-        self.forget(entity);
         let key = key(entity);
+        let is_newer = |kept: &Kept| *kept.device == *device && kept.sent_ms > sent_ms;
+        if self.nodes.get(&key).is_some_and(|births| births.iter().any(is_newer)) {
+            return;
+        }
+        self.forget(entity);
         let devices = self.nodes.get(&key).map_or(0, Vec::len);
         let has_place = devices < NODE_DEVICES && (devices > 0 || self.nodes.len() < NODES);
         if has_place && self.bytes.saturating_add(bytes.len()) <= BYTES {
@@ -114,6 +117,7 @@ impl Pipeline {
             let (mut step, plant) = self.step(now, out);
             if let Some(node) = plant.node_mut(place) {
                 step.stored_birth(node, Some(&kept.device), birth);
+                step.revive_known(node, &kept.device);
             }
         }
         self.plant.make_room(place);

@@ -14,10 +14,17 @@ use super::encode::{self, Birth, BirthScope};
 use super::step::StepContext;
 use crate::plant::{EntityState, GivenLayouts, Node, Slot};
 
+/// Why a death is made: no rule lets anything of it through, though it lives.
+pub(super) const NO_RULE: &str = "no_rule";
+/// Nothing is heard of it.
+pub(super) const UNHEARD: &str = "unheard";
+/// Its death came before its birth.
+pub(super) const DIED: &str = "died";
+
 /// Why a death is made, for readers, by what becomes of what waited.
 fn why(fate: Fate) -> &'static str {
     match fate {
-        Fate::Dropped(Reason::NoRule) => "no_rule",
+        Fate::Dropped(Reason::NoRule) => NO_RULE,
         Fate::Dropped(Reason::OverCap | Reason::OverCapacity | Reason::OverMemory) => "over_limit",
         _ => "refused",
     }
@@ -356,6 +363,7 @@ fn mark_born(state: &mut EntityState, permit: Permit, values_at: Option<Duration
     state.values_at = values_at.or(state.values_at);
     state.life.announce(permit);
     state.birth_due = false;
+    state.awaits_since = None;
     state.reshaped = false;
     for slot in &mut state.layout.slots {
         slot.set_born(slot.is_exported());

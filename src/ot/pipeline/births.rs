@@ -1,5 +1,7 @@
 //! Births and deaths: what they teach about the plant, and what of them crosses.
 
+use std::time::Duration;
+
 use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
 use sparkplug::{Entity, Metric, Payload, names};
@@ -9,7 +11,7 @@ use super::notify;
 use super::sequence::Late;
 use super::step::StepContext;
 use crate::plant::{
-    Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetric, RefusedMetrics,
+    Ends, EntityState, Fault, Layout, Life, Node, OVERTAKEN, Plant, RefusedMetric, RefusedMetrics,
     SURVEY_BYTES, Slot, Taught, Uncounted, Unfit, reason_of,
 };
 
@@ -24,6 +26,7 @@ impl StepContext<'_> {
         node.sequence.restart(low_byte(birth.payload.seq));
         // What was refused before it, the birth says anew.
         node.unread.clear();
+        node.is_born_here = true;
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         self.breathe();
         let taught = self.take_apart(node.origin(None), birth, true);
@@ -40,7 +43,9 @@ impl StepContext<'_> {
             // The layout stays, for the types that the device most likely needs again. A birth that
             // was sent behind this one, and came before it, is of this session.
             let is_behind = |(device, node)| device > node || (device == node && is_another);
+            let is_recent = |at: Duration| self.now.mono.saturating_sub(at) <= OVERTAKEN;
             let is_of_this = device.life.is_alive()
+                && device.born_at.is_some_and(is_recent)
                 && device.layout.timestamp.zip(sent_ms).is_some_and(is_behind);
             device.life = if is_of_this { Life::Known } else { Life::Unknown };
             device.told_at = None;
@@ -65,6 +70,10 @@ impl StepContext<'_> {
             return kept_back(&node.own);
         };
         self.announce_node(node, permit, false);
+        let known = node.devices.iter().filter(|(_, state)| state.life == Life::Known);
+        for device in known.map(|(device, _)| device.clone()).collect::<Vec<Box<str>>>() {
+            self.revive_known(node, &device);
+        }
         birth_fate(&node.own)
     }
 
@@ -89,7 +98,7 @@ impl StepContext<'_> {
         // What was refused before it, the birth says anew. What is set aside was delivered again, as
         // this is: in the order in which it was sent.
         node.unread.retain(|(of, _), reason| {
-            let is_before = !late.is_late() || (late == Late::Again && *reason == Reason::SetAside);
+            let is_before = !late.is_late() || (late.is_again() && *reason == Reason::SetAside);
             of.as_deref() != Some(device) || !is_before
         });
         let sent_ms = birth.payload.timestamp;
@@ -108,6 +117,7 @@ impl StepContext<'_> {
         let former = (late.is_late() && state.life.is_alive()).then(|| state.layout.clone());
         let told = too_soon.then(|| std::mem::take(&mut state.layout));
         state.bear(taught.layout);
+        state.born_at = Some(self.now.mono);
         if loses_newer {
             state.doubt();
         }
@@ -207,17 +217,19 @@ impl StepContext<'_> {
         let deaths = metric.as_ref().and_then(names::bd_seq_of);
         let is_known = node.sessions.has(deaths);
         self.drop_of_death(node.origin(None), &payload.metrics, 1);
+        let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);
+        let ends = node.sessions.judge(births, deaths);
         if !node.own.life.is_alive() {
             node.crossing.died(self.now.mono, deaths, payload.timestamp, is_known);
-            node.own.forget();
-            node.count_all();
+            if ends == Ends::Own || node.own.life != Life::Known {
+                node.own.forget();
+                node.count_all();
+            }
             // Told twice, by the node and by its will, or by a will alone.
             let is_known = node.sessions.any();
             let reason = if is_known { Reason::StaleDeath } else { Reason::DataBeforeBirth };
             return Fate::Dropped(reason);
         }
-        let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);
-        let ends = node.sessions.judge(births, deaths);
         notify::death(node.entity(), ends, births, deaths);
         if ends == Ends::Earlier {
             return Fate::Dropped(Reason::StaleDeath);
@@ -291,6 +303,16 @@ impl StepContext<'_> {
         self.rule_counters.be_quiet(false);
         if let Some(permit) = self.permit_node(node) {
             self.announce_node(node, permit, true);
+        }
+    }
+
+    /// A device of a node that was born just now was born before it came, in the same session: it lives,
+    /// and what was said of it since may be lost.
+    pub(super) fn revive_known(&mut self, node: &mut Node, device: &str) {
+        let is_known = |state: &EntityState| state.life == Life::Known;
+        if node.own.life.is_alive() && node.state(Some(device)).is_some_and(is_known) {
+            self.revive_device(node, device);
+            self.order_keyframe(node);
         }
     }
 

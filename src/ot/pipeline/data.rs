@@ -64,7 +64,9 @@ impl StepContext<'_> {
         let mut first_drop = None;
         let mut doubts = Doubts::new(late, is_dated.then_some(timestamp));
         self.drop_beside(node, device, &beside, &mut doubts.told);
-        let dates = Dates { timestamp, is_dated, late };
+        let is_unverified = late.is_again() && node.own.life.is_unverified();
+        let is_outdated = is_unverified || late == Late::Outdated;
+        let dates = Dates { timestamp, is_dated, late, is_outdated };
         let judged =
             self.judge_metrics(node, device, meanings, dates, &mut first_drop, &mut doubts);
         notify::metrics_refused(node.origin(device), false, &doubts.told);
@@ -82,7 +84,7 @@ impl StepContext<'_> {
         // A limit says more than the reason of any single metric.
         let refused = passage.refused.map(|(reason, rule)| (reason, Some(rule)));
         let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
-        let fate = self.forward(node, device, admitted, (timestamp, late), cause);
+        let fate = self.forward(node, device, admitted, timestamp, cause);
         self.tell_doubts(node, device, doubts, timestamp, &mut passage);
         node.count(device);
         self.settle_passage(node, device, &passage, fate)
@@ -110,7 +112,7 @@ impl StepContext<'_> {
         first_drop: &mut Option<Cause>,
         doubts: &mut Doubts,
     ) -> Vec<Item> {
-        let Dates { timestamp, is_dated, late } = dates;
+        let Dates { timestamp, is_dated, late, is_outdated } = dates;
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
         // What those that are let through will take, and who can't have what it would.
@@ -257,6 +259,7 @@ impl StepContext<'_> {
                         permit,
                         restores,
                         early,
+                        outdated: is_outdated,
                         unborn,
                     });
                     continue;
@@ -290,7 +293,7 @@ impl StepContext<'_> {
         node: &mut Node,
         device: Option<&str>,
         mut items: Vec<Item>,
-        (timestamp, late): (u64, Late),
+        timestamp: u64,
         (reason, rule): Cause,
     ) -> Fate {
         if items.is_empty() {
@@ -330,8 +333,8 @@ impl StepContext<'_> {
             }
             return fate.unwrap_or(Fate::Dropped(Reason::DataBeforeBirth));
         }
-        let is_unsure = late == Late::Again && node.own.life.is_unverified();
-        let source = if is_unsure { DataSource::Again } else { DataSource::Plant };
+        let is_outdated = items.iter().any(|item| item.outdated);
+        let source = if is_outdated { DataSource::Again } else { DataSource::Plant };
         if self.journal_data(node, device, items, timestamp, source) {
             Fate::Forwarded
         } else {
@@ -349,18 +352,23 @@ impl StepContext<'_> {
                 && earlier.may_have_more_than(&item.metric)
             {
                 let metric = std::mem::take(&mut item.metric);
-                let held = Held::new(metric, earlier.ticket, item.early, parts.losses);
+                let losses = item.losses(parts.losses);
+                let held = Held::new(metric, earlier.ticket, item.early, losses);
                 item.metric = limits::follow(parts.definitions, *earlier, held).metric;
             }
             let Some(slot) = parts.state.layout.slot_mut(item.slot) else {
                 mistake!("a metric that was judged and has no slot");
                 continue;
             };
-            shape::forwarded(slot, &item.metric, parts.losses, self.now);
+            let losses = item.losses(parts.losses);
+            shape::forwarded(slot, &item.metric, losses, self.now);
             if item.historical {
                 continue;
             }
             parts.state.layout.update(item.slot, &item.metric);
+            if item.unborn {
+                parts.state.awaits_since.get_or_insert(losses);
+            }
             let slot = parts.state.layout.slot_mut(item.slot);
             if item.unborn
                 && let Some(slot) = slot

@@ -277,6 +277,7 @@ impl StepContext<'_> {
                 permit: *permit,
                 restores,
                 early: false,
+                outdated: is_outdated,
                 unborn: false,
             });
             if parts.state.backlog.forward(ticket) {

@@ -19,8 +19,17 @@ pub(super) struct Item {
     pub(super) restores: bool,
     /// The interval since the last value of its metric isn't over.
     pub(super) early: bool,
+    /// It may be older than what was lost or refused: readers aren't to show it as good.
+    pub(super) outdated: bool,
     /// Its slot isn't part of the journalled birth, or the birth lacks its template's type.
     pub(super) unborn: bool,
+}
+
+impl Item {
+    /// How often the values of its entity had been doubted when it was the newest; `losses`: up to now.
+    pub(super) fn losses(&self, losses: u64) -> u64 {
+        if self.outdated { losses.wrapping_sub(1) } else { losses }
+    }
 }
 
 /// What became of the values of one message at the limits.

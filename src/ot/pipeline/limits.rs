@@ -245,7 +245,8 @@ impl StepContext<'_> {
             if before.is_none_or(|before| before.ticket != ticket) {
                 passage.held = passage.held.saturating_add(1);
             }
-            let held = Held::new(item.metric, ticket, item.early, parts.losses);
+            let losses = item.losses(parts.losses);
+            let held = Held::new(item.metric, ticket, item.early, losses);
             let held = match self.supersede(parts.origin, parts.state, item.slot, item.rule) {
                 Some(earlier) if adds => follow(parts.definitions, *earlier, held),
                 _ => held,

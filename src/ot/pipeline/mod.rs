@@ -73,6 +73,7 @@ mod news;
 mod notify;
 mod overload;
 mod policy_change;
+mod presence;
 mod recall;
 mod receive;
 mod refuse;
@@ -108,6 +109,7 @@ use self::hosts::Hosts;
 pub(crate) use self::hosts::Quiet;
 use self::news::{News, Round};
 use self::overload::Overload;
+use self::presence::Queued;
 pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
 use self::reorder::Reorder;
 pub use self::reorder::{Judged, WatchedOrder};
@@ -203,6 +205,8 @@ pub struct Pipeline {
     away_since: Duration,
     /// Since when this session is up.
     session_since: Duration,
+    /// What it begins with may be what the broker queued meanwhile.
+    queued: Option<Queued>,
     /// The last session ended before it had lasted.
     unsteady: bool,
     next_heartbeat: Duration,
@@ -264,6 +268,7 @@ impl Pipeline {
             connected: false,
             away_since: now.mono,
             session_since: now.mono,
+            queued: None,
             unsteady: false,
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
@@ -283,34 +288,6 @@ impl Pipeline {
             unshown: Vec::new(),
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
-        }
-    }
-
-    /// The connection is up and subscribed. `present`: the broker kept the session, so what it
-    /// queued meanwhile is still coming. The next [`Pipeline::tick`] journals the doubt, and
-    /// then that the half is connected.
-    pub fn session(&mut self, now: Now, present: bool) {
-        self.connected = true;
-        self.session_since = now.mono;
-        self.hosts.connected(now.mono);
-        // Readers wait for the news.
-        self.next_heartbeat = now.mono;
-        self.tell_all(News::Session { since: now.mono, present });
-    }
-
-    /// The connection was lost.
-    pub fn disconnected(&mut self, now: Now) {
-        if std::mem::replace(&mut self.connected, false) {
-            // What waits came before whatever is missed now.
-            self.end_waiting(now);
-            // Sessions that don't last, one after the other, are no presence: the time away
-            // goes on.
-            let had_lasted = self.has_lasted(now);
-            if had_lasted || !self.unsteady {
-                self.away_since = now.mono;
-            }
-            self.unsteady = !had_lasted;
-            self.next_heartbeat = now.mono;
         }
     }
 
@@ -371,16 +348,6 @@ impl Pipeline {
     /// Takes note of what the next heartbeats say.
     pub(crate) fn set_surroundings(&mut self, surroundings: Surroundings) {
         self.surroundings = surroundings;
-    }
-
-    /// Whether the broker's session is up; after one that didn't last, the next one counts only
-    /// once it has.
-    pub fn is_connected(&self, now: Now) -> bool {
-        self.connected && (!self.unsteady || self.has_lasted(now))
-    }
-
-    fn has_lasted(&self, now: Now) -> bool {
-        now.mono.saturating_sub(self.session_since) >= LASTING
     }
 
     /// The edge nodes, for the account.

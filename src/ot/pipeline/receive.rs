@@ -2,8 +2,8 @@
 
 use std::hash::BuildHasher;
 
-use account::{Fate, NodeSlot, Origin, Reason, Refused};
-use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Topic, find_seq, names};
+use account::{Fate, NodeSlot, Origin, Reason};
+use sparkplug::{Entity, EntityTopic, MessageType, Topic, find_seq, find_timestamp, names};
 
 use super::births::low_byte;
 use super::decode::{Decoded, reason_of};
@@ -113,40 +113,6 @@ impl Pipeline {
         }
     }
 
-    /// A message of an entity that can't be read: its topic says whose it is, and its number, as
-    /// far as that can be found, when it was its turn.
-    #[expect(clippy::too_many_arguments, reason = "a message, and what is known of it")]
-    fn unreadable(
-        &mut self,
-        now: Now,
-        topic: EntityTopic<'_>,
-        reason: Reason,
-        received: Received<'_>,
-        way: Way,
-        origin: &mut Origin<'_>,
-        out: &mut Vec<Entry>,
-    ) -> Fate {
-        match topic.message_type {
-            // What an NDEATH says beside its topic is only a number.
-            MessageType::NDeath => {
-                let nothing = Decoded::Model(Borrowed::default());
-                self.node_death(now, topic, nothing, received, origin, out)
-            }
-            MessageType::NBirth => {
-                self.give_up_strangers_of(now, topic.entity, out);
-                let (mut step, plant) = self.step(now, out);
-                let place = origin.node.map(|NodeSlot(place)| place);
-                if let Some(node) = place.and_then(|place| plant.node_mut(place)) {
-                    node.last_seen = now.mono;
-                    step.follow_refusal(node, None, Refused::Birth, reason);
-                    node.sequence.restart(low_byte(find_seq(received.payload)));
-                }
-                Fate::Dropped(reason)
-            }
-            _ => self.in_turn(now, topic, Err(reason), received, way, origin, out),
-        }
-    }
-
     fn has_fast_path(&self) -> bool {
         #[cfg(any(test, feature = "testing"))]
         if !self.takes_fast_path {
@@ -165,6 +131,9 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
+        let birth = decoded.into_birth();
+        let sent_ms = birth.payload.timestamp;
+        let lives = self.is_sign_of_life(now, received, sent_ms);
         let found = {
             let (mut step, plant) = self.step(now, out);
             step.find_room(plant, topic.entity, true)
@@ -184,7 +153,6 @@ impl Pipeline {
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
-        let birth = decoded.into_birth();
         let number = names::bd_seq(&birth.payload);
         let timeout = self.settings.reorder_timeout;
         if node.crossing.is_late(now.mono, timeout, number, birth.payload.timestamp) {
@@ -195,8 +163,8 @@ impl Pipeline {
         }
         node.counting.birth();
         let seq = low_byte(birth.payload.seq).unwrap_or(0);
-        let sent_ms = birth.payload.timestamp;
-        let was_overtaken = node.crossing.overtook_birth(now.mono, sent_ms);
+        let was_overtaken = node.crossing.overtook_birth(now.mono, sent_ms)
+            || node.crossing.precedes_birth(now.mono, timeout, sent_ms);
         let missed = self.unborn.born(topic.entity, now.mono, sent_ms);
         let came_late = was_overtaken || missed.is_some();
         if let Some(missed) = missed {
@@ -222,7 +190,7 @@ impl Pipeline {
         node.unheard_since = None;
         node.has_unassured |= !received.assured;
         let fate = step.node_birth(node, birth);
-        if received.dup && node.own.life.is_alive() {
+        if !lives && node.own.life.is_alive() {
             // It was sent before the relay was away, and says nothing of the time since.
             node.unheard_since = Some(now.mono);
         }
@@ -240,7 +208,7 @@ impl Pipeline {
         fate
     }
 
-    fn node_death(
+    pub(super) fn node_death(
         &mut self,
         now: Now,
         topic: EntityTopic<'_>,
@@ -281,7 +249,7 @@ impl Pipeline {
     /// Every message that counts in the sequence of its node, behind the NBIRTH: without that
     /// nothing can be read by it.
     #[expect(clippy::too_many_arguments, reason = "a message, and what is known of it")]
-    fn in_turn(
+    pub(super) fn in_turn(
         &mut self,
         now: Now,
         topic: EntityTopic<'_>,
@@ -295,7 +263,7 @@ impl Pipeline {
         let timeout = self.settings.reorder_timeout;
         let (seq, timestamp) = match &decoded {
             Ok(decoded) => (decoded.seq(), decoded.timestamp()),
-            Err(_) => (find_seq(received.payload), None),
+            Err(_) => (find_seq(received.payload), find_timestamp(received.payload)),
         };
         let seq = low_byte(seq);
         self.sent = (!topic.message_type.is_death()).then_some(timestamp);
@@ -305,8 +273,9 @@ impl Pipeline {
         let Some(place) = place else {
             let reason = decoded.err().unwrap_or(Reason::DataBeforeBirth);
             // A broker in a cluster may deliver it before the birth that precedes it.
-            let waits = Waits { seq: seq.unwrap_or(0), hash, timestamp, counted: None };
-            let has_number = seq.is_some_and(|seq| seq != 0);
+            let seq = seq.unwrap_or(0);
+            let waits = Waits { seq, hash, timestamp, counted: None, refusals: 0 };
+            let has_number = seq != 0;
             if way == Way::Arrived && has_number && self.may_be_born(topic.entity) {
                 let early =
                     |reorder: &mut Reorder| reorder.early(now.mono, timeout, received, waits);
@@ -336,6 +305,7 @@ impl Pipeline {
             }
             return Fate::Dropped(reason);
         };
+        let lives = self.is_sign_of_life(now, received, timestamp);
         let (mut step, plant) = self.step(now, out);
         step.room = plant.room(place, topic.message_type == MessageType::DBirth);
         let Some(node) = plant.node_mut(place) else {
@@ -378,8 +348,9 @@ impl Pipeline {
             }
         }
         let turn = match way {
-            Way::Waited { late: true } => Turn::Now { late: Late::ByNumber },
-            Way::Waited { late: false } => {
+            Way::Waited { late: true, outdated: true } => Turn::Now { late: Late::Outdated },
+            Way::Waited { late: true, .. } => Turn::Now { late: Late::ByNumber },
+            Way::Waited { .. } => {
                 step.take(node, seq, received);
                 Turn::Now { late: Late::of(received) }
             }
@@ -389,14 +360,13 @@ impl Pipeline {
             Turn::Now { late } => late,
             Turn::Never => return Fate::Dropped(Reason::Duplicate),
             Turn::Later { seq } => {
-                let waits = Waits { seq, hash, timestamp, counted: Some(NodeSlot(place)) };
+                let (counted, refusals) = (Some(NodeSlot(place)), node.refusals);
+                let waits = Waits { seq, hash, timestamp, counted, refusals };
                 self.wait(now, place, received, waits);
                 return Fate::Waiting;
             }
         };
-        if !received.dup {
-            node.unheard_since = None;
-        }
+        node.unheard_since = (!lives).then(|| node.unheard_since.unwrap_or(now.mono));
         let device = topic.entity.device;
         let decoded = match decoded {
             Ok(decoded) => decoded,
@@ -405,20 +375,22 @@ impl Pipeline {
                     // It had a number, most likely.
                     node.sequence.expect_unread(1);
                 }
+                node.refusals = node.refusals.wrapping_add(1);
                 step.follow_refusal(node, device, refused(topic.message_type), reason);
                 return Fate::Dropped(reason);
             }
         };
+        let waited = way != Way::Arrived;
         match (topic.message_type, device) {
             (MessageType::DBirth | MessageType::DDeath, Some(device))
-                if step.is_superseded(node, device, seq, late) =>
+                if step.is_superseded(node, device, (seq, timestamp), late, waited) =>
             {
                 Fate::Dropped(Reason::Late)
             }
             (MessageType::DBirth, Some(device)) => {
                 let birth = decoded.into_birth();
                 // Where the numbers say that it is late, the times needn't.
-                let by_number = late == Late::ByNumber;
+                let by_number = matches!(late, Late::ByNumber | Late::Outdated);
                 let birth_ms = birth.payload.timestamp.filter(|_| !by_number);
                 let fate = step.device_birth(node, device, birth, late);
                 if node.own.life.is_unverified()

@@ -31,6 +31,8 @@ impl StepContext<'_> {
             (Consequence::Doubted, _) => {
                 // What isn't known to be alive has nothing to be doubted.
                 if node.state(device).is_some_and(|state| state.life.is_alive()) {
+                    // That the sequence goes on around it proves nothing.
+                    node.lives().for_each(Life::give_up_verifying);
                     node.lose();
                     node.next_keyframe = self.now.mono;
                     *self.structure_changed = true;

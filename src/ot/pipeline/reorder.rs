@@ -92,6 +92,8 @@ pub(super) struct Waits {
     pub(super) timestamp: Option<u64>,
     /// Its node, if that is known.
     pub(super) counted: Option<NodeSlot>,
+    /// How many messages of that were refused up to now.
+    pub(super) refusals: u32,
 }
 
 /// How a message comes to be judged.
@@ -103,6 +105,8 @@ pub(super) enum Way {
     Waited {
         /// Too long: what came after it is judged already.
         late: bool,
+        /// And something that came after it was refused.
+        outdated: bool,
     },
 }
 
@@ -130,7 +134,7 @@ impl Reorder {
         received: Received<'_>,
         waits: Waits,
     ) -> Early {
-        let Waits { seq, hash, timestamp, counted } = waits;
+        let Waits { seq, hash, timestamp, counted, refusals } = waits;
         let early = Early {
             topic: received.topic.into(),
             payload: received.payload.into(),
@@ -141,6 +145,7 @@ impl Reorder {
             timestamp,
             number: self.number,
             counted,
+            refusals,
             since: now,
             until: now.saturating_add(timeout),
             behind: None,
@@ -419,10 +424,13 @@ impl Pipeline {
         let died =
             |node: &Node| node.own.life == Life::Known && node.crossing.died_since(early.since);
         let place = node.map(|NodeSlot(place)| place);
+        let refuses = |node: &Node| early.counted.is_some() && node.refusals != early.refusals;
+        let outdated =
+            late && place.and_then(|place| self.plant.nodes().get(place)).is_some_and(refuses);
         let fate = if place.and_then(|place| self.plant.nodes().get(place)).is_some_and(died) {
             Fate::Dropped(Reason::Late)
         } else {
-            self.process(now, received, Way::Waited { late }, &mut Origin::default(), out)
+            self.process(now, received, Way::Waited { late, outdated }, &mut Origin::default(), out)
         };
         let origin = Origin { entity, node };
         self.ledger.settle_waiting(origin, 1, fate);
@@ -456,28 +464,6 @@ impl Pipeline {
                 notify::dropped(reason, rule.map(Rule::name), received, why);
             }
             Fate::Forwarded | Fate::Waiting => {}
-        }
-    }
-}
-
-impl Pipeline {
-    /// Takes note of an edge node, or of a device of one that is known, that sends without a birth.
-    fn note_unborn(&mut self, now: Now, entity: Entity<'_>) {
-        let Some(sent_ms) = self.sent else { return };
-        let Entity { group, edge_node, device } = entity;
-        let node = self.plant.find(entity).and_then(|place| self.plant.nodes().get(place));
-        let born = node.filter(|node| node.own.life != Life::Unknown);
-        match (born, device) {
-            (None, _) if self.policy.node_in_scope(group, edge_node) => {
-                let was_alive = node.is_some_and(|node| node.sessions.any());
-                let node = Entity::node(group, edge_node);
-                self.unborn.heard(node, now.mono, sent_ms, was_alive);
-            }
-            (Some(node), Some(device)) if self.policy.device_in_scope(entity) => {
-                let was_alive = node.devices.contains_key(device);
-                self.unborn.heard(entity, now.mono, sent_ms, was_alive);
-            }
-            _ => {}
         }
     }
 }

@@ -6,6 +6,7 @@ use mistake::mistake;
 use sparkplug::{Caps, DataType, Entity, MessageType, Metric, Payload, Topic, decode, names};
 
 use super::adjust::adjust;
+use super::announce::{DIED, NO_RULE, UNHEARD};
 use super::guard::orphan;
 use super::memory::enforce;
 use super::rename::{Names, Resolved};
@@ -102,10 +103,11 @@ impl Pipeline {
     }
 
     fn replay(&mut self, body: Body, names: &mut Names, left_out: &[usize]) {
-        let mut doubts = 0;
+        let (mut doubts, mut withdrawn) = (0, "");
         let (topic, payload, mut made, losses, lost) = match &body {
             Body::Relayed(relayed) => {
                 let Relayed { topic, payload, losses, loss_before, .. } = relayed;
+                withdrawn = &relayed.withdrawn;
                 let made = match (relayed.synthetic, relayed.aliased) {
                     (true, _) => Made::ByTheRelay,
                     (false, true) => Made::WithAliases,
@@ -133,8 +135,16 @@ impl Pipeline {
             return;
         }
         let Some(node) = plant.node_mut(place) else { return };
-        if is_former && matches!(made, Made::ByTheRelay) && topic.message_type.is_death() {
-            return withdraw(node, device.as_deref());
+        if matches!(made, Made::ByTheRelay) && topic.message_type.is_death() {
+            let rests = [UNHEARD, DIED].contains(&withdrawn);
+            if is_former || rests || withdrawn == NO_RULE {
+                withdraw(node, device.as_deref());
+                if rests {
+                    node.lives().for_each(Life::rest);
+                }
+                node.losses = node.losses.max(losses);
+                return;
+            }
         }
         let mut payload = decoded.payload;
         if let (Made::WithNames { .. }, true) = (made, names.metrics_are_renamed()) {
@@ -156,7 +166,7 @@ impl Pipeline {
     }
 }
 
-/// Another policy took the name from it under which readers knew it: in the plant it lives on.
+/// Readers aren't to know it any more, or not by that name: in the plant it lives on.
 fn withdraw(node: &mut Node, device: Option<&str>) {
     match device {
         None => {

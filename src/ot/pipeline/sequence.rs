@@ -1,11 +1,13 @@
 //! The sequence check: whether it is a message's turn in the order of its edge node, and what holes
 //! in that order say about the values.
 
+use std::time::Duration;
+
 use mistake::mistake;
 
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{Early, Node, Numbered, Numbering, Place, WINDOW};
+use crate::plant::{Early, Node, Numbered, Numbering, OVERTAKEN, Place, WINDOW, is_shortly_before};
 
 /// Behind an NBIRTH a number of 0 comes again after 255 others; so far before that nothing but a
 /// node that doesn't count sends it.
@@ -21,14 +23,32 @@ pub(super) enum Late {
     No,
     /// The broker delivers it again, or thinks so.
     Again,
+    /// The same, in the order behind a birth that came in this run: nothing newer is known, whatever
+    /// their times say.
+    AgainInOrder,
     /// They are, by their numbers.
     ByNumber,
+    /// And some of them were refused: what it says may be out of date.
+    Outdated,
 }
 
 impl Late {
     /// Of a message whose turn it is.
     pub(super) fn of(received: Received<'_>) -> Late {
         if received.dup { Late::Again } else { Late::No }
+    }
+
+    /// Of a message with the number that was expected.
+    fn in_order(node: &Node, seq: Option<u8>, received: Received<'_>) -> Late {
+        match Late::of(received) {
+            Late::Again if node.is_born_here && seq.is_some() => Late::AgainInOrder,
+            late => late,
+        }
+    }
+
+    /// The broker delivers it again.
+    pub(super) fn is_again(self) -> bool {
+        matches!(self, Late::Again | Late::AgainInOrder)
     }
 
     pub(super) fn is_late(self) -> bool {
@@ -39,11 +59,11 @@ impl Late {
     /// own.
     pub(super) fn is_older(self, timestamp: Option<u64>, current: Option<u64>) -> bool {
         match (self, timestamp) {
-            (Late::No, _) | (Late::Again, None) => false,
+            (Late::No | Late::AgainInOrder, _) | (Late::Again, None) => false,
             (Late::Again, timestamp) => timestamp < current,
-            (Late::ByNumber, None) => true,
+            (Late::ByNumber | Late::Outdated, None) => true,
             // Of two in one millisecond it is the older.
-            (Late::ByNumber, timestamp) => timestamp <= current,
+            (Late::ByNumber | Late::Outdated, timestamp) => timestamp <= current,
         }
     }
 }
@@ -56,6 +76,8 @@ pub(super) struct Dates {
     /// The message has it, and not the relay alone.
     pub(super) is_dated: bool,
     pub(super) late: Late,
+    /// It may be older than what was lost or refused.
+    pub(super) is_outdated: bool,
 }
 
 /// What the order says about a message.
@@ -132,7 +154,7 @@ impl StepContext<'_> {
                     let most = timeout.saturating_mul(MOST_TIMEOUTS);
                     node.early.prolong(self.now.mono, timeout, most);
                 }
-                Turn::Now { late: Late::of(received) }
+                Turn::Now { late: Late::in_order(node, seq, received) }
             }
             Place::Late => {
                 node.sequence.take_late(seq);
@@ -193,17 +215,30 @@ impl StepContext<'_> {
     }
 
     /// Whether a birth or death of a device comes so late that a newer one was judged before it;
-    /// takes note of it otherwise.
+    /// takes note of it otherwise. `waited`: for its turn.
     pub(super) fn is_superseded(
         &self,
         node: &mut Node,
         device: &str,
-        seq: Option<u8>,
+        (seq, sent_ms): (Option<u8>, Option<u64>),
         late: Late,
+        waited: bool,
     ) -> bool {
         let Some(state) = node.devices.get_mut(device) else { return false };
+        let born = sent_ms.zip(state.layout.timestamp);
+        // The birth in force came before that of its node, which it belongs to.
+        let within = self.settings.reorder_timeout;
+        let is_before = |(sent, born): (u64, u64)| is_shortly_before(sent, born, within);
+        let is_recent = |at: Duration| self.now.mono.saturating_sub(at) <= OVERTAKEN;
+        let is_new = state.life.is_alive() && state.born_at.is_some_and(is_recent);
+        if is_new && born.is_some_and(is_before) {
+            return true;
+        }
         let newer = |(told, seq): (u8, u8)| told != seq && told.wrapping_sub(seq) <= WINDOW;
-        if late.is_late() && state.told_at.zip(seq).is_some_and(newer) {
+        // Where nothing came since, its number may be that of a session that began unseen.
+        let is_no_later = |(sent, born): (u64, u64)| sent <= born;
+        let is_late = late.is_late() || (waited && born.is_some_and(is_no_later));
+        if is_late && state.told_at.zip(seq).is_some_and(newer) {
             return true;
         }
         state.told_at = seq;

@@ -88,7 +88,8 @@ impl StepContext<'_> {
         let layout = node.state_mut(device).map(|state| &mut state.layout);
         let layout = layout.map_or(0, |layout| layout.give(self.given, others, Slot::is_exported));
         let topic = EntityTopic::birth(node.exported(device));
-        let outdated = synthetic && node.state(device).is_some_and(shows_what_is_doubted);
+        let shows = |state| shows_what_is_doubted(state, node.losses);
+        let outdated = synthetic && node.state(device).is_some_and(shows);
         let flags =
             MessageFlags { aliased, outdated, layout, ..self.flags(loss_before, synthetic) };
         let kind = AdmittedKind::Birth(flags, given_aliases);
@@ -229,8 +230,10 @@ impl StepContext<'_> {
 }
 
 /// Whether a birth of the relay's own making shows metrics for the first time that were hidden from
-/// readers until now, while it isn't known whether newer values were lost.
-fn shows_what_is_doubted(state: &EntityState) -> bool {
+/// readers until now, or waited for it since before a doubt, while it isn't known whether newer values
+/// were lost. `losses` are those of the node.
+fn shows_what_is_doubted(state: &EntityState, losses: u64) -> bool {
     let is_hidden = |slot: &Slot| slot.is_exported() && !slot.is_born() && !slot.awaits_birth();
-    state.life.is_uncertain() && state.layout.slots.iter().any(is_hidden)
+    let may_show = || state.awaits_doubted(losses) || state.layout.slots.iter().any(is_hidden);
+    state.life.is_uncertain() && may_show()
 }

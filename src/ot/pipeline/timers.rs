@@ -5,6 +5,7 @@ use std::time::Duration;
 use account::{Fate, Reason};
 use mistake::mistake;
 
+use super::announce::{DIED, UNHEARD};
 use super::news::Round;
 use super::notify;
 use super::step::StepContext;
@@ -191,7 +192,7 @@ impl StepContext<'_> {
             return;
         }
         notify::death_overtook(node.entity());
-        self.bury_node_since(node, Fate::Dropped(Reason::UnknownMetric), "died");
+        self.bury_node_since(node, Fate::Dropped(Reason::UnknownMetric), DIED);
         node.lives().for_each(Life::rest);
         *self.structure_changed = true;
     }
@@ -206,7 +207,7 @@ impl StepContext<'_> {
         }
         node.unheard_since = None;
         notify::unheard(node.entity());
-        self.bury_node_since(node, Fate::Dropped(Reason::UnknownMetric), "unheard");
+        self.bury_node_since(node, Fate::Dropped(Reason::UnknownMetric), UNHEARD);
         node.lives().for_each(Life::rest);
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use sparkplug::Entity;
 
-use crate::plant::Missed;
+use super::{Now, Pipeline};
+use crate::plant::{Life, Missed};
 
 /// Nodes and devices that are told apart.
 const MOST: usize = 10_000;
@@ -100,6 +101,28 @@ impl Unborn {
             self.0.iter().filter(|(_, heard)| heard.counts(now)).map(|(name, _)| &**name);
         let first = names.next();
         (names.count().saturating_add(usize::from(first.is_some())), first)
+    }
+}
+
+impl Pipeline {
+    /// Takes note of an edge node, or of a device of one that is known, that sends without a birth.
+    pub(super) fn note_unborn(&mut self, now: Now, entity: Entity<'_>) {
+        let Some(sent_ms) = self.sent else { return };
+        let Entity { group, edge_node, device } = entity;
+        let node = self.plant.find(entity).and_then(|place| self.plant.nodes().get(place));
+        let born = node.filter(|node| node.own.life != Life::Unknown);
+        match (born, device) {
+            (None, _) if self.policy.node_in_scope(group, edge_node) => {
+                let was_alive = node.is_some_and(|node| node.sessions.any());
+                let node = Entity::node(group, edge_node);
+                self.unborn.heard(node, now.mono, sent_ms, was_alive);
+            }
+            (Some(node), Some(device)) if self.policy.device_in_scope(entity) => {
+                let was_alive = node.devices.contains_key(device);
+                self.unborn.heard(entity, now.mono, sent_ms, was_alive);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -1,12 +1,55 @@
-//! Messages that were refused before anybody read them: counted, and what is known of their entity is
-//! doubted.
+//! Messages that can't be read, or were refused before anybody read them: what becomes of their
+//! entity, which is known by their topics.
 
 use account::{Fate, NodeSlot, Origin, Reason, Refused};
-use sparkplug::{EntityTopic, MessageType, Topic};
+use sparkplug::{Borrowed, EntityTopic, MessageType, Topic, find_seq, find_timestamp};
 
-use super::{Entry, Now, Pipeline, notify};
+use super::births::low_byte;
+use super::decode::Decoded;
+use super::reorder::Way;
+use super::{Entry, Now, Pipeline, Received, notify};
 
 impl Pipeline {
+    /// A message of an entity that can't be read: its topic says whose it is, and its number, as
+    /// far as that can be found, when it was its turn.
+    #[expect(clippy::too_many_arguments, reason = "a message, and what is known of it")]
+    pub(super) fn unreadable(
+        &mut self,
+        now: Now,
+        topic: EntityTopic<'_>,
+        reason: Reason,
+        received: Received<'_>,
+        way: Way,
+        origin: &mut Origin<'_>,
+        out: &mut Vec<Entry>,
+    ) -> Fate {
+        match topic.message_type {
+            // What an NDEATH says beside its topic is only a number.
+            MessageType::NDeath => {
+                let nothing = Decoded::Model(Borrowed::default());
+                self.node_death(now, topic, nothing, received, origin, out)
+            }
+            MessageType::NBirth => {
+                self.give_up_strangers_of(now, topic.entity, out);
+                let timeout = self.settings.reorder_timeout;
+                let (mut step, plant) = self.step(now, out);
+                let place = origin.node.map(|NodeSlot(place)| place);
+                if let Some(node) = place.and_then(|place| plant.node_mut(place)) {
+                    let sent_ms = find_timestamp(received.payload);
+                    if node.crossing.precedes_birth(now.mono, timeout, sent_ms) {
+                        // Another one took its place already.
+                        return Fate::Dropped(Reason::Late);
+                    }
+                    node.last_seen = now.mono;
+                    step.follow_refusal(node, None, Refused::Birth, reason);
+                    node.sequence.restart(low_byte(find_seq(received.payload)));
+                }
+                Fate::Dropped(reason)
+            }
+            _ => self.in_turn(now, topic, Err(reason), received, way, origin, out),
+        }
+    }
+
     /// Enters messages under `topic` that were refused while the relay was overloaded; `most` says
     /// who had most on the way then.
     pub fn shed(&mut self, topic: &str, messages: u64, most: &str) {
@@ -44,6 +87,7 @@ impl Pipeline {
         // lost on the way.
         node.sequence.expect_unread(messages);
         node.early.hurry();
+        node.refusals = node.refusals.wrapping_add(1);
         if let Ok(Topic::Entity(EntityTopic { message_type, entity })) = Topic::parse(topic) {
             let device = entity.device.map(Box::from);
             node.unread.insert((device, refused(message_type)), reason);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 /// What a birth may be late behind messages that were sent after it.
-const OVERTAKEN: Duration = Duration::from_secs(20);
+pub(crate) const OVERTAKEN: Duration = Duration::from_secs(20);
 
 /// Messages that were dropped, or taken for others, since the birth before which they have to be read
 /// wasn't here.
@@ -194,7 +194,7 @@ impl Crossing {
 
 /// Whether a message may have been overtaken by another, as their times say. A clock that was set back
 /// mostly makes more of it.
-fn is_shortly_before(sent: u64, other: u64, within: Duration) -> bool {
+pub(crate) fn is_shortly_before(sent: u64, other: u64, within: Duration) -> bool {
     let ahead = other.saturating_sub(sent);
     ahead > 0 && Duration::from_millis(ahead) <= within
 }

@@ -25,6 +25,8 @@ pub(crate) struct Early {
     pub(crate) number: u64,
     /// The node under which it was counted as waiting; `None`: it wasn't known.
     pub(crate) counted: Option<NodeSlot>,
+    /// How many messages of its node had been refused when it came.
+    pub(crate) refusals: u32,
     /// Since when it waits.
     pub(crate) since: Duration,
     /// Until when.

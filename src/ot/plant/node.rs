@@ -21,6 +21,8 @@ pub(crate) struct EntityState {
     pub(crate) exported_as: Option<Box<str>>,
     /// A metric was born late: a new birth has to be journalled.
     pub(crate) birth_due: bool,
+    /// How often the values had been doubted when the first of its values came that wait for that.
+    pub(crate) awaits_since: Option<u64>,
     /// Messages whose metrics wait for that birth.
     pub(crate) waiting: u64,
     /// Some slot holds a value back for a rate limit or an interval.
@@ -41,6 +43,8 @@ pub(crate) struct EntityState {
     pub(crate) is_typed: bool,
     /// `seq` of a device's birth or death that was judged last, in this session of its node.
     pub(crate) told_at: Option<u8>,
+    /// When its birth came.
+    pub(crate) born_at: Option<Duration>,
     /// When a birth of it was journalled last that brought values, however often it died since.
     pub(crate) values_at: Option<Duration>,
     /// How often the values of this device alone had to be doubted: it goes on over its births.
@@ -101,6 +105,11 @@ impl EntityState {
         if self.is_doubted { self.doubts } else { 0 }
     }
 
+    /// Whether a value that waits for a birth may be older than what was lost or refused since.
+    pub(crate) fn awaits_doubted(&self, losses: u64) -> bool {
+        self.awaits_since.is_some_and(|since| since != self.losses(losses))
+    }
+
     /// How often its values had to be doubted, whatever for; `losses` are those of its node.
     pub(crate) fn losses(&self, losses: u64) -> u64 {
         losses.saturating_add(self.doubts)
@@ -159,11 +168,15 @@ pub(crate) struct Node {
     pub(crate) counting: Counting,
     /// People were told that its numbers are no sequence.
     pub(crate) told_no_sequence: bool,
+    /// An NBIRTH of it came since this start.
+    pub(crate) is_born_here: bool,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
     /// new one, so it goes on over restarts.
     pub(crate) losses: u64,
+    /// How often a message of it was refused, modulo 2^32: what waits since before that may be older.
+    pub(crate) refusals: u32,
     /// Since when the relay is back from being away, while nothing was heard of the node.
     pub(crate) unheard_since: Option<Duration>,
     /// When the relay made births for the node last.

@@ -65,11 +65,11 @@ impl Worker {
             self.pipeline.finish_news(now, out);
         }
         self.take_policy(now, out);
+        self.hurry(now, out);
         if self.next_tick <= now.mono || self.pipeline.is_behind() {
             if batch.is_empty() {
                 self.turn_windows(now);
             }
-            self.hurry(now, out);
             self.pipeline.tick(now, out);
             self.count_shed();
             if std::mem::take(&mut self.births_changed) {

@@ -15,7 +15,7 @@ use super::oracle;
 use super::plan::{Act, Junk, Length, Op, Plan};
 use super::plant::GROUP;
 use super::random::Random;
-use super::world::{Poison, Violation, World};
+use super::world::{Violation, World};
 
 /// How a run is to be done.
 #[derive(Clone, Debug)]
@@ -97,6 +97,9 @@ fn take_panics() {
     });
 }
 
+/// So long after it is back the relay takes what comes for a sign of life.
+const QUEUED: Duration = Duration::from_secs(11);
+
 fn carry_out(plan: &Plan, ops: &[usize], options: &Options) -> Result<Done, Violation> {
     let mut world = World::new(&plan.config, plan.seed, options.fault, options.trace);
     world.note(|| format!("{:#?}", plan.config));
@@ -114,6 +117,9 @@ fn rest(world: &mut World) -> Result<(), Violation> {
     world.note(|| "calm".into());
     world.calm();
     pass(world, Duration::from_secs(8))?;
+    // What comes sooner may have been queued before, if the clock of its node doesn't say otherwise.
+    let back = world.returns.last().map(|back| back.at).unwrap_or_default();
+    pass(world, (back + QUEUED).saturating_sub(world.now.mono))?;
     for node in 0..world.plant.nodes.len() {
         for published in world.plant.say_something(node, world.now.wall_ms) {
             world.publish(published, false);
@@ -188,7 +194,7 @@ fn happen(world: &mut World, op: &Op) -> Result<(), Violation> {
         Op::OtBroker { away_ms } => world.restart_ot_broker(away_ms),
         Op::KillOt { away_ms, in_turn, torn } => world.kill_ot(away_ms, in_turn, torn),
         Op::StopOt { away_ms } => world.stop_ot(away_ms),
-        Op::Poison => world.poison = Some(Poison::Next),
+        Op::Poison => world.poison(),
         Op::KillIt { away_ms } => world.kill_it(away_ms),
         Op::StopIt { away_ms } => world.stop_it(away_ms),
         Op::Disk { what, ms } => world.fill_disk(what, ms),

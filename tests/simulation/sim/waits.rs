@@ -34,10 +34,8 @@ fn messages(world: &World) -> Result<(), Violation> {
 /// A node of which nothing is heard since the relay was away is dead after `doubt-after-s`.
 fn unheard(world: &World) -> Result<(), Violation> {
     let is_late = |at: Duration| world.now.mono - at > world.config.doubt_after + LAG;
-    let Some(back) = world.returns.last().map(|back| back.at.max(world.stood_at)) else {
-        return Ok(());
-    };
-    if !is_late(back) || world.ot.is_none() {
+    let Some(back) = world.returns.last().map(|back| back.at) else { return Ok(()) };
+    if !is_late(back.max(world.stood_at)) || world.ot.is_none() {
         return Ok(());
     }
     for (place, node) in world.plant.nodes.iter().enumerate() {

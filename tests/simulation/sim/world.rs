@@ -65,7 +65,7 @@ pub struct World {
     /// When the half stood still last, for its disk.
     pub stood_at: Duration,
     /// The message with which the OT half ends, and how often it has.
-    pub poison: Option<Poison>,
+    poison: Option<Poison>,
     /// The number that the half gives to the message that it took last.
     number: u64,
     /// Births and deaths that the journal has, and the stored plant doesn't yet.

@@ -5,8 +5,11 @@ use account::Reason;
 use journal_format::Keyframe;
 use sparkplug::{Caps, DataType, Metric, Payload, Value};
 
-use super::bench::{ALL, Bench, bd_seq, by_name, keyframed, settings, typed, value_of, verbs};
-use crate::PipelineSettings;
+use super::bench::{
+    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, payload, relayed, settings, typed,
+    value_of, verbs,
+};
+use crate::{PipelineSettings, Received};
 
 fn x(value: u32) -> Vec<Metric> {
     vec![typed("x", DataType::Int32, Value::Int(value))]
@@ -91,8 +94,8 @@ fn the_birth_of_a_device_that_came_too_early_is_not_forgotten() {
     }
     send(&mut bench, "DDEATH/dies", 2, sent, vec![]);
     wait(&mut bench);
-    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, birth(1, 0)), "NBIRTH");
-    assert_eq!(keyframe(&bench, DEVICE), None, "nothing says that it lives");
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, birth(1, 0)), "NBIRTH DBIRTH");
+    assert!(is_doubted(&bench, DEVICE), "it lives, and more may have been said of it");
     for device in ["D", "dies"] {
         send(
             &mut bench,
@@ -133,7 +136,7 @@ fn a_device_that_was_born_a_moment_before_its_node_lives_on() {
         send(&mut bench, "NBIRTH", 0, sent - first, birth(1, 0));
         send(&mut bench, "DBIRTH/D", 1, sent, x(1));
         send(&mut bench, "NBIRTH", 0, sent, birth(2, 0));
-        assert_eq!(keyframe(&bench, DEVICE), None);
+        assert_eq!(is_doubted(&bench, DEVICE), is_known, "{first}");
         send(&mut bench, "DDATA/D", 1, sent + 5, vec![by_name("x", Value::Int(3))]);
         assert_eq!(keyframe(&bench, DEVICE).is_some(), is_known, "{first}");
     }
@@ -213,4 +216,168 @@ fn a_late_birth_of_a_device_is_doubted_where_a_newer_value_waited_for_a_limit() 
     send(&mut bench, "DDATA/D", 4, sent + 40, x(40));
     send(&mut bench, "DBIRTH/D", 2, sent + 20, x(20));
     assert!(is_doubted(&bench, DEVICE));
+}
+
+/// Nothing of it crosses.
+const NONE: &str = r#"
+    [[rule]]
+    name = "another"
+    action = "forward"
+    group = "Another"
+"#;
+
+#[test]
+fn a_node_that_a_policy_hid_just_before_a_kill_is_known_after_it() {
+    for metric in [
+        typed("x", DataType::Int32, Value::Int(1)),
+        aliased("x", 7, DataType::Int32, Value::Int(1)),
+    ] {
+        let mut bench = Bench::new(ALL);
+        bench.node("NBIRTH", vec![bd_seq(1), metric.clone()]);
+        bench.node("DBIRTH/D", vec![aliased("y", 8, DataType::Int32, Value::Int(1))]);
+        let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+        assert_eq!(verbs(&bench.reload(NONE)), "NDEATH");
+        bench.restart(stored, at, ALL);
+        bench.pipeline.session(bench.now, true);
+        bench.node("DDATA/D", vec![by_alias(8, Value::Int(2))]);
+        let shown = keyframe(&bench, DEVICE).expect("it lives");
+        let shown: Payload = prost::Message::decode(shown.payload.as_slice()).unwrap();
+        assert_eq!(value_of(&shown, "y"), Some(Value::Int(2)));
+        assert!(keyframe(&bench, NODE).is_some());
+    }
+}
+
+#[test]
+fn a_message_that_is_refused_after_a_restart_leaves_a_doubt_that_the_sequence_does_not_end() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1, 0));
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.restart(stored, at, ALL);
+    bench.pipeline.session(bench.now, true);
+    bench.pipeline.shed("spBv1.0/G/NDATA/E", 1, "G/E");
+    bench.tick();
+    bench.lose();
+    bench.node("NDATA", vec![by_name("other", Value::Int(1))]);
+    assert!(is_doubted(&bench, NODE));
+}
+
+#[test]
+fn what_a_broker_queued_while_the_relay_was_away_is_no_sign_of_life() {
+    for (sent_before, passed, lives) in
+        [(1_000, 100, false), (0, 100, true), (11_000, 10_100, true)]
+    {
+        let mut bench = Bench::new(ALL);
+        bench.assured = true;
+        bench.node("NBIRTH", birth(1, 0));
+        bench.pipeline.disconnected(bench.now);
+        bench.pass(5_000);
+        bench.pipeline.session(bench.now, true);
+        bench.tick();
+        bench.pass(passed);
+        let sent = bench.now.wall_ms - sent_before;
+        send(&mut bench, "NDATA", 1, sent, x(2));
+        bench.pass(300_100);
+        let bodies = bench.tick();
+        let told = verbs(&relayed(&bodies));
+        assert_eq!(told == "NDEATH", !lives, "{sent_before} {passed}: {told}");
+    }
+}
+
+#[test]
+fn an_older_birth_of_a_device_that_comes_with_an_older_one_of_its_node_takes_nothing_over() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 0));
+    send(&mut bench, "DBIRTH/D", 1, sent + 20, x(2));
+    // The birth before that of the node, and behind it the device's: then the node's own.
+    send(&mut bench, "NBIRTH", 0, sent + 10, birth(1, 1));
+    send(&mut bench, "DBIRTH/D", 1, sent + 10, x(1));
+    assert_eq!(bench.dropped(Reason::Late), 1);
+    send(&mut bench, "NBIRTH", 0, sent + 20, birth(1, 2));
+    assert!(is_doubted(&bench, DEVICE));
+}
+
+#[test]
+fn what_is_delivered_again_behind_its_birth_is_newer_whatever_the_clock_of_its_node_says() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    let metrics = birth(1, 0);
+    let born = Payload { timestamp: Some(sent), seq: Some(0), metrics, ..Payload::default() };
+    bench.deliver("spBv1.0/G/NBIRTH/E", &born, false, true);
+    let metrics = vec![by_name("x", Value::Int(1))];
+    let data = Payload { timestamp: Some(sent - 500), seq: Some(1), metrics, ..Payload::default() };
+    let told = bench.deliver("spBv1.0/G/NDATA/E", &data, false, true);
+    assert_eq!(payload(&told[0]).metrics[0].is_historical, None);
+}
+
+#[test]
+fn deaths_that_nobody_knows_leave_what_the_next_data_is_read_by() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    let mut metrics = vec![aliased("x", 1, DataType::Int32, Value::Int(0))];
+    metrics.insert(0, bd_seq(4));
+    send(&mut bench, "NBIRTH", 0, sent, metrics);
+    for number in [2, 3] {
+        bench.node("NDEATH", vec![bd_seq(number)]);
+    }
+    assert_eq!(keyframe(&bench, NODE), None, "it may be dead");
+    assert_eq!(
+        send(&mut bench, "NDATA", 1, sent + 9, vec![by_alias(1, Value::Int(1))]),
+        "NBIRTH NDATA"
+    );
+}
+
+#[test]
+fn a_message_that_waited_while_a_newer_one_was_refused_is_not_good() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1, 0));
+    for value in 1..4 {
+        bench.node("NDATA", x(value));
+    }
+    let sent = bench.now.wall_ms;
+    // A session that began unseen: its numbers are behind, and the second of its messages has the
+    // number that was expected.
+    send(&mut bench, "NDATA", 3, sent + 5, x(30));
+    let payload = [0x18, 0x04, 0x12, 0x7f];
+    let topic = "spBv1.0/G/NDATA/E";
+    bench.receive(Received { topic, payload: &payload, retain: false, dup: false, assured: false });
+    bench.pass(2_100);
+    let told = relayed(&bench.tick());
+    assert!(told.iter().any(|told| told.outdated), "{told:?}");
+}
+
+#[test]
+fn a_value_that_waits_for_a_birth_while_newer_ones_are_refused_is_not_good() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1, 0));
+    // The first one's birth is made at once, the second one's a second later.
+    bench.node("NDATA", vec![typed("new", DataType::Int32, Value::Int(1))]);
+    assert_eq!(
+        verbs(&bench.node("NDATA", vec![typed("newer", DataType::Int32, Value::Int(1))])),
+        ""
+    );
+    bench.pipeline.shed("spBv1.0/G/NDATA/E", 1, "G/E");
+    bench.pass(1_100);
+    bench.tick();
+    bench.pass(1_100);
+    let mut births = bench.journal.iter().filter_map(|body| match body {
+        journal_format::Body::Relayed(relayed) => Some(relayed),
+        _ => None,
+    });
+    let last = births.rfind(|relayed| relayed.topic == NODE).unwrap();
+    assert!(last.synthetic && last.outdated);
+}
+
+#[test]
+fn births_that_another_one_of_their_session_overtook_end_nothing_and_make_nothing_good() {
+    let caps = Caps { metrics: 4, ..Caps::default() };
+    let mut bench = Bench::with(PipelineSettings { caps, ..settings() }, ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent + 10, birth(1, 0));
+    let mut refused = birth(1, 0);
+    refused.extend((0..4).map(|number| by_name(&number.to_string(), Value::Int(0))));
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, refused), "");
+    assert!(keyframe(&bench, NODE).is_some() && !is_doubted(&bench, NODE));
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+    assert!(is_doubted(&bench, NODE));
 }

@@ -176,9 +176,16 @@ impl World {
         }
         self.given += messages.len() as u64;
         let (mut deliveries, mut untold) = (Vec::new(), Vec::new());
+        let poisons = |message: &Message| {
+            message.id.is_some() && self.poison == message.id.map(|id| Poison::Is(id, ENDS))
+        };
+        let aside = messages.iter().find(|message| poisons(message)).cloned();
         for Message { delivery, id, dropped_for } in messages {
             let mut is_untold = false;
-            let is_aside = id.is_some() && self.poison == id.map(|id| Poison::Is(id, ENDS));
+            // It, and copies of it.
+            let is_aside = aside.as_ref().is_some_and(|Message { delivery: aside, .. }| {
+                (&aside.topic, &aside.payload) == (&delivery.topic, &delivery.payload)
+            });
             // What was too large has none, nor what is set aside.
             self.number += u64::from(!delivery.is_too_large && !is_aside);
             if is_aside {
@@ -199,7 +206,7 @@ impl World {
             {
                 self.overtaken.insert(node);
             }
-            if let Some(reason) = dropped_for {
+            if let Some(reason) = dropped_for.filter(|_| !is_aside) {
                 *self.to_drop.entry(reason.name()).or_default() += 1;
             }
             if self.trace {
@@ -223,6 +230,14 @@ impl World {
             half.deliver(deliveries);
         }
         self.acknowledge(early);
+    }
+
+    /// The next message that the broker has for the half ends it, unless one before still does.
+    pub fn poison(&mut self) {
+        let is_over = |id: MessageId| matches!(self.plant.sent[id].way, Way::Heard(_));
+        if !matches!(self.poison, Some(Poison::Is(id, _)) if !is_over(id)) {
+            self.poison = Some(Poison::Next);
+        }
     }
 
     /// Whether one of the messages ends the half. What it took with it is lost, or comes again.

@@ -1,20 +1,30 @@
-//! The sequence number of a payload that can't be read as a whole.
+//! The sequence number and the time of a payload that can't be read as a whole.
 
 use super::wire::Cursor;
 
 /// Key of `seq`: field 3, a varint.
 const SEQ: u64 = 3 << 3;
+const TIMESTAMP: u64 = 1 << 3;
 
 /// The `seq` of a payload, as far as its outermost fields can be told from each other: what is wrong
 /// inside of a metric doesn't hide it.
 pub fn find_seq(bytes: &[u8]) -> Option<u64> {
+    find(bytes, SEQ)
+}
+
+/// The timestamp of a payload, in milliseconds since the epoch (UTC), found in the same way.
+pub fn find_timestamp(bytes: &[u8]) -> Option<u64> {
+    find(bytes, TIMESTAMP)
+}
+
+fn find(bytes: &[u8], wanted: u64) -> Option<u64> {
     let mut cursor = Cursor::new(bytes);
     let mut found = None;
     while !cursor.is_empty() {
         let Ok(key) = cursor.key() else { break };
-        if key == SEQ {
+        if key == wanted {
             match cursor.varint() {
-                Ok(seq) => found = Some(seq),
+                Ok(number) => found = Some(number),
                 Err(_) => break,
             }
         } else if cursor.skip(key, 0).is_err() {
@@ -37,5 +47,7 @@ mod tests {
         assert_eq!(find_seq(b"\x18\x07\xff\xff"), Some(7), "what follows is nothing");
         assert_eq!(find_seq(b"\xff\x18\x07"), None);
         assert_eq!(find_seq(b""), None);
+        assert_eq!(find_timestamp(b"\x12\x03\x0a\x01\xff\x08\x96\x01\x18\x07"), Some(150));
+        assert_eq!(find_timestamp(&bytes), None);
     }
 }

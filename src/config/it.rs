@@ -28,8 +28,6 @@ const DEFAULT_REBIRTH_MIN_INTERVAL_MS: u64 = 1_000;
 const DEFAULT_CONFIRM_EVERY_MS: u64 = 2_000;
 /// `bytes-per-s`: taken where what is written can't be read, which is an error anyway.
 const FIRST_BYTES_PER_S: u64 = 64_000;
-/// `compress-births-above-bytes`: taken where what is written can't be read, which is an error anyway.
-const FIRST_COMPRESSED_BYTES: u64 = 4_096;
 /// `connects-per-s`: without it the pace begins with this, and is measured by the broker.
 const FIRST_CONNECTS_PER_S: u32 = 500;
 /// `max-nodes`: as many as the OT half follows by default.
@@ -116,7 +114,7 @@ pub struct MirrorConfig {
     pub data_qos: DataQos,
     pub data_datatypes: DataDatatypes,
     pub aliases: Aliases,
-    /// Births of more bytes are compressed; `None`: none. 256 B to 64 MiB.
+    /// Births of more bytes are compressed; `None`: none. 1 B to 64 MiB.
     pub compress_births_above: Option<usize>,
     /// New MQTT sessions per second, 1 to 10,000; `None`: as fast as the broker takes them.
     pub connects_per_s: Option<u32>,
@@ -305,17 +303,11 @@ impl MirrorConfig {
             ("never", Aliases::Never),
         ];
         let aliases = reader.word(section, "aliases", &words, Aliases::Never);
-        let compress_births_above = section.key_span("compress-births-above-bytes").map(|_| {
-            let range = 256..=Caps::MOST_BYTES as u64;
-            let bytes = reader.number(
-                section,
-                "compress-births-above-bytes",
-                range,
-                FIRST_COMPRESSED_BYTES,
-            );
-            // It was bounded above, far below any `usize`.
-            usize::try_from(bytes).unwrap_or(usize::MAX)
-        });
+        let most = Caps::MOST_BYTES as u64;
+        let compressed_bytes = reader.number(section, "compress-births-above-bytes", 0..=most, 0);
+        // It was bounded above, far below any `usize`.
+        let compress_births_above =
+            usize::try_from(compressed_bytes).ok().filter(|bytes| *bytes > 0);
         let connects_per_s = section.key_span("connects-per-s").map(|_| {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))

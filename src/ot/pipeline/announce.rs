@@ -229,8 +229,14 @@ impl StepContext<'_> {
         if let Some((reason, rule)) = cause {
             let holds = std::mem::take(&mut state.holds);
             for place in 0..state.layout.slots.len() {
-                if holds {
-                    self.lose_held(origin, state, place, (reason, rule));
+                if holds
+                    && let Some(held) = self.lose_held(origin, state, place, (reason, rule))
+                    && reason == Reason::NoRule
+                    && state.layout.slot(place).is_some_and(Slot::keeps)
+                {
+                    // It is the newest one, and goes on under another name, or may be shown by another
+                    // policy.
+                    state.layout.update(place, &held.metric);
                 }
                 // What waited for its birth.
                 if let Some(slot) = state.layout.slots.get_mut(place)

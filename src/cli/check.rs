@@ -19,7 +19,7 @@ use compare::beside_relay_node;
 pub(super) use compare::compare;
 use config::{Half, ItConfig, OtConfig};
 use describe::{describe_it, describe_ot};
-use diagnostic::{Diagnostic, Diagnostics, Severity};
+use diagnostic::{Diagnostic, Diagnostics, SecretFile, Severity};
 use policy::describe_policy;
 pub(super) use recognise::{Kind, recognise};
 use text::counted;
@@ -59,6 +59,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                 Ok((config, found)) => {
                     warnings.extend(found);
                     describe_ot(&mut text, path, &config);
+                    apart_ot(path, &config, &mut warnings, &mut errors);
                     let signed =
                         config.require_signature.as_ref().map(|one| (one, &*config.state_dir));
                     let paths = &config.policy_paths;
@@ -94,6 +95,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                 Ok((config, found)) => {
                     warnings.extend(found);
                     describe_it(&mut text, path, &config);
+                    apart_it(path, &config, &mut warnings, &mut errors);
                     if !config.policy_paths.is_empty() {
                         let signed =
                             config.require_signature.as_ref().map(|one| (one, &*config.state_dir));
@@ -141,6 +143,26 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     };
     report::output(&format!("\n{found}\n"))?;
     Ok(Exit::Ok)
+}
+
+/// What an OT half reads where it writes.
+fn apart_ot(path: &Path, config: &OtConfig, warnings: &mut Diagnostics, errors: &mut Diagnostics) {
+    let written = [("state directory", &*config.state_dir), ("journal", &*config.journal.path)];
+    let policies = config.policy_paths.iter().chain(&config.observed_paths);
+    let policies: Vec<&Path> = policies.map(PathBuf::as_path).collect();
+    let mut trusted = apart::trusted(&config.broker);
+    trusted.extend(config.pseudonym_key.as_ref().map(SecretFile::path));
+    apart::own_directories(path, &written, &policies, &trusted, (warnings, errors));
+    apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
+}
+
+/// The same of an IT half.
+fn apart_it(path: &Path, config: &ItConfig, warnings: &mut Diagnostics, errors: &mut Diagnostics) {
+    let written = [("state directory", &*config.state_dir)];
+    let policies: Vec<&Path> = config.policy_paths.iter().map(PathBuf::as_path).collect();
+    let trusted = apart::trusted(&config.broker);
+    apart::own_directories(path, &written, &policies, &trusted, (warnings, errors));
+    apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
 }
 
 /// What there is to say of a second file of one half.

@@ -9,18 +9,21 @@ use telemetry::Event;
 use text::escape;
 
 use super::{Exit, Failure, help, report};
+use crate::manual::policy_keys::{self, TABLES};
 use crate::manual::{Page, explanations};
 
-/// Explain an event, a reason, a diagnostic, an exit code or a key of the configuration.
+/// Explain an event, a reason, a diagnostic, an exit code, or a key of a policy or of the configuration.
 ///
 /// Prints what it means, what to do about it, and an example: for a word from the log
 /// (BROKER_DOWN), for why something didn't cross (over_cap), for the code of an error or a warning
-/// (P112, C004, S008), for how the program ended (77), for a key (keyframe-every-s).
+/// (P112, C004, S008), for how the program ended (77), for a key or a table of a policy (weekly,
+/// pseudonym, rule.rate) or of the configuration (keyframe-every-s).
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  sparkdiode explain BROKER_DOWN\n  sparkdiode explain over_cap\n  \
-                        sparkdiode explain P112\n  sparkdiode explain 77\n\n\
-                        All of them: `sparkdiode help events`, `help reasons`, `help diagnostics`."
+                        sparkdiode explain P112\n  sparkdiode explain weekly\n  sparkdiode explain 77\n\n\
+                        All of them: `sparkdiode help events`, `help reasons`, `help diagnostics`; the keys of a \
+                        policy in `help policy`,\nof cases in `help policies`, of the configuration in `help ot.toml` and `help it.toml`."
 )]
 pub(super) struct ExplainArgs {
     /// As it stands in the log, in an error, or in a file; capitals don't count.
@@ -54,7 +57,9 @@ fn entry(asked: &str) -> Option<String> {
         }
     };
     if !entries.is_empty() {
-        return Some(entries.join("\n"));
+        // A key may be called so as well; it has no `_`.
+        let key = key_entry(asked).filter(|_| !asked.contains('_') && asked != upper);
+        return Some(entries.into_iter().chain(key).collect::<Vec<_>>().join("\n"));
     }
     if let Some(code) = explanations::codes().find(|code| code.code == upper) {
         return Some(explanations::code_entry(code));
@@ -76,8 +81,25 @@ fn exit_entry(asked: &str) -> Option<String> {
 fn key_entry(asked: &str) -> Option<String> {
     let key = asked.to_lowercase().replace('_', "-");
     let mut text = String::new();
+    for table in TABLES.iter().filter(|table| table.name.trim_matches(['[', ']']) == key) {
+        text.push_str(&format!("### `{}` of a policy\n\n{}\n", table.name, table.markdown()));
+        text.push_str(&format!("More of it: `sparkdiode help {}`.\n\n", table.page()));
+    }
+    // `limits.node` is a key of `limits`.
+    let (outer, key) = key.rsplit_once('.').unwrap_or(("", &key));
+    let within = |table: &str| outer.is_empty() || table.trim_matches(['[', ']']).ends_with(outer);
+    for table in TABLES.iter().filter(|table| within(table.name)) {
+        for row in table.rows().filter(|row| row.key == key) {
+            let (name, meaning) = (table.name, row.meaning);
+            text.push_str(&format!("### `{name} {key}` in a policy\n\n{meaning}.\n\n"));
+            if !row.absent.is_empty() {
+                text.push_str(&format!("- if absent: {}\n", row.absent));
+            }
+            text.push_str(&format!("\nMore of it: `sparkdiode help {}`.\n\n", table.page()));
+        }
+    }
     for (file, tables) in [("ot.toml", keys::OT), ("it.toml", keys::IT)] {
-        for table in tables {
+        for table in tables.iter().filter(|table| within(table.name)) {
             for row in table.rows().filter(|row| row.key == key) {
                 let place = format!("{} {key}", table.name);
                 text.push_str(&format!(
@@ -103,7 +125,8 @@ fn names() -> impl Iterator<Item = &'static str> {
     let reasons = Reason::ALL.iter().map(|reason| reason.name());
     let codes = explanations::codes().map(|code| code.code);
     let rows = keys::OT.iter().chain(keys::IT).flat_map(Table::rows).map(|row| row.key);
-    events.chain(reasons).chain(codes).chain(rows)
+    let of_policies = TABLES.iter().flat_map(policy_keys::Table::rows).map(|row| row.key);
+    events.chain(reasons).chain(codes).chain(rows).chain(of_policies)
 }
 
 fn unknown(asked: &str) -> Failure {
@@ -114,7 +137,11 @@ fn unknown(asked: &str) -> Failure {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure,
     };
-    failure.hint("`sparkdiode help events`, `help reasons` and `help diagnostics` list them")
+    failure.hint(
+        "`sparkdiode help events`, `help reasons` and `help diagnostics` list them; the keys of a policy are \
+         in `help policy`, those of cases in `help policies`, those of the configuration in `help ot.toml` \
+         and `help it.toml`",
+    )
 }
 
 #[cfg(test)]
@@ -143,6 +170,12 @@ mod tests {
             ("`OVER_CAP`", "### `over_cap`"),
             ("exit_77", "### Exit code 77"),
             ("KEYFRAME_EVERY_S", "### `[relay] keyframe-every-s` in `ot.toml`"),
+            ("weekly", "### `weekly` of a policy"),
+            ("pseudonym", "### `[rule.shape] pseudonym` in a policy"),
+            ("observed-by", "### `metrics observed-by` in a policy"),
+            ("[rule.rate]", "### `[rule.rate]` of a policy"),
+            ("limits.node", "### `[limits] node` in a policy"),
+            ("[limits.births]", "### `[limits.births]` of a policy"),
         ] {
             assert!(entry(asked).is_some_and(|text| text.starts_with(wanted)), "{asked}");
         }

@@ -160,6 +160,12 @@ fn mirror_settings(mirror: MirrorConfig, backfill: bool, limits: Caps) -> Mirror
             DataQos::AtMostOnce => Qos::AtMostOnce,
             DataQos::AtLeastOnce => Qos::AtLeastOnce,
         },
+        compress_births_above: mirror.compress_births_above,
+        aliases: match mirror.aliases {
+            config::Aliases::AsPlant => mirror::Aliases::AsPlant,
+            config::Aliases::Always => mirror::Aliases::Always,
+            config::Aliases::Never => mirror::Aliases::Never,
+        },
         data_datatypes: match mirror.data_datatypes {
             config::DataDatatypes::AsPlant => mirror::DataDatatypes::AsPlant,
             config::DataDatatypes::Always => mirror::DataDatatypes::Always,

@@ -38,7 +38,8 @@ const LANGUAGE: &str = include_str!("policy/language.txt");
                   which says in words what it does.\n\
                   Give it cases, and run them whenever it changes:\n  \
                   sparkdiode policy test --strict policies/line4.toml\n\
-                  `sparkdiode policy --help` says how a policy is written.",
+                  How a policy is written: `sparkdiode policy --help` in short, `sparkdiode help policy` whole;\n\
+                  step by step and with all keys of cases: `sparkdiode help policies`; one key: `sparkdiode explain KEY`.",
     after_long_help = LANGUAGE
 )]
 pub(super) struct PolicyArgs {

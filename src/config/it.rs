@@ -51,6 +51,8 @@ const MIRROR_KEYS: &[&str] = &[
     "confirm-every-ms",
     "data-qos",
     "data-datatypes",
+    "aliases",
+    "compress-births-above-bytes",
     "connects-per-s",
     "max-nodes",
     "max-devices-per-node",
@@ -111,6 +113,9 @@ pub struct MirrorConfig {
     pub confirm_every: Duration,
     pub data_qos: DataQos,
     pub data_datatypes: DataDatatypes,
+    pub aliases: Aliases,
+    /// Births of more bytes are compressed; `None`: none. 1 B to 64 MiB.
+    pub compress_births_above: Option<usize>,
     /// New MQTT sessions per second, 1 to 10,000; `None`: as fast as the broker takes them.
     pub connects_per_s: Option<u32>,
     /// Edge nodes that are mirrored; further ones are refused and counted. 1 to 100,000.
@@ -141,6 +146,15 @@ pub enum DataDatatypes {
     AsPlant,
     Always,
     /// As Sparkplug 3.0 §6.4.6 prefers it.
+    Never,
+}
+
+/// Which metrics have an alias on the IT broker (`aliases`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aliases {
+    /// Those that have one in the plant.
+    AsPlant,
+    Always,
     Never,
 }
 
@@ -283,6 +297,17 @@ impl MirrorConfig {
             ("never", DataDatatypes::Never),
         ];
         let data_datatypes = reader.word(section, "data-datatypes", &words, DataDatatypes::Never);
+        let words = [
+            ("as-plant", Aliases::AsPlant),
+            ("always", Aliases::Always),
+            ("never", Aliases::Never),
+        ];
+        let aliases = reader.word(section, "aliases", &words, Aliases::Never);
+        let most = Caps::MOST_BYTES as u64;
+        let compressed_bytes = reader.number(section, "compress-births-above-bytes", 0..=most, 0);
+        // It was bounded above, far below any `usize`.
+        let compress_births_above =
+            usize::try_from(compressed_bytes).ok().filter(|bytes| *bytes > 0);
         let connects_per_s = section.key_span("connects-per-s").map(|_| {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))
@@ -305,6 +330,8 @@ impl MirrorConfig {
             confirm_every: Duration::from_millis(confirm_every_ms),
             data_qos,
             data_datatypes,
+            aliases,
+            compress_births_above,
             connects_per_s,
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),

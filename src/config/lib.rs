@@ -32,7 +32,9 @@ pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials, parse_address
 pub use broker_at::BrokerAt;
 use diagnostic::Section;
 pub use half::{Half, half_of};
-pub use it::{BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
+pub use it::{
+    Aliases, BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap,
+};
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig, relay_name_fault};
 use reader::Reader;

@@ -104,10 +104,25 @@ impl Reader {
         match value {
             Some(value) if !self.problems.has_errors() => Ok((value, self.problems)),
             _ => {
+                self.ask_for_other_half(half, document.get_ref());
                 let other = half.and_then(|half| self.other_half(half, document.get_ref()));
                 Err(other.unwrap_or(self.problems))
             }
         }
+    }
+
+    /// Asks whether a file that lacks what every file of the OT half has isn't one.
+    fn ask_for_other_half(&mut self, half: Option<Half>, document: &DeTable<'_>) {
+        let has = |key: &str| document.contains_key(key);
+        let of_ot = ["name", "policies", "relay"].into_iter().any(has);
+        if half != Some(Half::Ot) || of_ot || !has("broker") || !has("journal") {
+            return;
+        }
+        let title = "is this the IT half's file? It has neither `name` nor `[policies]`";
+        let problem = Diagnostic::file_error(code::COMBINATION, &self.file.path, title)
+            .help("every file of the OT half has both; an IT half's file is known by `[mirror]`, or by a name that begins with `it`")
+            .help("`sparkdiode it --config` reads it");
+        self.problems.push(problem);
     }
 
     /// What there is to say of a file of the other half.

@@ -4,7 +4,7 @@
 
 use config::keys;
 
-use super::explanations;
+use super::{explanations, policy_keys};
 
 /// Before what is made, with its name, and behind it.
 pub const BEGIN: &str = "<!-- from the code: ";
@@ -21,9 +21,13 @@ pub fn page(name: &str) -> Option<String> {
     }
 }
 
-/// The part of this name, such as `ot.toml [broker]`.
+/// The part of this name, such as `ot.toml [broker]` or `policy [[rule]]`.
 pub fn part(name: &str) -> Option<String> {
     let (file, table) = name.split_once(' ')?;
+    if file == "policy" {
+        let known = policy_keys::TABLES.iter().find(|known| known.name == table);
+        return known.map(policy_keys::Table::markdown);
+    }
     let tables = match file {
         "ot.toml" => keys::OT,
         "it.toml" => keys::IT,

@@ -77,6 +77,15 @@ fn reference(label: &str, target: &str) -> String {
     }
 }
 
+/// The same for who reads it with `sparkdiode help`.
+fn help_reference(label: &str, target: &str) -> String {
+    let file = target.split('#').next().unwrap_or_default();
+    match PAGES.iter().find(|page| file.strip_suffix(".md") == Some(page.name)) {
+        Some(page) => format!("{label} (`sparkdiode help {}`)", page.name),
+        None => reference(label, target),
+    }
+}
+
 /// For `go-md2man`. A table whose cells aren't all short becomes a list: man can't break its lines.
 pub(super) fn for_man(text: &str) -> String {
     let mut out = String::new();
@@ -205,12 +214,32 @@ fn is_numbered(line: &str) -> bool {
 
 /// Links as what they say, and no stars: backticks stay, since they hold names together.
 fn plain(text: &str) -> String {
-    let text = with_links(text, reference).replace("**", "").replace("\\|", "|");
+    let text = without_bold(&with_links(text, help_reference)).replace("\\|", "|");
     // What a paragraph begins with in italics.
     match text.strip_prefix('*').and_then(|rest| rest.split_once('*')) {
         Some((italic, rest)) => format!("{italic}{rest}"),
         None => text,
     }
+}
+
+/// Without the stars that stand outside of backticks: in them they are a glob's.
+fn without_bold(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    // A span begins and ends with as many backticks.
+    while let Some(at) = rest.find('`') {
+        let (before, from) = rest.split_at(at);
+        let ticks = from.len().saturating_sub(from.trim_start_matches('`').len());
+        let (open, inner) = from.split_at(ticks);
+        let end = inner.find(open).map_or(inner.len(), |end| end.saturating_add(ticks));
+        let (code, after) = inner.split_at(end);
+        shown.push_str(&before.replace("**", ""));
+        shown.push_str(open);
+        shown.push_str(code);
+        rest = after;
+    }
+    shown.push_str(&rest.replace("**", ""));
+    shown
 }
 
 fn put_paragraph(out: &mut String, lines: &[&str], width: usize) {

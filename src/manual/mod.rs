@@ -5,6 +5,7 @@
 pub mod explanations;
 pub mod made;
 mod markdown;
+pub mod policy_keys;
 #[cfg(test)]
 mod tests;
 

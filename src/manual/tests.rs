@@ -59,8 +59,8 @@ fn what_is_made_from_the_code_is_the_codes() {
         }
     }
     assert!(old.is_empty(), "old: {old:?}; SPARKDIODE_BLESS=1 cargo test --lib manual, and look");
-    let tables = config::keys::OT.len() + config::keys::IT.len();
-    assert_eq!(parts, tables, "every table of both files, once");
+    let tables = config::keys::OT.len() + config::keys::IT.len() + policy_keys::TABLES.len();
+    assert_eq!(parts, tables, "every table of both files and of a policy, once");
 }
 
 #[test]
@@ -109,6 +109,24 @@ fn a_table_with_long_cells_is_a_list_in_a_man_page() {
 }
 
 #[test]
+fn stars_of_globs_stay_on_a_terminal_and_those_of_bold_text_go() {
+    for (text, wanted) in [
+        ("`*` any, `**` any with `/`", "`*` any, `**` any with `/`\n"),
+        ("**`deny` wins**, `**/Recipe*/**` too", "`deny` wins, `**/Recipe*/**` too\n"),
+        ("``a ` ** b`` **c** `d **", "``a ` ** b`` c `d **\n"),
+        ("*first* of `a*b*`", "first of `a*b*`\n"),
+        ("| `**` | **x** |", "`**`  x\n"),
+    ] {
+        assert_eq!(for_terminal(text, 80, Paint::new(false)), wanted);
+    }
+    for page in PAGES {
+        let shown = for_terminal(page.text, 100, Paint::new(false));
+        let (globs, left) = (page.text.matches("**/").count(), shown.matches("**/").count());
+        assert_eq!(globs, left, "{}", page.name);
+    }
+}
+
+#[test]
 fn a_page_fits_a_terminal() {
     let text = "# A page\n\n*First.* One two three four five six\nseven [eight](policy.md).\n\n- a point\n  of two lines\n- another\n\n\
                 | key | meaning | default |\n|---|---|---|\n| `a` | b c d e f g h i j k l m n | 7 |\n\n\
@@ -116,7 +134,7 @@ fn a_page_fits_a_terminal() {
     let shown = for_terminal(text, 24, Paint::new(false));
     assert_eq!(
         shown,
-        "A page\n\nFirst. One two three\nfour five six seven\neight\n(sparkdiode-policy(5)).\n\n\
+        "A page\n\nFirst. One two three\nfour five six seven\neight (`sparkdiode help\npolicy`).\n\n\
          - a point of two lines\n- another\n\n`a`\n    b c d e f g h i j k\n    l m n\n    default: 7\n\n\
          x  y\n1  2\n"
     );

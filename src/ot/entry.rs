@@ -1,6 +1,6 @@
 //! What the half writes to the journal: entries, and nothing else, as its writer takes no bodies.
 
-use journal_format::{Body, Heartbeat, Keyframe, Relayed, Start};
+use journal_format::{Body, Data, Heartbeat, Keyframe, Relayed, Start};
 use journal_write::Writer;
 use policy::{Admitted, AdmittedKind, AdmittedParts};
 
@@ -28,23 +28,32 @@ impl From<Entry> for Body {
             Entry::Plant(admitted) => admitted,
         };
         let AdmittedParts { source, topic, payload, losses, kind } = admitted.into_parts();
-        match kind {
-            AdmittedKind::Message(flags) => Body::Relayed(Relayed {
-                source,
-                topic,
-                payload,
-                received_ms: flags.received_ms,
-                loss_before: flags.loss_before,
-                synthetic: flags.synthetic,
-                aliased: flags.aliased,
-                typed: flags.typed,
-                outdated: flags.outdated,
-                urgent: flags.urgent,
-                withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
-                losses,
-            }),
-            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices } => {
-                Body::Keyframe(Keyframe {
+        let (flags, given_aliases) = match kind {
+            AdmittedKind::Message(flags) => (flags, Vec::new()),
+            AdmittedKind::Birth(flags, given_aliases) => (flags, given_aliases),
+            AdmittedKind::Data { flags, timestamp } => {
+                return Body::Data(Data {
+                    layout: flags.layout,
+                    timestamp,
+                    received_after: flags.received_ms.wrapping_sub(timestamp).cast_signed(),
+                    metrics: payload,
+                    loss_before: flags.loss_before,
+                    synthetic: flags.synthetic,
+                    losses,
+                    typed: flags.typed,
+                    urgent: flags.urgent,
+                    outdated: flags.outdated,
+                });
+            }
+            AdmittedKind::Keyframe {
+                uncertain,
+                unheard,
+                doubts,
+                devices,
+                given_aliases,
+                layout,
+            } => {
+                return Body::Keyframe(Keyframe {
                     source,
                     topic,
                     payload,
@@ -53,8 +62,26 @@ impl From<Entry> for Body {
                     losses,
                     unheard,
                     doubts,
-                })
+                    layout,
+                    given_aliases,
+                });
             }
-        }
+        };
+        Body::Relayed(Relayed {
+            source,
+            topic,
+            payload,
+            received_ms: flags.received_ms,
+            loss_before: flags.loss_before,
+            synthetic: flags.synthetic,
+            aliased: flags.aliased,
+            typed: flags.typed,
+            outdated: flags.outdated,
+            urgent: flags.urgent,
+            withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
+            losses,
+            layout: flags.layout,
+            given_aliases,
+        })
     }
 }

@@ -255,7 +255,7 @@ fn hits(
             known: matches.known,
             window: rule.schedule().map(|schedule| WindowStatus {
                 open: rule.is_open(),
-                until_ms: schedule.next_change_ms(now_ms),
+                until_ms: schedule.next_turn_ms(now_ms),
             }),
         }
     };

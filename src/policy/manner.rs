@@ -5,6 +5,7 @@ use sparkplug::DataType;
 
 use crate::contrast::{Contrast, Shows};
 use crate::names::Prefixes;
+use crate::rule::glob::Glob;
 use crate::rule::{Bucket, Per, Priority, Rate, Rule};
 
 /// What is different for a metric of which values cross by the rule `before` in one policy and by
@@ -61,17 +62,18 @@ pub fn contrasts(
     }
     let limited = |rate: &Option<Rate>, name: &str| match rate {
         Some(rate) if rate.per == Per::Rule => {
-            format!("{}, with all that `{name}` forwards", rate.describe())
+            rate.describe_of(&format!("for all that `{name}` forwards together"))
         }
-        Some(rate) => format!("{} {}", rate.describe(), rate.per.words()),
+        Some(rate) => rate.describe_of(rate.per.words()),
         None => "as much as comes".to_owned(),
     };
-    // A limit is shared by what the rule forwards.
-    let is_shared = rate.is_some_and(|rate| rate.per == Per::Rule);
+    // A limit is shared by what the rule forwards, of whoever has it.
+    let is_shared = rate.is_some_and(|rate| rate.per != Per::Metric);
     let shares = is_shared && before.name != *name;
     let mut is_limited = false;
-    if before.rate != *rate || shares {
-        let shows = compare_rates(before.rate.as_ref(), rate.as_ref());
+    let (was, is) = (effective(before), effective(after));
+    if was != is || shares {
+        let shows = compare_rates(was.as_ref(), is.as_ref());
         add(shows, limited(rate, name), limited(&before.rate, &before.name));
         is_limited = shows == Shows::Less;
     }
@@ -90,6 +92,25 @@ pub fn contrasts(
     contrasts.extend(before.shapes.shape(metric).contrasts(shapes.shape(metric), datatype));
     contrasts.dedup();
     contrasts
+}
+
+/// The limit of a rule, as that of all together where there is but one who could have it.
+fn effective(rule: &Rule) -> Option<Rate> {
+    let one = |globs: &Option<Vec<Glob>>| {
+        globs.as_ref().is_some_and(|globs| matches!(&globs[..], [one] if one.literal().is_some()))
+    };
+    let selectors = &rule.selectors;
+    let one_node = one(&selectors.groups) && one(&selectors.edge_nodes);
+    let one_entity = one_node && (selectors.node_only || one(&selectors.devices));
+    let one_metric = one_entity && one(&rule.allow);
+    let is_one = |per| match per {
+        Per::Rule => true,
+        Per::EdgeNode => one_node,
+        Per::Device => one_entity,
+        Per::Metric => one_metric,
+    };
+    let rate = rule.rate?;
+    Some(Rate { per: if is_one(rate.per) { Per::Rule } else { rate.per }, ..rate })
 }
 
 /// Which of two limits lets more cross.

@@ -114,13 +114,8 @@ pub fn decode_parts<'a>(
     if outer.uuid != Some(COMPRESSED_UUID) {
         return Ok(strip(outer));
     }
-    let body = outer.body.ok_or(DecodeError::BadCompression("no body"))?;
-    let limit = caps.inflated_bytes;
-    inflate(body, algorithm(&outer)?, limit, inflated).map_err(|error| match error {
-        InflateError::Damaged => DecodeError::BadCompression("the body can't be inflated"),
-        InflateError::OverCap => DecodeError::Bomb(Cap::InflatedBytes.passed(limit)),
-    })?;
-    let inner = read(inflated, caps, limit)?;
+    unpack(&outer, inflated, caps)?;
+    let inner = read(inflated, caps, caps.inflated_bytes)?;
     if inner.uuid == Some(COMPRESSED_UUID) {
         return Err(DecodeError::BadCompression("compressed twice"));
     }
@@ -131,6 +126,29 @@ pub fn decode_parts<'a>(
     decoded.unknown_fields = decoded.unknown_fields.saturating_add(outer.unknown_fields);
     decoded.was_compressed = true;
     Ok(decoded)
+}
+
+/// What a compressed payload holds, into `inflated`; whether it is one.
+pub(super) fn inflated(
+    bytes: &[u8],
+    inflated: &mut Vec<u8>,
+    caps: &Caps,
+) -> Result<bool, DecodeError> {
+    let outer = read(bytes, caps, caps.payload_bytes)?;
+    let is_one = outer.uuid == Some(COMPRESSED_UUID);
+    if is_one {
+        unpack(&outer, inflated, caps)?;
+    }
+    Ok(is_one)
+}
+
+fn unpack(outer: &Outer<'_>, inflated: &mut Vec<u8>, caps: &Caps) -> Result<(), DecodeError> {
+    let body = outer.body.ok_or(DecodeError::BadCompression("no body"))?;
+    let limit = caps.inflated_bytes;
+    inflate(body, algorithm(outer)?, limit, inflated).map_err(|error| match error {
+        InflateError::Damaged => DecodeError::BadCompression("the body can't be inflated"),
+        InflateError::OverCap => DecodeError::Bomb(Cap::InflatedBytes.passed(limit)),
+    })
 }
 
 impl From<PartFault> for DecodeError {

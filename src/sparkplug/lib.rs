@@ -15,6 +15,7 @@ mod caps;
 pub mod captures;
 mod datatype;
 mod decode;
+mod deflate;
 mod entity;
 mod find;
 pub mod footprint;
@@ -37,6 +38,7 @@ mod writer;
 pub use caps::{Cap, Caps, Exceeded};
 pub use datatype::DataType;
 pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed, decode_parts};
+pub use deflate::{compress, unwrap};
 pub use entity::Entity;
 pub use find::{find_seq, find_timestamp};
 pub use footprint::{Budget, Room, Shortage};
@@ -54,4 +56,4 @@ pub use sound::make_sound;
 pub use topic::{
     CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, STATE_FILTERS, Topic, TopicError,
 };
-pub use writer::PayloadWriter;
+pub use writer::{PayloadWriter, put_fields};

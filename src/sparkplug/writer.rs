@@ -26,6 +26,11 @@ impl PayloadWriter {
 
     /// Appends `metric` with this name, whatever its own is.
     pub fn metric(&mut self, name: Option<&str>, metric: &Metric) {
+        self.metric_as(name, metric.alias, metric);
+    }
+
+    /// Appends `metric` with this name and this alias, whatever its own are.
+    pub fn metric_as(&mut self, name: Option<&str>, alias: Option<u64>, metric: &Metric) {
         let bytes = &mut self.bytes;
         bytes.push(0x12);
         let length_at = bytes.len();
@@ -34,31 +39,7 @@ impl PayloadWriter {
         if let Some(name) = name {
             text(bytes, 0x0a, name.as_bytes());
         }
-        if let Some(alias) = metric.alias {
-            number(bytes, 0x10, alias);
-        }
-        if let Some(timestamp) = metric.timestamp {
-            number(bytes, 0x18, timestamp);
-        }
-        if let Some(datatype) = metric.datatype {
-            number(bytes, 0x20, datatype.into());
-        }
-        for (key, flag) in
-            [(0x28, metric.is_historical), (0x30, metric.is_transient), (0x38, metric.is_null)]
-        {
-            if let Some(flag) = flag {
-                bytes.extend_from_slice(&[key, flag.into()]);
-            }
-        }
-        if let Some(metadata) = metric.metadata.as_deref() {
-            message::encode(8, metadata, bytes);
-        }
-        if let Some(properties) = metric.properties.as_deref() {
-            message::encode(9, properties, bytes);
-        }
-        if let Some(value) = &metric.value {
-            put_value(bytes, value);
-        }
+        put_fields(bytes, alias, metric);
         let length = bytes.len().saturating_sub(begin);
         match (u8::try_from(length), bytes.get_mut(length_at)) {
             (Ok(length @ 0..0x80), Some(place)) => *place = length,
@@ -74,33 +55,21 @@ impl PayloadWriter {
     /// null flag, dated `timestamp`.
     #[inline]
     pub fn scalar(&mut self, name: &str, timestamp: u64, metric: &ScalarMetric<'_>) {
+        let flags = [metric.is_historical, metric.is_transient];
+        self.scalar_by_name(name, timestamp, flags, metric.value);
+    }
+
+    /// The same of a value. `flags`: whether it is historical, and whether it is transient.
+    #[inline]
+    pub fn scalar_by_name(
+        &mut self,
+        name: &str,
+        timestamp: u64,
+        [is_historical, is_transient]: [Option<bool>; 2],
+        value: Scalar,
+    ) {
         let mut tail = Tail::new();
-        tail.key(0x18);
-        tail.varint(timestamp);
-        for (key, flag) in [(0x28, metric.is_historical), (0x30, metric.is_transient)] {
-            if let Some(flag) = flag {
-                tail.bytes([key, flag.into()]);
-            }
-        }
-        match metric.value {
-            Scalar::Int(value) => {
-                tail.key(0x50);
-                tail.varint(value.into());
-            }
-            Scalar::Long(value) => {
-                tail.key(0x58);
-                tail.varint(value);
-            }
-            Scalar::Float(value) => {
-                tail.key(0x65);
-                tail.bytes(value.to_le_bytes());
-            }
-            Scalar::Double(value) => {
-                tail.key(0x69);
-                tail.bytes(value.to_le_bytes());
-            }
-            Scalar::Boolean(value) => tail.bytes([0x70, value.into()]),
-        }
+        tail.news(timestamp, [(0x28, is_historical), (0x30, is_transient)], value);
         let tail = tail.written();
         let mut head = Tail::new();
         head.key(0x0a);
@@ -114,6 +83,28 @@ impl PayloadWriter {
         self.bytes.extend_from_slice(head);
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(tail);
+    }
+
+    /// The same by alias, without a name.
+    #[inline]
+    pub fn scalar_by_alias(
+        &mut self,
+        alias: u64,
+        timestamp: u64,
+        is_historical: Option<bool>,
+        is_transient: Option<bool>,
+        value: Scalar,
+    ) {
+        let mut metric = Tail::new();
+        metric.key(0x10);
+        metric.varint(alias);
+        metric.news(timestamp, [(0x28, is_historical), (0x30, is_transient)], value);
+        let metric = metric.written();
+        let mut outer = Tail::new();
+        outer.key(0x12);
+        outer.varint(metric.len() as u64);
+        self.bytes.extend_from_slice(outer.written());
+        self.bytes.extend_from_slice(metric);
     }
 
     /// Appends metrics as they are on the wire, with their keys and lengths.
@@ -131,12 +122,49 @@ impl PayloadWriter {
         self.bytes.truncate(written);
     }
 
+    /// The payload, with this `seq`, and with this body that `uuid` is about.
+    pub fn finish_with_body(mut self, seq: u64, uuid: &str, body: &[u8]) -> Vec<u8> {
+        number(&mut self.bytes, 0x18, seq);
+        text(&mut self.bytes, 0x22, uuid.as_bytes());
+        text(&mut self.bytes, 0x2a, body);
+        self.bytes
+    }
+
     /// The payload, with this `seq`.
     pub fn finish(mut self, seq: Option<u64>) -> Vec<u8> {
         if let Some(seq) = seq {
             number(&mut self.bytes, 0x18, seq);
         }
         self.bytes
+    }
+}
+
+/// Appends the fields of a metric, with this alias, but for its name.
+pub fn put_fields(bytes: &mut Vec<u8>, alias: Option<u64>, metric: &Metric) {
+    if let Some(alias) = alias {
+        number(bytes, 0x10, alias);
+    }
+    if let Some(timestamp) = metric.timestamp {
+        number(bytes, 0x18, timestamp);
+    }
+    if let Some(datatype) = metric.datatype {
+        number(bytes, 0x20, datatype.into());
+    }
+    for (key, flag) in
+        [(0x28, metric.is_historical), (0x30, metric.is_transient), (0x38, metric.is_null)]
+    {
+        if let Some(flag) = flag {
+            bytes.extend_from_slice(&[key, flag.into()]);
+        }
+    }
+    if let Some(metadata) = metric.metadata.as_deref() {
+        message::encode(8, metadata, bytes);
+    }
+    if let Some(properties) = metric.properties.as_deref() {
+        message::encode(9, properties, bytes);
+    }
+    if let Some(value) = &metric.value {
+        put_value(bytes, value);
     }
 }
 
@@ -194,12 +222,48 @@ struct Tail {
 }
 
 impl Tail {
-    /// A key and the longest number, twice; two flags; and a word beyond.
-    const ROOM: usize = 2 * 11 + 2 * 2 + 8;
+    /// A key and the longest number, three times; two flags; and a word beyond.
+    const ROOM: usize = 3 * 11 + 2 * 2 + 8;
 
     #[inline]
     fn new() -> Tail {
         Tail { bytes: [0; Tail::ROOM], length: 0 }
+    }
+
+    /// Time, flags with their keys, and value.
+    #[inline]
+    fn news<const N: usize>(
+        &mut self,
+        timestamp: u64,
+        flags: [(u8, Option<bool>); N],
+        value: Scalar,
+    ) {
+        self.key(0x18);
+        self.varint(timestamp);
+        for (key, flag) in flags {
+            if let Some(flag) = flag {
+                self.bytes([key, flag.into()]);
+            }
+        }
+        match value {
+            Scalar::Int(value) => {
+                self.key(0x50);
+                self.varint(value.into());
+            }
+            Scalar::Long(value) => {
+                self.key(0x58);
+                self.varint(value);
+            }
+            Scalar::Float(value) => {
+                self.key(0x65);
+                self.bytes(value.to_le_bytes());
+            }
+            Scalar::Double(value) => {
+                self.key(0x69);
+                self.bytes(value.to_le_bytes());
+            }
+            Scalar::Boolean(value) => self.bytes([0x70, value.into()]),
+        }
     }
 
     #[inline]
@@ -265,10 +329,10 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop_assert_eq, proptest};
+    use proptest::prelude::{Strategy, any, prop_assert_eq, prop_oneof, proptest};
     use prost::Message;
 
-    use super::super::arbitrary;
+    use super::super::{Payload, arbitrary};
     use super::*;
 
     proptest! {
@@ -297,6 +361,34 @@ mod tests {
         let mut ours = Vec::new();
         varint(&mut ours, u64::MAX);
         assert_eq!(ours, [[0xff; 9].as_slice(), &[1]].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn scalars_by_alias_are_those_of_prost(
+            (alias, timestamp) in (any::<u64>(), any::<u64>()),
+            flags in any::<(Option<bool>, Option<bool>)>(),
+            value in prop_oneof![
+                any::<u32>().prop_map(Scalar::Int), any::<u64>().prop_map(Scalar::Long),
+                any::<u32>().prop_map(|bits| Scalar::Float(f32::from_bits(bits))),
+                any::<u64>().prop_map(|bits| Scalar::Double(f64::from_bits(bits))),
+                any::<bool>().prop_map(Scalar::Boolean),
+            ],
+        ) {
+            let (is_historical, is_transient) = flags;
+            let mut writer = PayloadWriter::new(None, 0);
+            writer.scalar_by_alias(alias, timestamp, is_historical, is_transient, value);
+            let metric = Metric {
+                alias: Some(alias),
+                timestamp: Some(timestamp),
+                is_historical,
+                is_transient,
+                value: Some(value.into()),
+                ..Metric::default()
+            };
+            let payload = Payload { metrics: vec![metric], ..Payload::default() };
+            prop_assert_eq!(writer.finish(None), payload.encode_to_vec());
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@ impl BirthScope {
 #[derive(Debug, Default)]
 pub struct Entity {
     metrics: BTreeMap<String, Born>,
+    names: BTreeMap<u64, String>,
 }
 
 #[derive(Debug)]
@@ -103,6 +104,9 @@ impl Entity {
                 alias: metric.alias,
                 current: metric.value.clone(),
             };
+            if let Some(alias) = metric.alias {
+                entity.names.entry(alias).or_insert_with(|| name.into());
+            }
             if entity.metrics.insert(name.into(), born).is_some() {
                 findings.add("relay-unique-metric-name", format!("`{name}` twice"));
             }
@@ -114,11 +118,11 @@ impl Entity {
         entity
     }
 
-    /// Judges an NDATA or DDATA.
+    /// Judges an NDATA or DDATA, and gives its metrics the names of their aliases.
     pub(crate) fn judge_data(
         &mut self,
         kind: MessageType,
-        payload: &Payload,
+        payload: &mut Payload,
         definitions: &Definitions,
         findings: &mut Findings,
     ) {
@@ -126,21 +130,33 @@ impl Entity {
             findings.add(format!("topics-{}-payload", kind.in_rule()), "no metrics");
         }
         check_order(kind, payload, findings);
-        for metric in &payload.metrics {
+        for metric in &mut payload.metrics {
             let mut add = |rule: &str, text: String| findings.add(rule, text);
             if metric.name.is_none() && metric.alias.is_none() {
                 add("payloads-name-requirement", format!("{metric:?}"));
                 continue;
             }
-            let Some(born) = self.find(metric) else {
+            let by_alias = metric.alias.and_then(|alias| self.names.get(&alias));
+            let is_named = metric.name.is_some();
+            let text = match (&metric.name, metric.alias, by_alias) {
+                (Some(name), Some(alias), Some(other)) if name != other => {
+                    format!("alias {alias} of `{other}` with the name `{name}`")
+                }
+                (None, Some(alias), None) => format!("alias {alias} isn't in the birth"),
+                _ => format!("{metric:?}"),
+            };
+            metric.name = metric.name.take().or_else(|| by_alias.cloned());
+            let metric = &*metric;
+            let known = metric.name.as_ref().and_then(|name| self.metrics.get_mut(name));
+            let Some(born) = known else {
                 let rule = format!("operational-behavior-data-publish-{}", kind.birth_in_rule());
-                add(&rule, format!("`{}` isn't in the birth: {metric:?}", metric.name()));
+                add(&rule, format!("`{}` isn't in the birth: {text}", metric.name()));
                 continue;
             };
             if born.alias.is_some() != metric.alias.is_some()
-                || (metric.alias.is_some() && metric.name.is_some())
+                || (metric.alias.is_some() && is_named)
             {
-                add("payloads-alias-data-cmd-requirement", format!("{metric:?}"));
+                add("payloads-alias-data-cmd-requirement", text);
             }
             if let Some(code) = metric.datatype {
                 add("payloads-metric-datatype-not-req", format!("`{}`", metric.name()));
@@ -166,14 +182,6 @@ impl Entity {
             }
             check_properties(metric, findings);
             check_value(metric, Place::Data, definitions, findings);
-        }
-    }
-
-    fn find(&mut self, metric: &Metric) -> Option<&mut Born> {
-        match (&metric.name, metric.alias) {
-            (Some(name), _) => self.metrics.get_mut(name),
-            (None, Some(_)) => self.metrics.values_mut().find(|born| born.alias == metric.alias),
-            (None, None) => None,
         }
     }
 }

@@ -93,6 +93,7 @@ pub const RULES: &[(&str, Level)] = &[
     ("payloads-alias-birth-requirement", Error),
     ("payloads-alias-data-cmd-requirement", Error),
     ("payloads-name-requirement", Error),
+    ("relay-compressed-birth", Error),
     // Data, rebirth.
     ("topics-ndata-payload", Error),
     ("topics-ddata-payload", Error),

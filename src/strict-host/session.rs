@@ -4,9 +4,10 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use prost::Message;
-use sparkplug::{Metric, Payload, Value};
+use sparkplug::{Caps, DecodeError, Metric, Payload, Value, names};
 
 use crate::address::{Address, MessageType};
 use crate::entity::{BirthScope, Entity, REBIRTH};
@@ -123,7 +124,8 @@ impl Session {
         &self.scope.definitions
     }
 
-    /// Judges a message that was seen at `at_ms`, and returns its payload if it has one.
+    /// Judges a message that was seen at `at_ms`, and returns its payload if it has one. Metrics that
+    /// came by an alias of the births have its name there.
     pub fn judge(
         &mut self,
         address: &Address,
@@ -142,7 +144,7 @@ impl Session {
         if kind == MessageType::NDeath {
             self.dead = true;
         }
-        let payload = decode(kind, bytes, findings)?;
+        let mut payload = decode(kind, bytes, findings)?;
         if kind == MessageType::NDeath {
             self.node_death(&payload, findings);
             return Some(payload);
@@ -153,7 +155,7 @@ impl Session {
             (MessageType::NBirth, _) => self.node_birth(&payload, history, findings),
             (MessageType::DBirth, Some(device)) => self.device_birth(device, &payload, findings),
             (MessageType::DDeath, Some(device)) => self.device_death(device, findings),
-            (kind, device) => self.data(kind, device, &payload, findings),
+            (kind, device) => self.data(kind, device, &mut payload, findings),
         }
         Some(payload)
     }
@@ -291,7 +293,7 @@ impl Session {
         &mut self,
         kind: MessageType,
         device: Option<&str>,
-        payload: &Payload,
+        payload: &mut Payload,
         findings: &mut Findings,
     ) {
         self.data_since_birth = true;
@@ -321,7 +323,14 @@ fn decode(kind: MessageType, bytes: &[u8], findings: &mut Findings) -> Option<Pa
         MessageType::DBirth => "message-flow-device-birth-publish-dbirth-payload".into(),
         kind => format!("topics-{}-payload", kind.in_rule()),
     };
-    match Payload::decode(bytes) {
+    let unwrapped = match unwrap(kind, bytes, findings) {
+        Ok(unwrapped) => unwrapped,
+        Err(error) => {
+            findings.add(rule, format!("a compressed payload: {error}"));
+            return None;
+        }
+    };
+    match Payload::decode(unwrapped.as_deref().unwrap_or(bytes)) {
         Ok(payload) if kind == MessageType::NDeath && !is_only_bd_seq(&payload) => {
             findings.add(rule, format!("{payload:?}"));
             None
@@ -332,6 +341,31 @@ fn decode(kind: MessageType, bytes: &[u8], findings: &mut Findings) -> Option<Pa
             None
         }
     }
+}
+
+/// The birth in a compressed payload; `None` where the payload isn't compressed. Nothing but a birth may
+/// be, and what hosts read of the wrapper has to be what the birth says.
+fn unwrap(
+    kind: MessageType,
+    bytes: &[u8],
+    findings: &mut Findings,
+) -> Result<Option<Vec<u8>>, DecodeError> {
+    let Some(inner) = sparkplug::unwrap(bytes, &Caps::of_payloads(Caps::MOST_BYTES))? else {
+        return Ok(None);
+    };
+    let (outer, birth) = (Payload::decode(bytes), Payload::decode(&inner[..]));
+    if let (Ok(outer), Ok(birth)) = (outer, birth)
+        && (!matches!(kind, MessageType::NBirth | MessageType::DBirth)
+            || (outer.timestamp, outer.seq) != (birth.timestamp, birth.seq)
+            || !matches!(&outer.metrics[..], [one] if one.name() == names::ALGORITHM))
+    {
+        let text = format!(
+            "{kind} of {:?} with seq {:?} in a wrapper of {:?} with seq {:?}",
+            birth.timestamp, birth.seq, outer.timestamp, outer.seq
+        );
+        findings.add("relay-compressed-birth", text);
+    }
+    Ok(Some(inner))
 }
 
 /// Exactly one metric, named bdSeq.

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use policy::Policy;
+use policy::glob::Glob;
+use policy::{Action, Mode, Policy, Rule};
 use sparkplug::{CERTIFICATES_PREFIX, Entity, STATE_FILTERS};
 
 /// What may be done under a topic.
@@ -105,6 +106,64 @@ impl Levels {
     }
 }
 
+/// What the list lets through beside what the policy forwards, in sentences for its head: topics can say
+/// no more. `now_ms`: in milliseconds since the epoch.
+pub fn wider(policy: &Policy, now_ms: u64) -> Vec<String> {
+    let forward = |rule: &&Rule| rule.action() == Action::Forward;
+    let named = |rules: Vec<&Rule>| -> Option<String> {
+        let names: Vec<String> = rules.iter().map(|rule| format!("`{}`", rule.name())).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let rules = || policy.rules().iter().filter(forward);
+    let mut words = Vec::new();
+    let observing = rules().filter(|rule| rule.mode() == Mode::Observe).collect();
+    if let Some(names) = named(observing) {
+        words.push(format!(
+            "{names}: only observe, and have their lines for the day on which they act"
+        ));
+    }
+    let turns =
+        |rule: &Rule| rule.schedule().map(|schedule| schedule.next_turn_ms(now_ms).is_some());
+    let closed = |rule: &&Rule| {
+        rule.schedule().is_some_and(|schedule| !schedule.is_open(now_ms))
+            && rule.mode() == Mode::Enforce
+    };
+    let over = rules().filter(closed).filter(|rule| turns(rule) == Some(false)).collect();
+    if let Some(names) = named(over) {
+        words.push(format!(
+            "{names}: never in force again, and have their lines all the same; take them out"
+        ));
+    }
+    let later = rules().filter(closed).filter(|rule| turns(rule) == Some(true)).collect();
+    if let Some(names) = named(later) {
+        words.push(format!("{names}: not in force at this time; a list knows no hours"));
+    }
+    let patterns = |globs: &Option<Vec<Glob>>| {
+        globs.iter().flatten().any(|glob| glob.literal().is_none() && !glob.matches_all_names())
+    };
+    let by_pattern = rules()
+        .filter(|rule| {
+            let selectors = rule.selectors();
+            patterns(&selectors.groups)
+                || patterns(&selectors.edge_nodes)
+                || patterns(&selectors.devices)
+        })
+        .collect();
+    if let Some(names) = named(by_pattern) {
+        words.push(format!(
+            "{names}: select by patterns such as `Line*`, for which a list has every name (`+`)"
+        ));
+    }
+    if policy.rules().iter().any(|rule| rule.action() != Action::Forward || rule.denied().is_some())
+    {
+        words.push(
+            "what rules deny or redact isn't taken out: of edge nodes and devices within a wildcard, and of single metrics"
+                .to_owned(),
+        );
+    }
+    words
+}
+
 /// The list as mosquitto's `acl_file` takes it. `user`: whom the broker knows the half as; without one
 /// the lines hold for whoever has no name.
 pub fn mosquitto(grants: &BTreeSet<Grant>, user: Option<&str>, comments: &[String]) -> String {
@@ -165,6 +224,23 @@ mod tests {
         }
         assert!(!it.lines().any(|line| line.starts_with("topic write") && line.contains("CMD")));
         assert!(!it.contains("user "));
+    }
+
+    #[test]
+    fn what_a_list_lets_through_beside_is_said() {
+        let said = |text: String| wider(&policy(&text), 1_700_000_000_000).join("\n");
+        assert_eq!(said(rule("group = \"G\"\nedge-node = [\"*\", \"L\"]")), "");
+        for (keys, wanted) in [
+            ("group = \"G\"\nmode = \"observe\"", "`r`: only observe"),
+            ("group = \"G\"\nnot-after = 2020-01-01T00:00:00Z", "`r`: never in force again"),
+            ("group = \"G\"\nnot-before = 2199-01-01T00:00:00Z", "`r`: not in force at this time"),
+            ("group = \"G\"\nedge-node = \"L*\"", "`r`: select by patterns"),
+            ("group = \"G\"\ndeny-metrics = \"a\"", "what rules deny"),
+        ] {
+            assert!(said(rule(keys)).starts_with(wanted), "{keys}");
+        }
+        let deny = "[[rule]]\nname = \"d\"\naction = \"deny\"\ngroup = \"G\"\nedge-node = \"L9\"\n";
+        assert!(said(format!("{}{deny}", rule("group = \"G\""))).contains("what rules deny"));
     }
 
     /// Whether a topic is within one of the filters that may be written or read.

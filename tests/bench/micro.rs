@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use diagnostic::SourceFile;
-use it::mirror::{self, Mirror, MirrorSettings, OnGap, Outgoing, Qos, SessionEvent};
-use journal_format::{Body, Frame, Heartbeat};
+use it::mirror::{self, Aliases, Mirror, MirrorSettings, OnGap, Outgoing, Qos, SessionEvent};
+use journal_format::{Body, Frame, Heartbeat, Layouts};
 use journal_read::Item;
 use ot::{Now, Pipeline, PipelineSettings, Received};
 use policy::Policy;
@@ -89,7 +89,9 @@ pub(crate) fn run(options: &Options) -> Value {
         variants.extend(BIRTHS.map(|metrics| ot_birth(rules, metrics)));
     }
     variants.extend(SHAPES.map(|(name, rule)| plan(name, rule)));
-    variants.extend([10, 100].map(it_data));
+    for aliases in [Aliases::Never, Aliases::Always] {
+        variants.extend([10, 100].map(|metrics| it_data(metrics, aliases)));
+    }
     variants.extend(BIRTHS.map(it_birth));
     variants.retain(|variant| options.wants_case(&variant.name));
     for variant in &mut variants {
@@ -111,6 +113,7 @@ pub(crate) fn run(options: &Options) -> Value {
             variant.ns_per_metric.push(took as f64 / metrics as f64);
         }
     }
+    bytes_of_data();
     report(&variants)
 }
 
@@ -242,12 +245,14 @@ fn plan(name: &str, rule: RuleOf) -> Variant {
     variant(format!("OT: plan of 500 metrics, {rules} rules: {name}"), metrics.len(), chunk)
 }
 
-fn it_data(metrics: usize) -> Variant {
-    let mut mirror = mirror_with_node(metrics);
+fn it_data(metrics: usize, aliases: Aliases) -> Variant {
+    let mut mirror = mirror_with_node(metrics, aliases);
     let mut ot = pipeline(1);
     let mut out = Vec::new();
     let birth = plant::birth(metrics, true, NOW_MS);
     ot.handle(now(), received(&plant::topic("NBIRTH", &plant::edge_node(0)), &birth), &mut out);
+    let mut layouts = Layouts::new(usize::MAX);
+    out.drain(..).for_each(|entry| layouts.learn(&entry.into()));
     let topic = plant::topic("NDATA", &plant::edge_node(0));
     let mut data = Data::new(metrics, true);
     let mut seq = 0_u8;
@@ -264,7 +269,8 @@ fn it_data(metrics: usize) -> Variant {
             .drain(..)
             .map(|entry| {
                 frame_seq += 1;
-                item(frame_seq, entry.into())
+                let Item::Frame(frame) = item(frame_seq, entry.into()) else { unreachable!() };
+                Item::Frame(frame.after(&mut layouts, None).expect("data has its layout"))
             })
             .collect();
         let mut published = 0;
@@ -280,11 +286,54 @@ fn it_data(metrics: usize) -> Variant {
         assert_eq!(published, messages);
         took
     };
-    variant(format!("IT: {metrics} metrics"), metrics, chunk)
+    let by = if aliases == Aliases::Never { "" } else { " by alias" };
+    variant(format!("IT: {metrics} metrics{by}"), metrics, chunk)
+}
+
+/// What data takes on the way from the plant to IT, by names and by aliases.
+fn bytes_of_data() {
+    let mut rows = Vec::new();
+    for (by_alias, aliases) in [
+        (false, Aliases::Never),
+        (false, Aliases::Always),
+        (true, Aliases::Never),
+        (true, Aliases::Always),
+    ] {
+        for metrics in [1, 10, 100] {
+            let mut ot = pipeline(1);
+            let mut mirror = mirror_with_node(metrics, aliases);
+            let mut out = Vec::new();
+            let edge_node = plant::edge_node(0);
+            let birth = plant::birth(metrics, by_alias, NOW_MS);
+            ot.handle(now(), received(&plant::topic("NBIRTH", &edge_node), &birth), &mut out);
+            out.clear();
+            let mut data = Data::new(metrics, by_alias);
+            let sent = data.fill(NOW_MS, 1, 1).to_vec();
+            ot.handle(now(), received(&plant::topic("NDATA", &edge_node), &sent), &mut out);
+            mirror.handle_item(mirror_now(), item(10, out.pop().unwrap().into()));
+            let Some(Outgoing::Publish { payload, .. }) = mirror.poll_outgoing() else {
+                panic!("no data");
+            };
+            let word = |is_alias| if is_alias { "aliases" } else { "names" };
+            let per_metric = |bytes: usize| table::number(bytes as f64 / metrics as f64);
+            rows.push(vec![
+                format!(
+                    "{metrics} metrics, {} to {}",
+                    word(by_alias),
+                    word(aliases == Aliases::Always)
+                ),
+                per_metric(sent.len()),
+                per_metric(payload.len()),
+                table::times(ratio(payload.len() as f64, sent.len() as f64)),
+            ]);
+        }
+    }
+    let heads = ["", "plant, B/metric", "IT, B/metric", "ratio"];
+    table::print("micro: what data takes", &heads, &rows);
 }
 
 fn it_birth(metrics: usize) -> Variant {
-    let mut mirror = mirror_with_node(metrics);
+    let mut mirror = mirror_with_node(metrics, Aliases::Never);
     let birth = birth_body(metrics);
     let mut frame_seq = 10;
     let chunk = move |messages: usize, meter: Meter| {
@@ -311,7 +360,7 @@ fn it_birth(metrics: usize) -> Variant {
 }
 
 /// A mirror with one node of this many metrics that is born on IT.
-fn mirror_with_node(metrics: usize) -> Mirror {
+fn mirror_with_node(metrics: usize, aliases: Aliases) -> Mirror {
     let settings = MirrorSettings {
         stale_after: Duration::from_secs(3_600),
         on_gap: OnGap::Mark,
@@ -320,6 +369,8 @@ fn mirror_with_node(metrics: usize) -> Mirror {
         confirm_every: Duration::from_secs(3_600),
         data_qos: Qos::AtMostOnce,
         data_datatypes: it::mirror::DataDatatypes::AsPlant,
+        aliases,
+        compress_births_above: None,
         max_nodes: 10,
         max_devices_per_node: 10,
         budget: Budget::UNLIMITED,
@@ -350,7 +401,14 @@ fn birth_body(metrics: usize) -> Body {
 }
 
 fn item(seq: u64, body: Body) -> Item {
-    Item::Frame(Frame { seq, epoch: 1, appended_ms: NOW_MS, body: Some(body), in_head: false })
+    Item::Frame(Frame {
+        seq,
+        epoch: 1,
+        appended_ms: NOW_MS,
+        body: Some(body),
+        in_head: false,
+        layout: None,
+    })
 }
 
 fn variant(

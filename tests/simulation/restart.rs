@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use account::Reason;
 use clock::Now;
 use it::FirstStart;
-use it::mirror::{DataDatatypes, MirrorSettings, NodeId, OnGap, Outgoing, Qos, SessionEvent};
+use it::mirror::{
+    Aliases, DataDatatypes, MirrorSettings, NodeId, OnGap, Outgoing, Qos, SessionEvent,
+};
 use journal_write::{Durability, WriterOptions};
 use ot::PipelineSettings;
 use ot::testing::Delivery;
@@ -103,6 +105,8 @@ impl Plant {
                 primary_host: None,
                 confirm_every: Duration::from_secs(2),
                 data_datatypes: DataDatatypes::AsPlant,
+                aliases: Aliases::Never,
+                compress_births_above: None,
                 data_qos: Qos::AtMostOnce,
                 max_nodes: self.nodes + 10,
                 max_devices_per_node: 10,

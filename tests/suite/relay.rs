@@ -71,6 +71,16 @@ pub(crate) struct Relay {
     it: Option<Child>,
 }
 
+/// Aliases on IT in every test that says nothing of them: `always`, `as-plant` or `never`.
+pub(crate) const ALIASES: &str = "SPARKDIODE_TEST_ALIASES";
+
+fn aliases(mirror: &str) -> String {
+    match std::env::var(ALIASES) {
+        Ok(value) if !mirror.contains("aliases =") => format!("aliases = \"{value}\"\n"),
+        _ => String::new(),
+    }
+}
+
 impl Relay {
     /// Writes the configuration; nothing runs yet.
     pub(crate) fn new(settings: &Settings) -> Relay {
@@ -102,9 +112,10 @@ impl Relay {
             it,
             "[journal]\npath = \"{dir}/journal\"\n{}\n\
              [state]\npath = \"{dir}/it-state\"\n\
-             {}[mirror]\n{}\n{}",
+             {}[mirror]\n{}{}\n{}",
             settings.journal_source,
             if settings.mirror.contains("[health]") { "" } else { "[health]\nenabled = false\n" },
+            aliases(&settings.mirror),
             settings.mirror,
             sandbox(Half::It)
         )

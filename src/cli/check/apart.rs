@@ -1,5 +1,6 @@
 //! What the halves may not share: a broker, a user, directories.
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::mpsc;
@@ -7,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use config::places::{Relation, relation};
-use config::{Address, ItConfig, OtConfig};
-use diagnostic::{Diagnostic, Diagnostics, Severity};
+use config::{Address, BrokerConfig, ItConfig, OtConfig};
+use diagnostic::{Diagnostic, Diagnostics, SecretFile, Severity};
 use sandbox::{Layer, UserSpec};
 
 const APART: &str = "nothing that one half writes may be read by the other but the journal, and rights to \
@@ -29,8 +30,13 @@ pub(super) fn brokers(
     let (left, right) = (&ot.broker.address, &it.broker.address);
     let names = if left == right { format!("`{left}`") } else { format!("`{left}` and `{right}`") };
     let [left_addresses, right_addresses] = addresses(left, right);
+    // Whoever connects to no address in particular comes to this host.
+    let host = |ip: IpAddr| match ip.to_canonical() {
+        ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        ip => ip,
+    };
     let hosts = |addresses: &[SocketAddr]| -> Vec<IpAddr> {
-        addresses.iter().map(|address| address.ip().to_canonical()).collect()
+        addresses.iter().map(|address| host(address.ip())).collect()
     };
     let (left_hosts, right_hosts) = (hosts(&left_addresses), hosts(&right_addresses));
     let one_host = same_name(&left.host, &right.host)
@@ -111,6 +117,119 @@ pub(super) fn directories(ot: &OtConfig, it_path: &Path, it: &ItConfig, errors: 
     }
 }
 
+/// One client certificate for both halves: who has one of them can be the other one, too.
+pub(super) fn certificates(
+    ot: &OtConfig,
+    it_path: &Path,
+    it: &ItConfig,
+    warnings: &mut Diagnostics,
+) {
+    let of_ot = ot.broker.tls.as_ref().and_then(|tls| tls.identity.as_ref());
+    let of_it = it.broker.tls.as_ref().and_then(|tls| tls.identity.as_ref());
+    let (Some(left), Some(right)) = (of_ot, of_it) else {
+        return;
+    };
+    let same = |left: &Path, right: &Path| {
+        relation(left, right) == Some(Relation::Same)
+            || fs::read(left).ok().is_some_and(|text| fs::read(right).ok() == Some(text))
+    };
+    let (left_key, right_key) = (left.key_file.path(), right.key_file.path());
+    let what = if same(left_key, right_key) {
+        "key"
+    } else if same(&left.certificate_file, &right.certificate_file) {
+        "certificate"
+    } else {
+        return;
+    };
+    let title = format!(
+        "both halves have one client {what}: `{}` and `{}`",
+        left_key.display(),
+        right_key.display()
+    );
+    let mut problem = Diagnostic::file_error("C111", it_path, title)
+        .help("whoever takes one half over has the other one's identity as well: make a key and a certificate for each");
+    problem.severity = Severity::Warning;
+    warnings.push(problem);
+}
+
+/// What a half reads and must not write: it lies where the half, and whoever takes it over, may write.
+pub(super) fn own_directories(
+    path: &Path,
+    written: &[(&str, &Path)],
+    policies: &[&Path],
+    trusted: &[&Path],
+    (warnings, errors): (&mut Diagnostics, &mut Diagnostics),
+) {
+    let directory_of = |path: &Path| match path.is_dir() {
+        true => path.to_owned(),
+        false => path.parent().map_or_else(|| path.to_owned(), Path::to_owned),
+    };
+    for (what, directory) in written {
+        let lies_in = |read: &Path| {
+            matches!(
+                relation(&directory_of(read), directory),
+                Some(Relation::Same | Relation::Inside)
+            )
+        };
+        if let Some(policy) = policies.iter().find(|policy| lies_in(policy)) {
+            let title = format!(
+                "the policy `{}` lies in the half's own {what}: `{}`",
+                policy.display(),
+                directory.display()
+            );
+            errors.push(
+                Diagnostic::file_error("C111", path, title)
+                    .help("a half may write there: taken over, it would give itself another policy; policies lie where only their owner may write"),
+            );
+        }
+        if let Some(file) = trusted.iter().find(|file| lies_in(file)) {
+            let title = format!(
+                "`{}` lies in the half's own {what}: `{}`",
+                file.display(),
+                directory.display()
+            );
+            let mut problem = Diagnostic::file_error("C111", path, title)
+                .help("a half may write there: taken over, it would trust whom it likes; certificates and keys lie where it may only read");
+            problem.severity = Severity::Warning;
+            warnings.push(problem);
+        }
+    }
+}
+
+/// A half that stays root.
+pub(super) fn root(
+    path: &Path,
+    user: Option<&UserSpec>,
+    waived: &[Layer],
+    errors: &mut Diagnostics,
+) {
+    let Some(user) = user.filter(|_| !waived.contains(&Layer::User)) else { return };
+    let is_root = user.user == "root"
+        || user.user.parse::<u32>() == Ok(0)
+        || user.resolve().is_ok_and(|identity| identity.uid == 0);
+    if is_root {
+        let title = format!("`[sandbox] user` is root: `{}`", user.user);
+        errors.push(
+            Diagnostic::file_error("C111", path, title)
+                .help("a half gives root up before it reads anything from a network, and doesn't start as root: name a user of its own"),
+        );
+    }
+}
+
+/// Files of a broker's section that a half trusts, or is known by.
+pub(super) fn trusted(broker: &BrokerConfig) -> Vec<&Path> {
+    let mut files: Vec<&Path> = Vec::new();
+    if let Some(tls) = &broker.tls {
+        files.push(&tls.ca_file);
+        if let Some(identity) = &tls.identity {
+            files.extend([identity.certificate_file.as_path(), identity.key_file.path()]);
+        }
+    }
+    let password = broker.credentials.as_ref().and_then(|one| one.password.as_ref());
+    files.extend(password.map(SecretFile::path));
+    files
+}
+
 /// Addresses of both brokers: those that are written, and those of names, as far as somebody answers.
 fn addresses(left: &Address, right: &Address) -> [Vec<SocketAddr>; 2] {
     let written = |address: &Address| -> Option<Vec<SocketAddr>> {
@@ -155,7 +274,9 @@ fn same_name(left: &str, right: &str) -> bool {
 fn is_localhost(name: &str) -> bool {
     let plain = name.trim_end_matches('.');
     plain.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified())
 }
 
 #[cfg(test)]
@@ -199,6 +320,8 @@ mod tests {
             ("broker:1883", "BROKER.:1883"),
             ("localhost:1883", "127.0.0.1:1883"),
             ("localhost:1883", "[::1]:1883"),
+            ("localhost:1883", "0.0.0.0:1883"),
+            ("127.0.0.1:1883", "[::]:1883"),
             ("10.0.0.7:1883", "[::ffff:10.0.0.7]:1883"),
         ] {
             let both = |ot_rest: &str, it_rest: &str| {
@@ -232,6 +355,47 @@ mod tests {
         assert_eq!(both(&user("relay", waive), &user("relay", waive)), "");
         assert_eq!(both(&user("relay-ot", ""), &user("relay-it", "")), "");
         assert_eq!(both(&user("relay", ""), ""), "");
+    }
+
+    #[test]
+    fn what_a_half_trusts_lies_where_it_may_not_write() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("policies")).unwrap();
+        fs::create_dir_all(at("certs")).unwrap();
+        fs::create_dir_all(at("journal/deep")).unwrap();
+        fs::write(at("policies/a.toml"), "").unwrap();
+        let said = |state: &str, policy: &str, ca: &str| {
+            let (mut warnings, mut errors) = (Diagnostics::new(), Diagnostics::new());
+            let (state, journal) = (at(state), at("journal"));
+            own_directories(
+                Path::new("ot.toml"),
+                &[("state directory", &state), ("journal", &journal)],
+                &[&at(policy)],
+                &[&at(ca)],
+                (&mut warnings, &mut errors),
+            );
+            (warnings.len(), errors.len())
+        };
+        assert_eq!(said("state", "policies", "certs/ca.pem"), (0, 0));
+        assert_eq!(said("policies", "policies", "certs/ca.pem"), (0, 1));
+        assert_eq!(said("policies", "policies/a.toml", "certs/ca.pem"), (0, 1));
+        assert_eq!(said("state", "journal/deep", "certs/ca.pem"), (0, 1));
+        assert_eq!(said("certs", "policies", "certs/ca.pem"), (1, 0));
+        // A state directory within them gives no right to the files beside it.
+        assert_eq!(said("policies/state", "policies", "certs/ca.pem"), (0, 0));
+    }
+
+    #[test]
+    fn a_half_that_would_stay_root_is_an_error() {
+        let said = |user: &str, waived: &[Layer]| {
+            let mut errors = Diagnostics::new();
+            let user = UserSpec { user: user.to_owned(), group: None };
+            root(Path::new("ot.toml"), Some(&user), waived, &mut errors);
+            errors.len()
+        };
+        assert_eq!((said("0", &[]), said("root", &[]), said("00", &[])), (1, 1, 1));
+        assert_eq!((said("0", &[Layer::User]), said("relay-ot", &[])), (0, 0));
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(in crate::cli) fn compare(
     }
     apart::brokers(ot, it_path, it, warnings, errors);
     apart::users(ot, it_path, it, errors);
+    apart::certificates(ot, it_path, it, warnings);
     apart::directories(ot, it_path, it, errors);
     let is_same = |left: &Path, right: &Path| relation(left, right) == Some(Relation::Same);
     let directory = |textfile: Option<PathBuf>, state: &Path| {

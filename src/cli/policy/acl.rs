@@ -13,7 +13,7 @@ use tools::acl::{self, Grant};
 use crate::cli::policy_source::read_policy;
 use crate::cli::{Exit, Failure, report};
 
-/// Print the access list that the broker needs for a half, and no more.
+/// Print the access list that a broker needs for a half: no more than that, as far as topics can say it.
 ///
 /// A second lock beside the relay: the OT broker lets the OT half read what the policy forwards and
 /// write nothing, the IT broker lets the IT half write that under its names on IT, and read commands.
@@ -99,10 +99,14 @@ fn print(
         Side::It => "IT",
     };
     let mut comments = vec![
-        format!("What the {half} half of sparkdiode needs at {}, and no more.", broker.address),
+        format!(
+            "What the {half} half of sparkdiode needs at {}, as far as topics can say it.",
+            broker.address
+        ),
         format!("Follows from the policy {}.", policy.digest()),
         "Made by `sparkdiode policy acl`; made anew whenever the policy changes.".to_owned(),
     ];
+    comments.extend(acl::wider(policy, clock::wall_ms()));
     if user.is_none() {
         comments.push(
             "No user is named (`--user`): these lines are for clients without a name, and stand \

@@ -101,7 +101,7 @@ fn view(status: &Status, ot: &OtStatus, unused: bool, now_ms: u64) -> String {
         line(&format!("the policy that was read at {at} is refused; these are the earlier one's"));
     }
     line("");
-    line(&rules(&ot.rules, unused, status.written_ms));
+    line(&rules(&ot.rules, unused, now_ms.max(status.written_ms)));
     let all = status.policy.as_ref().map_or(0, |policy| policy.rules);
     let more = all.saturating_sub(u64::try_from(ot.rules.len()).unwrap_or(u64::MAX));
     if more > 0 {
@@ -128,25 +128,25 @@ fn view(status: &Status, ot: &OtStatus, unused: bool, now_ms: u64) -> String {
         let words = match (open, until_ms) {
             (true, Some(until)) => format!("open until {}", format_utc_ms(*until)),
             (true, None) => "open, and stays so".to_owned(),
-            (false, Some(until)) => format!("closed, may open at {}", format_utc_ms(*until)),
+            (false, Some(until)) => format!("closed, opens at {}", format_utc_ms(*until)),
             (false, None) => "closed for good".to_owned(),
         };
         line(&format!("window of {}: {words}", rule.rule));
     }
     if let Some(shadow) = &ot.shadow {
         let in_force = status.policy.as_ref().map_or("", |policy| &policy.digest);
-        text.push_str(&shadow::view(shadow, in_force, unused, status.written_ms));
+        text.push_str(&shadow::view(shadow, in_force, unused, now_ms.max(status.written_ms)));
     }
     text
 }
 
 /// A table of rules with their hits, as wide as the terminal.
-fn rules(rules: &[RuleStatus], unused: bool, written_ms: u64) -> String {
-    table(rules, unused, written_ms, report::columns())
+fn rules(rules: &[RuleStatus], unused: bool, now_ms: u64) -> String {
+    table(rules, unused, now_ms, report::columns())
 }
 
 /// `columns`: of a terminal; on a narrow one the first hit has no column, then the last one no date.
-fn table(rules: &[RuleStatus], unused: bool, written_ms: u64, columns: Option<usize>) -> String {
+fn table(rules: &[RuleStatus], unused: bool, now_ms: u64, columns: Option<usize>) -> String {
     let shown = || rules.iter().filter(move |rule| !unused || rule.metrics == 0);
     let width = shown().map(|rule| rule.rule.chars().count()).max().unwrap_or(0).max(4);
     let room = columns.unwrap_or(usize::MAX).saturating_sub(width);
@@ -160,8 +160,7 @@ fn table(rules: &[RuleStatus], unused: bool, written_ms: u64, columns: Option<us
     line("hits", "rule", "action", "first hit", "last hit");
     for rule in shown() {
         let time = |ms: Option<u64>| ms.map_or("–".to_owned(), format_utc_ms);
-        let since =
-            rule.last_ms.map(|last| format!("{} ago", ago(written_ms.saturating_sub(last))));
+        let since = rule.last_ms.map(|last| format!("{} ago", ago(now_ms.saturating_sub(last))));
         let last = match (dated, since) {
             (true, Some(since)) => format!("{}  {since}", time(rule.last_ms)),
             (false, Some(since)) => since,
@@ -224,7 +223,7 @@ mod tests {
         let ot = status.ot.as_ref().unwrap();
         let text = view(&status, ot, false, 86_465_000);
         for wanted in [
-            "       12,345  ovens       forward           1970-01-02T00:00:00.000Z  1970-01-02T00:01:00.000Z  3.0 s ago\n",
+            "       12,345  ovens       forward           1970-01-02T00:00:00.000Z  1970-01-02T00:01:00.000Z  5.0 s ago\n",
             "            0  no-recipes  deny              –                         –\n",
             "            7  next        would deny ",
             "without a hit since 1970-01-01T23:53:20.000Z: no-recipes, vendor\n",

@@ -34,7 +34,9 @@ use crate::cli::{Exit, Failure, report};
                         metric = \"Temperature/Oil\"\n  \
                         datatype = \"Float\"\n  \
                         value = 61.5\n  \
-                        expect = \"forward\"     # or \"drop\", with reason = \"…\" and rule = \"…\"")]
+                        expect = \"forward\"     # or \"drop\", with reason = \"…\" and rule = \"…\"\n\n\
+                        All keys of cases: `sparkdiode help policies` (Reference: cases); one key: `sparkdiode explain KEY`;\n\
+                        how policies are written: `sparkdiode policy --help`, whole in `sparkdiode help policy`.")]
 pub(super) struct TestArgs {
     /// Policy files and directories of them.
     #[arg(required = true, value_name = "PATH")]
@@ -191,6 +193,7 @@ impl Tested<'_> {
         if let Got::Dropped { reason, .. } = &check.got {
             why.push(reason.meaning().trim_end_matches('.').to_owned());
         }
+        why.extend(check.notes.iter().map(|note| escape(note).to_string()));
         let (Ok(Topic::Entity(topic)), Some(metric)) = (Topic::parse(&check.topic), &check.metric)
         else {
             return why;
@@ -249,6 +252,8 @@ impl Tested<'_> {
                     "datatype": check.datatype.map(|datatype| datatype.name()),
                     "expected": check.expected,
                     "got": super::json::got(self.policy, check),
+                    "observed_by": super::json::name(self.policy, check.observed_by),
+                    "notes": check.notes,
                     "passed": check.passed,
                 })
             });

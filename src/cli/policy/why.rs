@@ -8,7 +8,7 @@ use clap::Args;
 use config::OtConfig;
 use ot::{Decision, Decisions};
 use policy::{EntityPlan, Policy, Rule, Verdict};
-use sparkplug::{DataType, Entity};
+use sparkplug::{DataType, Entity, MessageType, Topic};
 use text::{escape, format_utc_ms, grouped};
 
 use super::lines::{datatypes_in_words, line};
@@ -49,6 +49,11 @@ pub(super) fn run(arguments: &WhyArgs) -> Result<Exit, Failure> {
     };
     let (config, warnings) = OtConfig::check(file)?;
     report::warnings(&warnings);
+    if let Some(never) = never(&arguments.topic, arguments.metric.as_deref()) {
+        let text = format!("{}\n  {never}\n", escape(&arguments.topic));
+        output(&text)?;
+        return Ok(Exit::Ok);
+    }
     let entity = entity(&arguments.topic)?;
     let decisions = Decisions::read(&config.state_dir)
         .map_err(|error| Failure::new(Exit::Io, escape(&error.to_string()).to_string()))?;
@@ -61,6 +66,17 @@ pub(super) fn run(arguments: &WhyArgs) -> Result<Exit, Failure> {
 /// Whom a topic is about, whatever its message type.
 fn entity(topic: &str) -> Result<Entity<'_>, Failure> {
     let levels: Vec<&str> = topic.split('/').collect();
+    let kind = levels.get(2).and_then(|name| MessageType::from_name(name));
+    if let Some(kind) = kind.filter(|kind| kind.is_device() != (levels.len() == 5)) {
+        let (whose, shape) = match kind.is_device() {
+            true => ("a device's", format!("spBv1.0/GROUP/{kind}/EDGE NODE/DEVICE")),
+            false => ("an edge node's own", format!("spBv1.0/GROUP/{kind}/EDGE NODE")),
+        };
+        let message =
+            format!("{kind} is {whose} message, and the topic isn't: `{}`", escape(topic));
+        return Err(Failure::new(Exit::Usage, message)
+            .hint(format!("`{shape}`, or `+` for the message type")));
+    }
     let (group, edge_node, device) = match levels.as_slice() {
         ["spBv1.0", group, _, edge_node] => (*group, *edge_node, None),
         ["spBv1.0", group, _, edge_node, device] => (*group, *edge_node, Some(*device)),
@@ -71,6 +87,27 @@ fn entity(topic: &str) -> Result<Entity<'_>, Failure> {
         }
     };
     Ok(Entity { group, edge_node, device })
+}
+
+/// What can't cross, whatever a rule says; the half remembers nothing of it.
+fn never(topic: &str, metric: Option<&str>) -> Option<&'static str> {
+    match Topic::parse(topic) {
+        Ok(Topic::Command { .. }) => Some(
+            "a command: none ever crosses, in either direction, and no rule can change that; \
+             `sparkdiode status` counts them",
+        ),
+        Ok(Topic::State { .. }) => {
+            Some("what a host of the plant says of itself: it is read, and never crosses")
+        }
+        Ok(Topic::UnknownType { .. }) => Some(
+            "no message type that the relay knows: it never crosses, and no rule can change that; of \
+             births, data and deaths it is asked with `+` for the message type",
+        ),
+        Ok(Topic::Entity(parsed)) if parsed.message_type.is_death() && metric.is_some() => {
+            Some("a death: it has no metrics that could cross; leave the metric out")
+        }
+        _ => None,
+    }
 }
 
 fn view(
@@ -233,8 +270,33 @@ mod tests {
 
     #[test]
     fn what_is_no_topic_is_refused() {
-        for topic in ["", "G/E", "spBv1.0/G/NDATA", "spBv1.0/G/NDATA/E/D/x", "spAv1.0/G/NDATA/E"] {
+        for topic in [
+            "",
+            "G/E",
+            "spBv1.0/G/NDATA",
+            "spBv1.0/G/NDATA/E/D/x",
+            "spAv1.0/G/NDATA/E",
+            "spBv1.0/G/DDATA/E",
+            "spBv1.0/G/NDATA/E/D",
+        ] {
             assert!(entity(topic).is_err(), "{topic}");
         }
+        for topic in
+            ["spBv1.0/G/+/E", "spBv1.0/G/+/E/D", "spBv1.0/G/NBIRTH/E", "spBv1.0/G/DDEATH/E/D"]
+        {
+            assert!(entity(topic).is_ok(), "{topic}");
+        }
+    }
+
+    #[test]
+    fn what_never_crosses_is_told_as_such() {
+        for topic in ["spBv1.0/G/NCMD/E", "spBv1.0/G/DCMD/E/D"] {
+            assert!(never(topic, Some("T")).unwrap().starts_with("a command"), "{topic}");
+        }
+        assert!(never("spBv1.0/STATE/scada", None).unwrap().starts_with("what a host"));
+        assert!(never("spBv1.0/G/XDATA/E", None).unwrap().starts_with("no message type"));
+        assert!(never("spBv1.0/G/DDEATH/E/D", Some("T")).unwrap().starts_with("a death"));
+        assert_eq!(never("spBv1.0/G/DDEATH/E/D", None), None);
+        assert_eq!(never("spBv1.0/G/+/E/D", Some("T")), None);
     }
 }

@@ -260,7 +260,7 @@ fn place(
         // Births repeat whole templates with their datatypes, which data may not.
         return Err(NoPlace);
     }
-    metric.alias = None;
+    metric.alias = metric.name.as_deref().and_then(|name| layout.alias_of(name));
     metric.datatype = None;
     metric.is_historical = Some(true);
     normalise(&mut metric);

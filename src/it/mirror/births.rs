@@ -119,6 +119,7 @@ impl StepContext<'_> {
             node.trust = Trust::Certain;
         }
         node.ot_bd_seq = ot_bd_seq;
+        layout.keep_numbers_of(&node.layout);
         node.layout = Arc::new(layout);
         // An NBIRTH ends every device until its next DBIRTH (Sparkplug 3.0 §6.4.19).
         node.forget_devices();
@@ -246,6 +247,7 @@ impl StepContext<'_> {
     ) -> Layout {
         self.breathe();
         let (mut layout, refused) = Layout::from_birth(birth, date);
+        layout.aliases = self.settings.aliases;
         self.breathe();
         let origin = node.origin(device);
         self.drop_metrics(origin, refused, Reason::BadFrame);
@@ -337,6 +339,7 @@ impl Revision {
         if let Some(is_doubted) = repeats {
             layout.keep_stale_marks_of(current, is_doubted);
         }
+        layout.keep_numbers_of(current);
         let differences = current.same_shape(&layout).then(|| current.differences(&layout));
         if differences.as_ref().is_some_and(Vec::is_empty) {
             return None;

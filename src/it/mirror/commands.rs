@@ -37,6 +37,12 @@ impl StepContext<'_> {
             Ok(metrics) => metrics.iter().filter(|metric| !asks_rebirth(metric)).count(),
             Err(_) => 1,
         };
+        let name = |metric: &Metric| {
+            let by_alias = || metric.alias.and_then(|alias| node.by_alias(alias));
+            metric.name.as_deref().or_else(by_alias).unwrap_or_default().to_owned()
+        };
+        let named = metrics.iter().flatten().take(MAX_REPORTED_METRICS);
+        let names: Vec<String> = named.map(name).collect();
         if is_node_command && rebirth && !retain {
             self.rebirth_requested(node);
             if others == 0 {
@@ -48,12 +54,6 @@ impl StepContext<'_> {
             (Ok(_), true) => "retained command",
             (Ok(_), false) => "commands never cross",
         };
-        let names = metrics
-            .unwrap_or_default()
-            .into_iter()
-            .take(MAX_REPORTED_METRICS)
-            .map(|metric| metric.name.unwrap_or_default())
-            .collect();
         count(&mut self.tally.commands_refused);
         self.notify(Notice::CommandRefused { topic, metrics: names, reason });
     }

@@ -1,7 +1,7 @@
 //! Payloads of the sessions on IT, as bytes: the only place where births, data and deaths are
 //! written.
 
-use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
+use sparkplug::{DataType, Metric, PayloadWriter, Scalar, Value, names, steps};
 
 use super::layout::Layout;
 
@@ -12,8 +12,28 @@ const METRIC_BYTES: usize = 24;
 /// Room for one metric of a birth.
 const BIRTH_METRIC_BYTES: usize = 64;
 
-/// NBIRTH with the current values: bdSeq and `Node Control/Rebirth` first.
-pub(super) fn node_birth(bd_seq: u8, layout: &Layout, stamp: u64, seq: u8) -> Vec<u8> {
+/// News of one metric of a layout.
+#[derive(Debug)]
+pub(super) struct Update {
+    /// Its place in the layout.
+    pub(super) slot: usize,
+    /// In milliseconds since the epoch.
+    pub(super) timestamp: u64,
+    /// `Some(false)` or `None`.
+    pub(super) is_historical: Option<bool>,
+    pub(super) is_transient: Option<bool>,
+    pub(super) value: Scalar,
+}
+
+/// NBIRTH with the current values: bdSeq, which may have an alias, and `Node Control/Rebirth`, which
+/// never has one (operational-behavior-data-commands-rebirth-name-aliases), first.
+pub(super) fn node_birth(
+    bd_seq: u8,
+    alias: Option<u64>,
+    layout: &Layout,
+    stamp: u64,
+    seq: u8,
+) -> Vec<u8> {
     let rebirth = Metric {
         timestamp: Some(stamp),
         datatype: Some(DataType::Boolean.code()),
@@ -21,7 +41,7 @@ pub(super) fn node_birth(bd_seq: u8, layout: &Layout, stamp: u64, seq: u8) -> Ve
         ..Metric::default()
     };
     let mut payload = birth(layout, stamp);
-    put_bd_seq(&mut payload, bd_seq, stamp);
+    put_bd_seq(&mut payload, bd_seq, alias, stamp);
     payload.metric(Some(names::REBIRTH), &rebirth);
     put_layout(&mut payload, layout);
     payload.finish(Some(seq.into()))
@@ -48,7 +68,7 @@ pub(super) fn device_birth(layout: &Layout, stamp: u64, seq: u8) -> Vec<u8> {
     payload.finish(Some(seq.into()))
 }
 
-/// NDATA or DDATA of these metrics, each with its name. `room`: bytes that they take, roughly.
+/// NDATA or DDATA of these metrics, each by its alias, or with its name where it has none. `room`: bytes that they take, roughly.
 pub(super) fn data<'a>(
     stamp: u64,
     seq: u8,
@@ -57,7 +77,7 @@ pub(super) fn data<'a>(
 ) -> Vec<u8> {
     let mut payload = PayloadWriter::new(Some(stamp), room.saturating_add(FRAME_BYTES));
     for (name, metric) in metrics {
-        payload.metric(name, metric);
+        payload.metric(name.filter(|_| metric.alias.is_none()), metric);
     }
     payload.finish(Some(seq.into()))
 }
@@ -70,10 +90,29 @@ pub(super) fn data_as_it_is(stamp: u64, seq: u8, metrics: &[u8]) -> Vec<u8> {
     payload.finish(Some(seq.into()))
 }
 
+/// NDATA or DDATA of numbers and truth values, each by its alias, or with its name where it has none.
+pub(super) fn scalars(stamp: u64, seq: u8, layout: &Layout, updates: &[Update]) -> Vec<u8> {
+    // Names are mostly as long as that of the first.
+    let first = updates.first().filter(|update| layout.alias(update.slot).is_none());
+    let name = first.and_then(|update| layout.name_at(update.slot)).map_or(0, str::len);
+    let metric = METRIC_BYTES.saturating_add(name);
+    let room = updates.len().saturating_mul(metric).saturating_add(FRAME_BYTES);
+    let mut payload = PayloadWriter::new(Some(stamp), room);
+    for &Update { slot, timestamp, is_historical, is_transient, value } in updates {
+        if let Some(alias) = layout.alias(slot) {
+            payload.scalar_by_alias(alias, timestamp, is_historical, is_transient, value);
+            continue;
+        }
+        let flags = [is_historical, is_transient];
+        payload.scalar_by_name(layout.name_at(slot).unwrap_or_default(), timestamp, flags, value);
+    }
+    payload.finish(Some(seq.into()))
+}
+
 /// NDEATH: exactly one metric, no `seq` (payloads-ndeath-seq, topics-ndeath-payload).
 pub(super) fn node_death(bd_seq: u8, wall_ms: u64) -> Vec<u8> {
     let mut payload = PayloadWriter::new(Some(wall_ms), BIRTH_METRIC_BYTES);
-    put_bd_seq(&mut payload, bd_seq, wall_ms);
+    put_bd_seq(&mut payload, bd_seq, None, wall_ms);
     payload.finish(None)
 }
 
@@ -89,13 +128,14 @@ fn birth(layout: &Layout, stamp: u64) -> PayloadWriter {
 
 fn put_layout(payload: &mut PayloadWriter, layout: &Layout) {
     steps::take(layout.len());
-    for metric in layout.birth_metrics() {
-        payload.metric(metric.name.as_deref(), &metric);
+    for (place, metric) in layout.birth_metrics().enumerate() {
+        payload.metric_as(metric.name.as_deref(), layout.alias(place), &metric);
     }
 }
 
-fn put_bd_seq(payload: &mut PayloadWriter, bd_seq: u8, wall_ms: u64) {
+fn put_bd_seq(payload: &mut PayloadWriter, bd_seq: u8, alias: Option<u64>, wall_ms: u64) {
     let metric = Metric {
+        alias,
         timestamp: Some(wall_ms),
         datatype: Some(DataType::Int64.code()),
         value: Some(Value::Long(bd_seq.into())),

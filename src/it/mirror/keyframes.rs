@@ -11,7 +11,7 @@ use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Payload, names
 use super::Link;
 use super::births::{Revision, Worth};
 use super::frames::entity_topic;
-use super::layout::Layout;
+use super::layout::{Layout, with_given};
 use super::node::{Device, Life, Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::count;
@@ -92,7 +92,7 @@ impl StepContext<'_> {
             }
             found => found.filter(|node| node.is_alive()),
         };
-        let payload = payload.into_payload();
+        let payload = with_given(payload, &keyframe.given_aliases);
         let date = payload.timestamp.unwrap_or(self.now.wall_ms);
         match (topic.message_type, device, found) {
             (MessageType::NBirth, None, Some(node))
@@ -260,7 +260,8 @@ fn is_known(
         Some(_) => topic.message_type == MessageType::DBirth,
     };
     let is_repeated = |layout: &Layout| {
-        layout.is_repeated_by(payload) && (device.is_none() || layout.doubts == keyframe.doubts)
+        layout.is_repeated_by(payload, &keyframe.given_aliases)
+            && (device.is_none() || layout.doubts == keyframe.doubts)
     };
     is_birth && node.layout_of(device).is_some_and(is_repeated)
 }

@@ -1,20 +1,25 @@
 //! What a mirrored edge node or device looks like: the metrics of its birth with their current
 //! values. Births are built from it, data is folded into it, keyframes are compared with it.
 
+mod aliases;
 mod bytes;
 mod marks;
 mod metric;
+mod places;
 mod slot;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
+pub(super) use aliases::{AliasNumbers, with_given};
 pub(super) use metric::normalise;
 use metric::{
     QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, has_all_members, is_definition,
     merge_properties, merge_value, quality_of, same_definition, same_members, same_value,
     set_quality, take_others,
 };
+use places::JournalPlaces;
 use policy::shape::is_part;
 use sparkplug::footprint::{Footprint, Growth};
 use sparkplug::{
@@ -22,6 +27,7 @@ use sparkplug::{
     TemplatePlaces, Value, names, steps, value,
 };
 
+use crate::mirror::Aliases;
 use crate::mirror::policy_recheck::{PolicyRecheck, Refusals};
 
 /// The metrics of one entity.
@@ -38,11 +44,16 @@ pub(super) struct Layout {
     /// The OT half's count of doubts of this device alone that was acted upon last; 0: none is in
     /// force.
     pub(super) doubts: u64,
+    /// Which metrics have an alias on IT.
+    pub(super) aliases: Aliases,
+    /// Where its metrics stand in the journal.
+    journal: JournalPlaces,
 }
 
 /// One metric: its birth with the value seen last.
 #[derive(Debug, Clone)]
 pub(super) struct Slot {
+    /// Its `alias` says only that the plant gave it one.
     pub(super) metric: Metric,
     /// Not seen since messages were lost on the OT side; published with Quality 500.
     /// As of the number of [`Layout::losses`] in `as_of`; since more of them it is.
@@ -53,6 +64,8 @@ pub(super) struct Slot {
     /// Numbers and truth values of it may take the fast path: nothing has to be said about them.
     /// Follows from the two above.
     is_eligible: bool,
+    /// By which IT knows it, where it is to have an alias.
+    number: Option<NonZeroU32>,
     /// Where what is in the metric, for data that brings parts of it.
     places: Option<Box<SlotPlaces>>,
 }
@@ -89,7 +102,7 @@ impl Layout {
     /// Takes the metrics of a birth of the journal. `fallback_ms` dates metrics without a
     /// timestamp. The journal is hostile input: metrics that a birth of ours may not have
     /// (nameless, untyped, of a value that the datatype hasn't, twice, control metrics) are left out; their number is
-    /// returned too.
+    /// returned too. Their `alias` says only that the plant gave them one.
     pub(super) fn from_birth(birth: Payload, fallback_ms: u64) -> (Layout, u64) {
         let date = birth.timestamp.unwrap_or(fallback_ms);
         let mut layout = Layout::default();
@@ -117,7 +130,7 @@ impl Layout {
         if name.is_empty() || !typed || names::is_control(&name) || self.at(&name).is_some() {
             return false;
         }
-        metric.alias = None;
+        metric.alias = metric.alias.map(|_| 0);
         metric.is_historical = None;
         metric.timestamp.get_or_insert(date);
         normalise(&mut metric);
@@ -130,6 +143,7 @@ impl Layout {
             as_of: self.losses,
             recheck: None,
             is_eligible: true,
+            number: None,
             places: None,
         });
         true
@@ -165,13 +179,15 @@ impl Layout {
     /// Whether births of both would name the same metrics with the same datatypes and, for
     /// templates, the same members: then data can say all that differs. A definition that
     /// differs at all is another shape, since only an NBIRTH may have it (Sparkplug 3.0
-    /// §6.4.13).
+    /// §6.4.13). Nor may other metrics have an alias.
     pub(super) fn same_shape(&self, other: &Layout) -> bool {
         steps::take(self.slots.len());
         self.slots.len() == other.slots.len()
             && self.slots.iter().all(|slot| {
                 other.find(&slot.metric).is_some_and(|theirs| {
+                    let is_given = theirs.metric.alias.is_some();
                     slot.metric.datatype == theirs.metric.datatype
+                        && self.has_aliases_of(&slot.metric, is_given)
                         && same_members(&slot.metric, &theirs.metric)
                         && same_definition(&slot.metric, &theirs.metric)
                 })
@@ -179,14 +195,15 @@ impl Layout {
     }
 
     /// Whether a birth has these metrics in this order, and says of them what is known; `false`
-    /// also where only a closer look could tell.
-    pub(super) fn is_repeated_by(&self, birth: &Borrowed<'_>) -> bool {
+    /// also where only a closer look could tell. `given`: which of them have an alias in the plant.
+    pub(super) fn is_repeated_by(&self, birth: &Borrowed<'_>, given: &[u8]) -> bool {
         let is_own =
-            |named: &&NamedMetric<'_>| matches!(named.name, Some(names::BD_SEQ | names::REBIRTH));
+            |named: &NamedMetric<'_>| matches!(named.name, Some(names::BD_SEQ | names::REBIRTH));
         let mut slots = self.slots.iter();
-        birth.metrics.iter().filter(|named| !is_own(named)).all(|named| {
+        birth.metrics.iter().enumerate().filter(|(_, named)| !is_own(named)).all(|(at, named)| {
             let same = |slot: &Slot| {
                 slot.metric.name.as_deref() == named.name
+                    && self.has_aliases_of(&slot.metric, journal_format::has_alias(given, at))
                     && slot.metric.datatype == named.metric.datatype
                     && slot.is_repeated_by(&named.metric)
             };
@@ -199,7 +216,7 @@ impl Layout {
     pub(super) fn differences(&self, newer: &Layout) -> Vec<Metric> {
         let mut differences = Vec::new();
         steps::take(newer.slots.len());
-        for slot in &newer.slots {
+        for (place, slot) in newer.slots.iter().enumerate() {
             let ours = self.find(&slot.metric);
             let was_stale = ours.is_some_and(|ours| ours.is_stale(self.losses));
             let is_stale = slot.is_stale(newer.losses);
@@ -212,7 +229,7 @@ impl Layout {
             if same {
                 continue;
             }
-            let mut metric = as_data(slot.metric.clone());
+            let mut metric = as_data(&slot.metric, newer.alias(place));
             if is_stale {
                 set_quality(metric.properties.get_or_insert_default(), QUALITY_STALE);
             } else if was_stale {
@@ -225,7 +242,7 @@ impl Layout {
     }
 
     /// Folds one metric of a data message in, by its name, and makes it fit for publication: dated,
-    /// typed by its birth alone, and good again if it was stale, as long as it isn't `outdated`.
+    /// with the alias that its birth gave it, typed by its birth alone, and good again if it was stale, as long as it isn't `outdated`.
     /// Historical values change nothing.
     pub(super) fn fold(
         &mut self,
@@ -238,6 +255,7 @@ impl Layout {
     ) -> Folded {
         steps::take(1);
         let at = name.and_then(|name| self.at(name));
+        let alias = at.and_then(|at| self.alias(at));
         let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) else {
             return Folded::Unknown;
         };
@@ -270,7 +288,7 @@ impl Layout {
             }
             is_whole = !slot.is_stale(self.losses) || has_all_members(born, instance);
         }
-        metric.alias = None;
+        metric.alias = alias;
         metric.datatype = None;
         metric.timestamp.get_or_insert(date);
         normalise(metric);

@@ -10,7 +10,7 @@ use sparkplug::Entity;
 
 use super::confirm::{Confirm, MissedRange};
 use super::encode;
-use super::layout::Layout;
+use super::layout::{AliasNumbers, Layout};
 use super::node_memory::NodeMemory;
 use super::outgoing::{NodeId, SessionSpec};
 use super::settings::OnGap;
@@ -52,6 +52,8 @@ pub(super) struct Node {
     pub(super) bd_seq_next: u8,
     /// Number of the next message of this session.
     seq: u8,
+    /// For the metrics of the births to come.
+    pub(super) alias_numbers: AliasNumbers,
     /// Timestamp of the last message of any session, in milliseconds since the epoch.
     last_ms: u64,
     /// Until when the births that single messages asked for have used up their turns.
@@ -187,6 +189,7 @@ impl Node {
             bd_seq: bd_seq_next,
             bd_seq_next,
             seq: 0,
+            alias_numbers: AliasNumbers::default(),
             last_ms: 0,
             born_anew: Duration::ZERO,
             failures: 0,
@@ -287,6 +290,13 @@ impl Node {
             None => Some(&self.layout),
             Some(name) => self.devices.get(name).map(|device| &*device.layout),
         }
+    }
+
+    /// The name of the metric, of the node or of a device, that IT knows by this alias.
+    pub(super) fn by_alias(&self, alias: u64) -> Option<&str> {
+        let devices = self.devices.values().filter(|device| device.is_born());
+        let mut layouts = devices.map(|device| &device.layout).chain([&self.layout]);
+        layouts.find_map(|layout| layout.by_alias(alias))
     }
 
     pub(super) fn layout_of_mut(&mut self, device: Option<&str>) -> Option<&mut Arc<Layout>> {

@@ -32,7 +32,10 @@ impl StepContext<'_> {
         self.published(node, oldest, newest);
         let stamp = node.begin_births(self.now.wall_ms);
         let seq = node.next_seq();
-        let birth = encode::node_birth(node.bd_seq, &node.layout, stamp, seq);
+        let aliases = self.settings.aliases;
+        let alias = node.alias_numbers.begin(&mut node.layout, first, aliases);
+        let birth = encode::node_birth(node.bd_seq, alias, &node.layout, stamp, seq);
+        let birth = self.compress(birth, stamp, seq);
         node.note_birth(birth.len());
         self.publish(node.id, Arc::clone(&node.topics.birth), birth);
         self.breathe();
@@ -76,11 +79,23 @@ impl StepContext<'_> {
     /// DBIRTH of a device of the node; it may be outside of the node's list for the moment.
     pub(super) fn publish_device_birth(&mut self, node: &mut Node, device: &mut Device) {
         device.announced = Announced::Born;
+        node.alias_numbers.go_on(&mut device.layout);
         let stamp = node.data_stamp(self.now.wall_ms);
-        let payload = encode::device_birth(&device.layout, stamp, node.next_seq());
+        let seq = node.next_seq();
+        let payload = encode::device_birth(&device.layout, stamp, seq);
+        let payload = self.compress(payload, stamp, seq);
         node.note_birth(payload.len());
         self.publish(node.id, Arc::clone(&device.topics.birth), payload);
         self.breathe();
+    }
+
+    /// A birth as it goes out: compressed where it is long, and shorter by that.
+    fn compress(&mut self, birth: Vec<u8>, stamp: u64, seq: u8) -> Vec<u8> {
+        if self.settings.compress_births_above.is_none_or(|most| birth.len() <= most) {
+            return birth;
+        }
+        self.breathe();
+        sparkplug::compress(&birth, stamp, seq.into()).unwrap_or(birth)
     }
 
     /// NDATA or DDATA of these metrics; nothing where IT doesn't know of the device.

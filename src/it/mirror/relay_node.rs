@@ -34,7 +34,8 @@ impl Mirror {
             return Err(NameTaken { node: format!("{group}/{edge_node}") });
         };
         let birth = Payload { timestamp: Some(now.wall_ms), metrics, ..Payload::default() };
-        let (layout, _) = Layout::from_birth(birth, now.wall_ms);
+        let (mut layout, _) = Layout::from_birth(birth, now.wall_ms);
+        layout.aliases = step.settings.aliases;
         node.layout = Arc::new(layout);
         node.set_alive();
         step.ledger.open_node(node.id.into());

@@ -22,6 +22,9 @@ pub struct MirrorSettings {
     /// QoS of births and data; Sparkplug's is 0.
     pub data_qos: Qos,
     pub data_datatypes: DataDatatypes,
+    pub aliases: Aliases,
+    /// Births of more bytes are compressed, where that makes them shorter.
+    pub compress_births_above: Option<usize>,
     pub max_nodes: usize,
     pub max_devices_per_node: usize,
     /// What is remembered of the plant at most.
@@ -39,6 +42,17 @@ pub enum DataDatatypes {
     AsPlant,
     Always,
     Never,
+}
+
+/// Which metrics have an alias on IT: a number of the relay's own, which their births say and by
+/// which alone data names them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Aliases {
+    #[default]
+    Never,
+    /// Those that have one in the plant.
+    AsPlant,
+    Always,
 }
 
 /// What to do when messages of a node were lost before they reached the OT half.

@@ -15,7 +15,7 @@ use sparkplug::Metric;
 use super::layout::Layout;
 use super::node::{Device, Life, Node, Trust};
 use super::settings::keyframe_interval;
-use super::{Deed, Mirror, NodeId, Now};
+use super::{Aliases, Deed, Mirror, NodeId, Now};
 
 /// The mirror at one position of the journal.
 #[derive(Clone, PartialEq, Message)]
@@ -262,7 +262,7 @@ impl Mirror {
                 break;
             };
             in_doubt |= stored.alive && stored.in_doubt;
-            restore_node(node, stored);
+            restore_node(node, stored, step.settings.aliases);
             step.ledger.open_node(node.id.into());
             let id = node.id;
             step.restore_within(node, all_bytes);
@@ -282,7 +282,7 @@ impl Mirror {
     }
 }
 
-fn restore_node(node: &mut Node, stored: NodeSnapshot) {
+fn restore_node(node: &mut Node, stored: NodeSnapshot, aliases: Aliases) {
     match (stored.alive, stored.in_doubt) {
         (false, _) => node.set_dead(),
         (true, false) => node.set_alive(),
@@ -296,10 +296,10 @@ fn restore_node(node: &mut Node, stored: NodeSnapshot) {
     node.losses = stored.losses;
     node.unheard = stored.unheard;
     node.ot_bd_seq = stored.ot_bd_seq.and_then(|value| value.try_into().ok());
-    node.layout = layout_of(stored.slots);
+    node.layout = layout_of(stored.slots, aliases);
     node.unpublished_birth = stored.held_birth;
     for device in stored.devices {
-        let mut layout = layout_of(device.slots);
+        let mut layout = layout_of(device.slots, aliases);
         Arc::make_mut(&mut layout).doubts = device.doubts;
         let mut restored = node.new_device(&device.name, layout);
         restored.unpublished_birth = device.held_birth;
@@ -310,7 +310,10 @@ fn restore_node(node: &mut Node, stored: NodeSnapshot) {
     }
 }
 
-fn layout_of(slots: Vec<SlotSnapshot>) -> Arc<Layout> {
+/// No alias is restored: a session that goes on has ended with the process, and births give them.
+fn layout_of(slots: Vec<SlotSnapshot>, aliases: Aliases) -> Arc<Layout> {
     let slots = slots.into_iter().filter_map(|slot| Some((slot.metric?, slot.stale)));
-    Arc::new(Layout::restore(slots))
+    let mut layout = Layout::restore(slots);
+    layout.aliases = aliases;
+    Arc::new(layout)
 }

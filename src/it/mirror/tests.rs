@@ -1,11 +1,13 @@
 //! The mirror on a virtual clock, against a journal in memory and a strict host on IT.
 #![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
+mod aliases;
 mod both;
 mod doubts;
 mod footprint;
 mod gaps;
 mod history;
+mod host;
 mod keyframes;
 mod link;
 mod memory;

@@ -84,4 +84,34 @@ value = 61.5
 expect = "forward"
 rule = "lime4"
 "#;
+    "P252" "a case expects a rule to observe that acts": "`observed-by` names a rule that isn't in `mode = \"observe\"`: what it does is done, and nothing that it would do." "Say what it does with `expect` and `rule`, or give the rule `mode = \"observe\"`." Policy r#"
+[[rule]]
+name = "line4"
+action = "forward"
+group = "Plant1"
+
+[[case]]
+name = "a temperature would cross"
+topic = "spBv1.0/Plant1/DDATA/Line4/Oven1"
+metric = "Temperature"
+value = 61.5
+expect = "forward"
+observed-by = "line4"
+"#;
+    "P253" "a case has names on IT": "The topic of a case has a name that a `[rename]` table gives to something on IT. Rules and cases are about messages of the plant and have the plant's names, so that the case shows nothing." "Write the plant's name, which the hint names; under which topic it arrives is `arrives.topic`." Policy r#"
+[[rule]]
+name = "line4"
+action = "forward"
+group = "Plant1"
+
+[rename.edge-node]
+"Plant1/Line4" = "packaging"
+
+[[case]]
+name = "a temperature crosses"
+topic = "spBv1.0/Plant1/DDATA/packaging/Oven1"
+metric = "Temperature"
+value = 61.5
+expect = "forward"
+"#;
 };

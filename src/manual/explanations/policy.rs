@@ -253,4 +253,13 @@ name = "all"
 action = "forward"
 group = "*"
 "#;
+    "P117" "a rule is never in force": "No moment from now on lies in all that a rule says of time: `weekly` opens at no time between `not-before` and `not-after`." "Widen one of them; all times are UTC." Policy r#"
+[[rule]]
+name = "maintenance"
+action = "forward"
+group = "Plant1"
+not-before = 2099-06-01T00:00:00Z
+not-after = 2099-06-02T00:00:00Z
+weekly = { days = ["sat"], from-utc = "06:00", to-utc = "14:00" }
+"#;
 };

@@ -41,7 +41,7 @@ edge-node = "Line4"
 name = "no-recipes"
 action = "deny"
 group = "*"
-deny-metrics = ["**/Recipe/**"]
+deny-metrics = ["**/Recipe", "**/Recipe/**"]
 
 [[case]]
 name = "a recipe is denied"

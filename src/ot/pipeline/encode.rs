@@ -1,20 +1,21 @@
-//! Payloads for the journal, made from the model: names instead of aliases, datatypes in births
-//! only, no `seq`, and nothing that the policy doesn't forward, shaped as it says.
+//! Payloads for the journal, made from the model: datatypes in births only, no aliases, no `seq`, and
+//! nothing that the policy doesn't forward, shaped as it says.
+
+mod data;
 
 use std::collections::BTreeSet;
 
+use journal_format::GivenAliases;
 use policy::shape::Pseudonyms;
 use prost::Message;
 use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 use super::shape;
 use crate::plant::{EntityState, Node, Slot, Unfit, allowance};
+pub(super) use data::{DataPayload, DataWriter, METRIC_BYTES, Places, scalar};
 
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;
-
-/// Bytes of a metric in data beside its name, mostly.
-pub(super) const METRIC_BYTES: usize = 32;
 
 /// Which metrics and definitions a birth has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,16 @@ pub(super) enum BirthScope {
     Current,
     /// Those of the birth that was journalled last: a keyframe repeats it.
     Announced,
+}
+
+/// A birth for the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Birth {
+    pub(super) payload: Vec<u8>,
+    /// How many metrics it has before those of the layout.
+    pub(super) others: usize,
+    /// Which of its metrics have an alias in the plant.
+    pub(super) given_aliases: Vec<u8>,
 }
 
 /// The birth of `device`, or of the node itself. `timestamp` is in milliseconds since the epoch.
@@ -35,19 +46,25 @@ pub(super) fn birth(
     scope: BirthScope,
     timestamp: u64,
     how: Pseudonyms<'_>,
-) -> Vec<u8> {
+) -> Birth {
     let slots = &device.unwrap_or(&node.own).layout.slots;
     let room = slots.len().saturating_add(2).saturating_mul(BORN_METRIC_BYTES);
     let mut payload = PayloadWriter::new(Some(timestamp), room);
+    let mut given = GivenAliases::default();
     let types = match scope {
         BirthScope::Current => &node.types.needed,
         BirthScope::Announced => &node.announced_types,
     };
+    let mut others = 0_usize;
     if device.is_none() {
         let definitions = node.definitions.emit(types, &node.types.removed, how);
         let head = node.bd_seq.as_ref().and_then(names::bd_seq_as_it_crosses);
         let head = head.into_iter().chain(node.rebirth.as_ref().map(rebirth)).chain(definitions);
-        head.for_each(|metric| payload.metric(metric.name.as_deref(), &metric));
+        for metric in head {
+            payload.metric(metric.name.as_deref(), &metric);
+            others = others.saturating_add(1);
+            given.note(false);
+        }
     }
     steps::take(slots.len());
     let mut left = None;
@@ -59,6 +76,7 @@ pub(super) fn birth(
         if !is_chosen {
             continue;
         }
+        given.note(slot.has_alias);
         if is_plain(slot) {
             payload.metric(Some(slot.exported_name()), &slot.current);
         } else {
@@ -74,7 +92,7 @@ pub(super) fn birth(
             payload.metric(Some(slot.exported_name()), &metric);
         }
     }
-    payload.finish(None)
+    Birth { payload: payload.finish(None), others, given_aliases: given.into_bytes() }
 }
 
 /// A number without anything about it that a policy could have a word on.
@@ -86,49 +104,6 @@ fn is_plain(slot: &Slot) -> bool {
         && slot.is_forwarded()
         && slot.shaper().is_none()
         && !slot.is_nulled()
-}
-
-/// A data message under construction, metric by metric.
-#[derive(Debug)]
-pub(super) struct DataWriter {
-    payload: PayloadWriter,
-    has_metrics: bool,
-    most_bytes: usize,
-}
-
-impl DataWriter {
-    /// `timestamp` is in milliseconds since the epoch, `metrics` how many are to come, `most_bytes`
-    /// what the payload may have.
-    pub(super) fn new(timestamp: u64, metrics: usize, most_bytes: usize) -> DataWriter {
-        let room = metrics.saturating_add(1).saturating_mul(METRIC_BYTES.saturating_mul(2));
-        let payload = PayloadWriter::new(Some(timestamp), room);
-        DataWriter { payload, has_metrics: false, most_bytes }
-    }
-
-    /// Appends what crosses of a metric, which [`data_metric`] and its shape were applied to.
-    /// False: there is no room for it. A few bytes of alias become a name each time; the sum
-    /// has a bound.
-    #[must_use]
-    pub(super) fn metric(&mut self, name: &str, metric: &Metric) -> bool {
-        let before = self.payload.written();
-        steps::take(name.len().div_ceil(64));
-        if before.saturating_add(name.len()) > self.most_bytes {
-            return false;
-        }
-        self.payload.metric(Some(name), metric);
-        let fits = self.payload.written() <= self.most_bytes;
-        if fits {
-            self.has_metrics = true;
-        } else {
-            self.payload.take_back(before);
-        }
-        fits
-    }
-
-    /// The payload; `None` where not one metric fits.
-    pub(super) fn finish(self) -> Option<Vec<u8>> {
-        self.has_metrics.then(|| self.payload.finish(None))
-    }
 }
 
 /// Makes a metric of a data message what crosses of it, but for its name.

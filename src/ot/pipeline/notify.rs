@@ -218,7 +218,7 @@ pub(super) fn unheard(node: Entity<'_>) {
 /// Tells that a rule came into force or went out of it.
 #[cold]
 pub(super) fn turned(rule: &Rule, wall_ms: u64) {
-    let until = rule.schedule().and_then(|schedule| schedule.next_change_ms(wall_ms));
+    let until = rule.schedule().and_then(|schedule| schedule.next_turn_ms(wall_ms));
     let (open, action) = (rule.is_open(), rule.action().name());
     event!(PolicyWindow, rule = rule.name(), open, action, until = until.map(format_utc_ms));
 }

@@ -31,13 +31,20 @@ impl Pipeline {
         let _ = policy.set_time(self.judged_as_of(now));
         self.limiter = Limiter::new(&policy);
         self.overload = Overload::default();
-        self.rule_counters = RuleCounters::new(&policy);
-        self.matching_since_ms = now.wall_ms;
-        // They name rules of the policy that was.
-        self.recent_drops = RecentDrops::default();
+        // Of the same files, what was counted and remembered is still so.
+        let is_other = policy.digest() != self.policy.digest();
+        if is_other {
+            self.rule_counters = RuleCounters::new(&policy);
+            self.matching_since_ms = now.wall_ms;
+            // They name rules of the policy that was.
+            self.recent_drops = RecentDrops::default();
+        }
         self.ledger.set_rules(policy.rule_names());
         self.policy = policy;
-        self.observe(now, shadow);
+        let looks_on = self.shadow.as_ref().map(|former| former.policy().digest());
+        if is_other || looks_on != shadow.as_ref().map(Policy::digest) {
+            self.observe(now, shadow);
+        }
         self.structure_changed = true;
         let (mut step, plant) = self.step(now, out);
         for index in 0..plant.nodes().len() {

@@ -1,9 +1,13 @@
 //! Layout of one entity: what its birth taught about its metrics, and their current values.
 
+mod given;
+
 use std::collections::HashMap;
 
 use account::Reason;
 use foldhash::fast::RandomState;
+use given::Given;
+pub(crate) use given::GivenLayouts;
 use sparkplug::footprint::{Growth, allocation, table};
 use sparkplug::value::{evident_datatype, fits};
 use sparkplug::{Caps, DataType, Metric, NameIndex, Value, names, steps};
@@ -29,6 +33,7 @@ pub(crate) struct Layout {
     exported: Exported,
     /// What it takes on the heap, as it was counted last and has grown since.
     bytes: usize,
+    given: Given,
 }
 
 /// A metric that a birth was told of.
@@ -153,7 +158,8 @@ impl Layout {
         metric.datatype = Some(datatype.code());
         metric.is_historical = None;
         metric.is_null = metric.value.is_none().then_some(true);
-        let slot = Slot::new(metric, datatype);
+        let mut slot = Slot::new(metric, datatype);
+        slot.has_alias = alias.is_some();
         let mut growth = Growth::default();
         growth.lose(self.tables());
         growth.gain(slot.heap_bytes());

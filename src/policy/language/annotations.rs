@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use diagnostic::{Diagnostics, Section, SourceFile};
 
+use crate::names::Renames;
 use crate::rule::Rule;
 
 /// Reads the tables of policy files that don't judge. [`crate::Policy::parse_annotated`] calls
@@ -26,7 +27,7 @@ pub trait Annotations<'s> {
     fn misplaced(&self, key: &str) -> Option<String>;
 
     /// Checks what needs all files, when no file has an error.
-    fn finish(&mut self, rules: &[Rule], problems: &mut Diagnostics);
+    fn finish(&mut self, rules: &[Rule], renames: &Renames, problems: &mut Diagnostics);
 }
 
 /// A policy file that is being read.
@@ -59,5 +60,5 @@ impl Annotations<'_> for RulesAlone {
         None
     }
 
-    fn finish(&mut self, _: &[Rule], _: &mut Diagnostics) {}
+    fn finish(&mut self, _: &[Rule], _: &Renames, _: &mut Diagnostics) {}
 }

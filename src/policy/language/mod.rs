@@ -135,7 +135,7 @@ pub(crate) fn read<'s>(
     }
     if !problems.has_errors() {
         // A rule with an error isn't among them; its name would look like a wrong one.
-        annotations.finish(&rules, &mut problems);
+        annotations.finish(&rules, &renames, &mut problems);
     }
     problems.sort_by_position(sources.iter().copied());
     (Content { rules, limits: limits.finish(), renames }, problems)

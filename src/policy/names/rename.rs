@@ -91,6 +91,27 @@ impl Renames {
         Some(Entity { group, edge_node, device })
     }
 
+    /// The names of `written` that are names on IT alone, each with what has it in the plant:
+    /// `("edge node", "bread", "Line1")`. Somebody may have meant that one.
+    pub fn names_on_it<'a>(&'a self, written: Entity<'a>) -> Vec<(&'static str, &'a str, &'a str)> {
+        let mut found = Vec::new();
+        let mut original = |noun, table: Option<&'a Table>, name: &'a str| {
+            let Some(table) = table.filter(|table| !table.exported.contains_key(name)) else {
+                return name;
+            };
+            let Some(original) = table.originals.get(name) else { return name };
+            found.push((noun, name, original.as_str()));
+            original
+        };
+        let group = original("group", Some(&self.groups), written.group);
+        let edge_node = original("edge node", self.nodes.get(group), written.edge_node);
+        if let Some(device) = written.device {
+            let devices = self.devices.get(group).and_then(|nodes| nodes.get(edge_node));
+            original("device", devices, device);
+        }
+        found
+    }
+
     /// What is renamed, in words, sorted: ``group `a` is `b` on IT``.
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();

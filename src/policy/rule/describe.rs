@@ -8,6 +8,11 @@ impl Rate {
     /// Such as `at most 10 messages/s (burst 20) of data, what is more is dropped`; who has the limit
     /// is for the caller to say.
     pub fn describe(&self) -> String {
+        self.describe_of("")
+    }
+
+    /// The same with who has the limit, behind the limit itself.
+    pub fn describe_of(&self, whose: &str) -> String {
         let limits: Vec<String> = [(self.messages, "messages"), (self.bytes, "bytes")]
             .into_iter()
             .filter_map(|(bucket, unit)| {
@@ -19,7 +24,8 @@ impl Rate {
             OnExcess::Conflate => "",
             OnExcess::Drop => ", what is more is dropped",
         };
-        format!("at most {} of data{excess}", limits.join(" and "))
+        let space = if whose.is_empty() { "" } else { " " };
+        format!("at most {} of data{space}{whose}{excess}", limits.join(" and "))
     }
 }
 
@@ -74,7 +80,7 @@ impl Rule {
         }
         words.push_str(&format!(" of {}", self.selection()));
         if let Some(rate) = &self.rate {
-            words.push_str(&format!(", {} {}", rate.describe(), rate.per.words()));
+            words.push_str(&format!(", {}", rate.describe_of(rate.per.words())));
         }
         if self.priority == Priority::High {
             words.push_str(", before other data when limits are reached");

@@ -68,6 +68,34 @@ impl Schedule {
     }
 }
 
+/// Edges of weekly windows that are looked at for one that opens or closes anything: two for each day
+/// of the week, and some.
+const MOST_EDGES: usize = 20;
+
+impl Schedule {
+    /// The first moment after `now_ms` at which [`Schedule::is_open`] gives another answer; `None` if it
+    /// never does.
+    pub fn next_turn_ms(&self, now_ms: u64) -> Option<u64> {
+        let open = self.is_open(now_ms);
+        let mut at_ms = now_ms;
+        if let Some(begin) = self.not_before_ms.filter(|begin| !open && *begin > now_ms) {
+            // Closed until then, whatever the week says.
+            if self.is_open(begin) {
+                return Some(begin);
+            }
+            at_ms = begin;
+        }
+        for _ in 0..MOST_EDGES {
+            at_ms = self.next_change_ms(at_ms)?;
+            if self.is_open(at_ms) != open {
+                return Some(at_ms);
+            }
+        }
+        // The week goes on like that: it opens always, or never.
+        self.not_after_ms.filter(|_| open)
+    }
+}
+
 impl Weekly {
     fn is_open(&self, now_ms: u64) -> bool {
         let today = now_ms / DAY_MS;
@@ -282,6 +310,13 @@ fn read_time(
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::arithmetic_side_effects,
+        reason = "plain arithmetic; what overflows fails the test"
+    )]
+
+    use proptest::{option, prelude::*};
+
     use super::*;
 
     const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -346,6 +381,62 @@ mod tests {
         }
         assert_eq!(day_shift.to_string(), "on mon from 06:00 to 14:00 UTC");
         let _ = (day_shift.is_open(u64::MAX), day_shift.next_change_ms(u64::MAX));
+    }
+
+    #[test]
+    fn the_next_turn_is_the_next_time_at_which_it_opens_or_closes() {
+        let monday = 4 * DAY_MS;
+        let at = |days: u64, hours: u64| monday + days * DAY_MS + hours * HOUR_MS;
+        let saturday = Some(Weekly { days: 0b10_0000, from_min: 6 * 60, to_min: 14 * 60 });
+        let always = Some(Weekly { days: 0x7f, from_min: 0, to_min: DAY_MIN });
+        let schedule =
+            |weekly, begin, end| Schedule { not_before_ms: begin, not_after_ms: end, weekly };
+        for (schedule, now_ms, wanted) in [
+            (schedule(saturday, None, None), at(0, 0), Some(at(5, 6))),
+            // It ends before it would open once more.
+            (schedule(saturday, None, Some(at(2, 0))), at(0, 0), None),
+            (schedule(saturday, None, Some(at(5, 8))), at(5, 7), Some(at(5, 8))),
+            (schedule(saturday, Some(at(0, 12)), None), at(0, 0), Some(at(5, 6))),
+            (schedule(saturday, Some(at(5, 8)), None), at(0, 0), Some(at(5, 8))),
+            (schedule(saturday, Some(at(70, 0)), None), at(0, 0), Some(at(75, 6))),
+            (schedule(saturday, Some(at(70, 0)), Some(at(72, 0))), at(0, 0), None),
+            // Every edge of it is where another window begins.
+            (schedule(always, None, None), at(0, 3), None),
+            (schedule(always, None, Some(at(100, 0))), at(0, 3), Some(at(100, 0))),
+            (schedule(None, Some(at(1, 0)), None), at(0, 0), Some(at(1, 0))),
+            (schedule(None, None, None), at(0, 0), None),
+        ] {
+            assert_eq!(schedule.next_turn_ms(now_ms), wanted, "{schedule:?}");
+            if let Some(turn) = wanted {
+                assert_ne!(schedule.is_open(turn), schedule.is_open(turn - 1), "{schedule:?}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Minute by minute, against what is open.
+        #[test]
+        fn a_turn_is_told_if_and_when_it_comes(
+            days in 0_u8..0x80,
+            (from_min, length) in (0..24_u64, 1..=24_u64),
+            begin in option::of(0..20 * 24_u64),
+            end in option::of(0..20 * 24_u64),
+            now in 0..10 * 24_u64,
+        ) {
+            let from_min = from_min * 60;
+            let to_min = (from_min + length * 60 - 1) % DAY_MIN + 1;
+            let schedule = Schedule {
+                not_before_ms: begin.map(|hour| hour * HOUR_MS),
+                not_after_ms: end.map(|hour| hour * HOUR_MS),
+                weekly: (days != 0).then_some(Weekly { days, from_min, to_min }),
+            };
+            let open = schedule.is_open(now * HOUR_MS);
+            // All edges are whole hours, and beyond the last fixed one the week repeats.
+            let mut hours = now + 1..40 * 24;
+            let found = hours.find(|hour| schedule.is_open(hour * HOUR_MS) != open);
+            let told = schedule.next_turn_ms(now * HOUR_MS);
+            prop_assert_eq!(told, found.map(|hour| hour * HOUR_MS), "{:?}", schedule);
+        }
     }
 
     #[test]

@@ -90,6 +90,7 @@ pub use shaper::{
 };
 use sparkplug::DataType;
 use texts::{Allowed, Length};
+pub use texts::{Pattern, PatternError};
 
 use crate::rule::DataTypes;
 use crate::rule::glob::Glob;

@@ -83,6 +83,14 @@ impl PseudonymKey {
         show(datatype, &body, &self.sign(BODY, &body))
     }
 
+    /// Whether there is a pseudonym in `text` that was made with this key.
+    fn is_in(&self, text: &str) -> bool {
+        text.match_indices(PREFIX).any(|(start, _)| {
+            let shown = text.get(start..start.saturating_add(SHOWN_BYTES));
+            shown.is_some_and(|shown| self.made(DataType::String, shown))
+        })
+    }
+
     /// Whether `text` is a pseudonym that was made with this key.
     fn made(&self, datatype: DataType, text: &str) -> bool {
         let Some((body, check)) = parse(datatype, text) else { return false };
@@ -96,15 +104,21 @@ impl fmt::Debug for PseudonymKey {
     }
 }
 
+impl Pseudonyms<'_> {
+    /// Whether there is a pseudonym in the text that was made with the key at hand; without one none is
+    /// known.
+    pub fn are_in(&self, text: &str) -> bool {
+        let Pseudonyms::Make(key) = self else { return false };
+        key.made(DataType::UUID, text) || key.is_in(text)
+    }
+}
+
 impl Pseudonym {
     /// Whether the text holds a pseudonym that was made with this key: it was forwarded before.
     pub(super) fn is_replaced(&self, datatype: DataType, text: &str, key: &PseudonymKey) -> bool {
         match self {
             Pseudonym::Whole => key.made(datatype, text),
-            Pseudonym::Matches(_) => text.match_indices(PREFIX).any(|(start, _)| {
-                let shown = text.get(start..start.saturating_add(SHOWN_BYTES));
-                shown.is_some_and(|shown| key.made(DataType::String, shown))
-            }),
+            Pseudonym::Matches(_) => key.is_in(text),
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) enum AllowedValues {
 /// A regular expression over the whole text. The engine takes time proportional to
 /// pattern × text, whatever either is.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub struct Pattern {
     source: Arc<str>,
     regex: Regex,
 }
@@ -59,12 +59,34 @@ impl PartialEq for Pattern {
 impl Eq for Pattern {}
 
 /// Why a pattern isn't one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PatternError {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    #[error("a pattern can't be longer than {MAX_PATTERN_BYTES} bytes")]
     TooLong,
+    #[error("the pattern needs too much memory")]
     TooLarge,
     /// With what the parser says, and where.
+    #[error("not a regular expression: {0}")]
     Syntax(String),
+}
+
+impl PatternError {
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            PatternError::TooLong => "use `allowed`",
+            PatternError::TooLarge => {
+                "smaller repetitions; `max-length` limits the length at no cost"
+            }
+            PatternError::Syntax(what)
+                if what.contains("look-around") || what.contains("backreference") =>
+            {
+                "the engine takes linear time whatever the text, and so has neither look-around nor \
+                 backreferences"
+            }
+            PatternError::Syntax(_) => "write it in single quotes: `'[A-Z]{2}\\d+'`",
+        }
+    }
 }
 
 impl Length {
@@ -155,7 +177,7 @@ impl Pattern {
     ///
     /// # Errors
     /// See [`PatternError`].
-    pub(super) fn anchored(source: &str) -> Result<Pattern, PatternError> {
+    pub fn anchored(source: &str) -> Result<Pattern, PatternError> {
         // By itself first: `a)(b` would be a pattern with brackets around it.
         Pattern::compile(source, source)?;
         Pattern::compile(source, &format!(r"\A(?:{source})\z"))
@@ -185,7 +207,7 @@ impl Pattern {
     }
 
     /// As it was written.
-    pub(super) fn source(&self) -> &str {
+    pub fn source(&self) -> &str {
         &self.source
     }
 
@@ -193,7 +215,8 @@ impl Pattern {
         &self.regex
     }
 
-    pub(super) fn matches_all(&self, text: &str) -> bool {
+    /// Whether an anchored pattern matches the text.
+    pub fn matches_all(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
 }

@@ -13,7 +13,7 @@ use account::Reason;
 use diagnostic::{Diagnostics, Section};
 use sparkplug::{DataType, Entity};
 
-use super::{Action, Annotations, Policy, PolicyFile, Rule, RuleId, SourceFile, Verdict};
+use super::{Action, Annotations, Policy, PolicyFile, Renames, Rule, RuleId, SourceFile, Verdict};
 
 const FLOAT: Option<DataType> = Some(DataType::Float);
 
@@ -50,7 +50,7 @@ impl Annotations<'_> for CasesUnread {
         None
     }
 
-    fn finish(&mut self, _: &[Rule], _: &mut Diagnostics) {}
+    fn finish(&mut self, _: &[Rule], _: &Renames, _: &mut Diagnostics) {}
 }
 
 fn sample(name: &str) -> Policy {

@@ -18,6 +18,7 @@ use std::time::Duration;
 use account::Reason;
 use diagnostic::{Diagnostics, SourceFile};
 use policy::Policy;
+use policy::shape::Pattern;
 use sparkplug::{DataType, MetaData, PropertySet, Value};
 
 use self::reader::CasesReader;
@@ -77,7 +78,7 @@ impl Case {
             topic: topic.to_owned(),
             waits: false,
             retain: false,
-            probes: vec![Probe { metric, expected, line: 0 }],
+            probes: vec![Probe { metric, expected, observed_by: None, line: 0 }],
             line: 0,
         };
         Case {
@@ -143,6 +144,8 @@ pub struct Probe {
     /// `None`: the expectation is about the message.
     pub metric: Option<Given>,
     pub expected: Expected,
+    /// Which rule in `mode = "observe"` would decide about it; `Some(None)`: none would.
+    pub observed_by: Option<Option<String>>,
     /// The line (from 1) at which it begins.
     pub line: usize,
 }
@@ -178,6 +181,10 @@ pub enum Expected {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Arrives {
     pub value: Option<Value>,
+    /// With a pseudonym in it, or without any.
+    pub pseudonym: Option<bool>,
+    /// A text that this matches.
+    pub pattern: Option<Pattern>,
     /// As null, or not as null.
     pub null: Option<bool>,
     pub metric: Option<String>,

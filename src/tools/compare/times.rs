@@ -2,7 +2,7 @@
 //! both stand together. Hours of the week repeat, so that nothing is missed between two fixed moments
 //! once a week of it was looked at.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use policy::{Mode, Policy, Schedule};
 
@@ -18,6 +18,8 @@ pub struct Time {
     pub from_ms: u64,
     /// `None`: for ever.
     pub until_ms: Option<u64>,
+    /// Schedules stand so again later.
+    pub again: bool,
 }
 
 /// The times from `from_ms` on; `None` if there are too many.
@@ -37,25 +39,76 @@ pub(super) fn times(before: &Policy, after: &Policy, from_ms: u64) -> Option<Vec
     fixed.retain(|moment| *moment > from_ms);
     fixed.sort_unstable();
     fixed.dedup();
-    let mut times = Vec::new();
-    let mut known: HashSet<Vec<bool>> = HashSet::new();
+    let mut times: Vec<Time> = Vec::new();
+    // With the place among the times.
+    let mut known: HashMap<Vec<bool>, usize> = HashMap::new();
     for begin in std::iter::once(from_ms).chain(fixed.iter().copied()) {
         let end = fixed.iter().copied().find(|moment| *moment > begin).unwrap_or(u64::MAX);
         let end = end.min(begin.saturating_add(REPEATS_MS));
+        let repeats = end == begin.saturating_add(REPEATS_MS);
+        let (mut visited, mut previous) = (HashSet::new(), None);
         let mut now_ms = begin;
         // Ends: every turn moves on to a later moment, and a week has finitely many changes.
         while now_ms < end {
             let next = schedules.iter().filter_map(|one| one.next_change_ms(now_ms)).min();
             let stand: Vec<bool> = schedules.iter().map(|one| one.is_open(now_ms)).collect();
-            if known.insert(stand) {
-                if times.len() >= MAX_TIMES {
-                    return None;
+            let place = match known.get(&stand) {
+                Some(place) => *place,
+                None if times.len() >= MAX_TIMES => return None,
+                None => {
+                    known.insert(stand, times.len());
+                    times.push(Time { from_ms: now_ms, until_ms: next, again: false });
+                    times.len().saturating_sub(1)
                 }
-                times.push(Time { from_ms: now_ms, until_ms: next });
+            };
+            // What goes on over a moment is no other time.
+            let is_new = times.get(place).is_some_and(|time| time.from_ms == now_ms);
+            if let Some(time) = times.get_mut(place).filter(|_| !is_new && previous != Some(place))
+            {
+                time.again = true;
             }
+            visited.insert(place);
+            previous = Some(place);
             let Some(next) = next else { break };
             now_ms = next;
         }
+        // More than one within a week, and nothing fixed behind it: they take turns.
+        if repeats && visited.len() > 1 {
+            for place in visited {
+                if let Some(time) = times.get_mut(place) {
+                    time.again = true;
+                }
+            }
+        }
     }
     Some(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use diagnostic::SourceFile;
+
+    use super::*;
+
+    /// Which of the times come again.
+    fn again(keys: &str) -> Vec<bool> {
+        let text = format!("[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\n{keys}\n");
+        let policy = Policy::parse(&[SourceFile::new("a.toml", text)]).unwrap().0;
+        // 2026-11-28, a Saturday.
+        let found = times(&policy, &policy, 1_795_824_000_000).unwrap();
+        found.iter().map(|time| time.again).collect()
+    }
+
+    #[test]
+    fn times_that_come_again_are_known() {
+        let weekly = "weekly = { days = [\"mon\"], from-utc = \"06:00\", to-utc = \"14:00\" }";
+        assert_eq!(again(""), [false]);
+        assert_eq!(again(weekly), [true, true]);
+        let absolute = "not-before = 2026-12-01T00:00:00Z\nnot-after = 2026-12-02T00:00:00Z";
+        // Closed before and after; open once.
+        assert_eq!(again(absolute), [true, false]);
+        assert_eq!(again("not-after = 2026-12-02T00:00:00Z"), [false, false]);
+        let one_monday = format!("{weekly}\nnot-after = 2026-12-02T00:00:00Z");
+        assert_eq!(again(&one_monday), [true, false]);
+    }
 }

@@ -24,13 +24,13 @@ use account::{Fate, LedgerEntry, Reason, RuleId};
 use journal_format::Body;
 use ot::{Entry, Now, Pipeline, PipelineSettings, Received};
 use policy::shape::PseudonymKey;
-use policy::{Policy, Rule, Verdict};
+use policy::{Mode, Policy, Verdict};
 use sparkplug::{
     Borrowed, Budget, Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode,
     decode_parts, names as known, value,
 };
 
-use self::names::Names;
+use self::names::{Names, exported_name};
 pub use self::order::Judged;
 use self::order::{Early, Split};
 
@@ -59,6 +59,8 @@ pub struct DryRun {
     names: Names,
     /// Messages that were handed in.
     number: u64,
+    /// What observing rules had seen before the message or the time at hand, by rule.
+    seen: Vec<u64>,
     /// Those of them that wait for their turn in the order of their node.
     early: HashMap<u64, Early>,
     #[cfg(test)]
@@ -126,6 +128,8 @@ pub struct MetricOutcome {
     /// What was sent; `None` is null.
     pub sent: Option<Value>,
     pub fate: MetricFate,
+    /// The rule in `mode = "observe"` that would decide about it.
+    pub observed_by: Option<RuleId>,
 }
 
 /// What becomes of a metric.
@@ -182,6 +186,7 @@ impl DryRun {
         };
         let mut pipeline = Pipeline::new(settings, policy, now);
         pipeline.watch();
+        pipeline.tell_by_names();
         pipeline.session(now, false);
         DryRun {
             pipeline,
@@ -189,6 +194,7 @@ impl DryRun {
             next_tick: now.mono,
             names: Names::default(),
             number: 0,
+            seen: Vec::new(),
             early: HashMap::new(),
             #[cfg(test)]
             record: None,
@@ -215,6 +221,7 @@ impl DryRun {
         // Ends: every turn either ticks, which moves the next tick on, or reaches the end.
         while self.next_tick <= end {
             self.advance_to(self.next_tick);
+            self.seen = self.observed();
             let mut out = Vec::new();
             self.pipeline.tick(self.now, &mut out);
             let Split { before, own, after, .. } = self.split(out);
@@ -245,6 +252,7 @@ impl DryRun {
     /// Hands a message to the relay.
     pub fn receive(&mut self, received: Received<'_>) -> Outcome {
         self.number = self.number.wrapping_add(1);
+        self.seen = self.observed();
         let mut out = Vec::new();
         self.pipeline.handle(self.now, received, &mut out);
         let Split { early, before, own, after } = self.split(out);
@@ -325,24 +333,30 @@ impl DryRun {
         let plan = policy.plan(topic.entity);
         let mut arrivals = Arrivals::new(policy, topic.entity, arrived);
         let mut outcomes = Vec::new();
+        // That it would is the plan's word, that it came to that the pipeline's.
+        let observed = self.observed();
+        let has_seen = |rule: &RuleId| observed.get(rule.index()) != self.seen.get(rule.index());
         for metric in payload.metrics {
             let (name, datatype) = self.names.of(topic.entity, &metric);
             let sent = metric.value.clone().filter(|_| metric.is_null != Some(true));
             let verdict = plan.judge(&name, datatype);
             let rule = rule_of(verdict);
-            let exported_name = exported_name(policy, verdict, &name);
+            // What arrived under the name of a dropped one is another metric's.
+            let own_name = is_definition(sent.as_ref()).then_some(Cow::Borrowed(name.as_str()));
+            let exported = exported_name(policy, verdict, &name).or(own_name);
+            let exported = exported.as_deref();
             let forwarded = |arrives| MetricFate::Forwarded { rule, arrives: Box::new(arrives) };
             let fate = if known::is_own(topic, &name) {
                 MetricFate::Replaced
-            } else if let Some(arrives) = arrivals.take_same(&exported_name, &metric) {
+            } else if let Some(arrives) = arrivals.take_same(exported, &metric) {
                 forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
                 // What a shape makes null is counted, and crosses all the same.
-                match arrivals.take_null(&exported_name).filter(|_| reason != Reason::Redacted) {
+                match arrivals.take_null(exported).filter(|_| reason != Reason::Redacted) {
                     Some(arrives) => forwarded(arrives),
                     None => MetricFate::Dropped { reason, rule },
                 }
-            } else if let Some(arrives) = arrivals.take(&exported_name) {
+            } else if let Some(arrives) = arrivals.take(exported) {
                 forwarded(arrives)
             } else {
                 match fate {
@@ -355,9 +369,18 @@ impl DryRun {
                     },
                 }
             };
-            outcomes.push(MetricOutcome { name, datatype, sent, fate });
+            let observed_by = plan.observe(&name, datatype).filter(has_seen);
+            outcomes.push(MetricOutcome { name, datatype, sent, fate, observed_by });
         }
         outcomes
+    }
+
+    /// How often each rule would have decided, where any only observes.
+    fn observed(&self) -> Vec<u64> {
+        if self.policy().rules().iter().all(|rule| rule.mode() == Mode::Enforce) {
+            return Vec::new();
+        }
+        self.pipeline.rule_matches().1.map(|matches| matches.observed).collect()
     }
 
     fn read(&self, entries: Vec<Entry>) -> Vec<Arrived> {
@@ -426,8 +449,8 @@ impl Arrivals {
     }
 
     /// The metric with this name and the value that was sent.
-    fn take_same(&mut self, name: &str, sent: &Metric) -> Option<Metric> {
-        let arrivals = self.0.get_mut(name)?;
+    fn take_same(&mut self, name: Option<&str>, sent: &Metric) -> Option<Metric> {
+        let arrivals = self.0.get_mut(name?)?;
         let place = arrivals.iter().position(|arrives| match (&arrives.value, &sent.value) {
             (Some(arrives), Some(sent)) => value::same(arrives, sent),
             (arrives, sent) => arrives.is_none() == sent.is_none(),
@@ -435,14 +458,14 @@ impl Arrivals {
         arrivals.remove(place)
     }
 
-    fn take_null(&mut self, name: &str) -> Option<Metric> {
-        let arrivals = self.0.get_mut(name)?;
+    fn take_null(&mut self, name: Option<&str>) -> Option<Metric> {
+        let arrivals = self.0.get_mut(name?)?;
         let place = arrivals.iter().position(|arrives| arrives.value.is_none())?;
         arrivals.remove(place)
     }
 
-    fn take(&mut self, name: &str) -> Option<Metric> {
-        self.0.get_mut(name)?.pop_front()
+    fn take(&mut self, name: Option<&str>) -> Option<Metric> {
+        self.0.get_mut(name?)?.pop_front()
     }
 }
 
@@ -462,16 +485,6 @@ fn rule_of(verdict: Verdict) -> Option<RuleId> {
         Verdict::Forward { rule, .. } | Verdict::Redact { rule, .. } => Some(rule),
         Verdict::Drop { rule, .. } => rule,
     }
-}
-
-/// The name under which a metric crosses.
-fn exported_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a, str> {
-    let rule = match verdict {
-        Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => Some(rule),
-        Verdict::Drop { .. } => None,
-    };
-    let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);
-    prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.exported_name(name))
 }
 
 fn is_definition(value: Option<&Value>) -> bool {

@@ -1,8 +1,10 @@
 //! Names and datatypes of metrics, learnt from births: data may come by alias, and without a
 //! datatype.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use policy::{Policy, Rule, Verdict};
 use sparkplug::value::evident_datatype;
 use sparkplug::{DataType, Entity, Metric, Payload, Value};
 
@@ -55,4 +57,18 @@ fn own_datatype(metric: &Metric) -> Option<DataType> {
         evident_datatype(value)
     };
     metric.datatype.and_then(DataType::from_code).or_else(evident)
+}
+
+/// The name under which a metric crosses, if it does.
+pub(super) fn exported_name<'a>(
+    policy: &'a Policy,
+    verdict: Verdict,
+    name: &'a str,
+) -> Option<Cow<'a, str>> {
+    let rule = match verdict {
+        Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => rule,
+        Verdict::Drop { .. } => return None,
+    };
+    let prefixes = policy.rule(rule).and_then(Rule::prefixes);
+    Some(prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.exported_name(name)))
 }

@@ -1,6 +1,8 @@
 //! What the policy tools show is what the pipeline does, and an expectation that doesn't hold
 //! fails.
 
+mod expectations;
+
 use std::time::Duration;
 
 use diagnostic::SourceFile;

@@ -9,6 +9,17 @@ const WORDS: &[&str] = &[
     "setpoint",
     "setpt",
     "setvalue",
+    "set",
+    "target",
+    "targets",
+    "desired",
+    "demand",
+    "sollwert",
+    "soll",
+    "vorgabe",
+    "stellwert",
+    "consigne",
+    "consigna",
     "sp",
     "cmd",
     "command",
@@ -18,6 +29,10 @@ const WORDS: &[&str] = &[
     "write",
     "recipe",
     "recipes",
+    "rezept",
+    "rezeptur",
+    "recette",
+    "receta",
     "formula",
     "formulas",
     "ingredient",
@@ -26,6 +41,12 @@ const WORDS: &[&str] = &[
     "operators",
     "user",
     "users",
+    "bediener",
+    "benutzer",
+    "passwort",
+    "kennwort",
+    "auftrag",
+    "kunde",
     "username",
     "login",
     "password",
@@ -52,6 +73,27 @@ const ALARMS: &[&str] = &[
     "alarms",
     "alert",
     "alerts",
+    "warning",
+    "warnings",
+    "warn",
+    "warnung",
+    "warnungen",
+    "error",
+    "errors",
+    "failure",
+    "failures",
+    "critical",
+    "stoerung",
+    "stoerungen",
+    "störung",
+    "störungen",
+    "fehler",
+    "notaus",
+    "alarme",
+    "alarma",
+    "defaut",
+    "défaut",
+    "panne",
     "fault",
     "faults",
     "faulted",
@@ -81,6 +123,23 @@ const COUNTERS: &[&str] = &[
     "produced",
     "kwh",
     "mwh",
+];
+
+/// Of the words above, those that stand within longer ones: `tempsetpoint`, `Temperatursollwert`.
+const COMPOUNDED: &[&str] = &[
+    "setpoint",
+    "sollwert",
+    "stellwert",
+    "recipe",
+    "rezept",
+    "password",
+    "passwort",
+    "operator",
+    "alarm",
+    "warnung",
+    "stoerung",
+    "störung",
+    "fehler",
 ];
 
 /// By datatype.
@@ -163,7 +222,10 @@ fn find(list: &[&'static str], name: &str) -> Option<&'static str> {
     let words = words(name);
     let pairs = words.windows(2).map(|pair| pair.concat());
     let candidates: Vec<String> = words.iter().cloned().chain(pairs).collect();
-    list.iter().find(|word| candidates.iter().any(|candidate| candidate == *word)).copied()
+    let is_in = |word: &str, candidate: &str| {
+        candidate == word || (COMPOUNDED.contains(&word) && candidate.contains(word))
+    };
+    list.iter().find(|word| candidates.iter().any(|candidate| is_in(word, candidate))).copied()
 }
 
 /// The words of a name, in lower case: parted by what is no letter, and where a capital follows a
@@ -194,6 +256,9 @@ mod tests {
     fn words_are_found_however_a_name_is_spelled() {
         for name in
             ["Setpoint/Speed", "motor_SP", "MotorSP", "Set Point", "a/SetPoint1", "RECIPE/x"]
+                .into_iter()
+                .chain(["SetTemp", "TargetSpeed", "Sollwert", "Temperatursollwert", "tempsetpoint"])
+                .chain(["Set_Speed", "Rezeptname", "Temperatur/Soll", "Consigne"])
         {
             assert!(word_in(name).is_some(), "{name}");
         }
@@ -211,6 +276,10 @@ mod tests {
     #[test]
     fn alarms_and_counters_are_known_by_their_names() {
         let seen = MetricSeen { datatypes: [DataType::Boolean].into(), ..MetricSeen::default() };
+        for name in ["Stoerung", "Sammelstörung", "Warning/Code", "NotAus", "Motor/Fehler", "Error"]
+        {
+            assert!(is_alarm(name, &seen), "{name}");
+        }
         for name in ["Alarm/High", "OilAlarm", "Alarms/3/Active", "E-Stop", "drive_fault", "Trip"] {
             assert!(is_alarm(name, &seen), "{name}");
         }

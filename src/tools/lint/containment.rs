@@ -57,6 +57,47 @@ fn includes(wide: &[Token], narrow: &[Token]) -> bool {
     true
 }
 
+/// Whether every name matches one of the globs; `slashes`: names of metrics, else those of levels. True
+/// only where that is certain.
+pub(super) fn take_all(globs: &[&Glob], slashes: bool) -> bool {
+    let patterns: Vec<Vec<Token>> = globs.iter().map(|glob| glob.tokens()).collect();
+    let mut alphabet = vec!['\0'];
+    if slashes {
+        alphabet.push('/');
+    }
+    for token in patterns.iter().flatten() {
+        match token {
+            Token::Literal(literal) if !alphabet.contains(literal) => alphabet.push(*literal),
+            _ => {}
+        }
+    }
+    let start: Vec<Vec<usize>> = patterns.iter().map(|tokens| first_positions(tokens)).collect();
+    let mut seen = HashSet::from([start.clone()]);
+    let mut open = vec![start];
+    // Ends: there are finitely many sets, and no more than a bound are looked at.
+    while let Some(stand) = open.pop() {
+        for character in &alphabet {
+            let next: Vec<Vec<usize>> = patterns
+                .iter()
+                .zip(&stand)
+                .map(|(tokens, positions)| next_positions(tokens, positions, *character))
+                .collect();
+            // A name has one character at least, so that the start need not match.
+            let mut ends = patterns.iter().zip(&next);
+            if !ends.any(|(tokens, positions)| positions.contains(&tokens.len())) {
+                return false;
+            }
+            if seen.len() >= MAX_COMPARED {
+                return false;
+            }
+            if seen.insert(next.clone()) {
+                open.push(next);
+            }
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
@@ -85,6 +126,27 @@ mod tests {
                 narrow.matches(text) && !wide.matches(text)
             });
             prop_assert!(!contains || counterexample.is_none(), "{} in {}: {:?}", narrow, wide, counterexample);
+        }
+    }
+
+    #[test]
+    fn lists_that_take_every_name_are_known() {
+        for (globs, slashes, wanted) in [
+            (&["*"][..], false, true),
+            (&["*"], true, false),
+            (&["**"], true, true),
+            (&["*", "**/*"], true, true),
+            (&["?", "??*"], false, true),
+            (&["?", "??*"], true, false),
+            (&["?", "???*"], false, false),
+            (&["a*", "b*"], false, false),
+            (&["**/*"], true, true),
+            (&["*", "*/**"], true, true),
+            (&[], false, false),
+        ] {
+            let parsed: Vec<Glob> = globs.iter().map(|glob| Glob::parse(glob).unwrap()).collect();
+            let parsed: Vec<&Glob> = parsed.iter().collect();
+            assert_eq!(take_all(&parsed, slashes), wanted, "{globs:?}");
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod containment;
 mod cover;
+mod everything;
 #[cfg(test)]
 mod tests;
 
@@ -15,11 +16,11 @@ use std::collections::HashMap;
 
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use policy::glob::Glob;
-use policy::rule::filter::Reach;
 use policy::rule::moment::show_moment;
-use policy::{Action, Bucket, Mode, Policy, Rate, Rule};
+use policy::{Action, Bucket, Per, Policy, Rate, Rule};
 
 use self::cover::Pairs;
+use self::everything::forward_everything;
 
 /// Says what is odd about `policy`, which was read from `sources`, at `now_ms` (milliseconds
 /// since the epoch).
@@ -37,6 +38,16 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
             let problem = warn("P110", format!("rule `{}` is over", rule.name()))
                 .label(format!("since {}", show_moment(end)))
                 .help("it has no effect any more: take it out, or give it another `not-after`");
+            problems.push(problem);
+            continue;
+        }
+        if let Some(schedule) = rule.schedule()
+            && !schedule.is_open(now_ms)
+            && schedule.next_turn_ms(now_ms).is_none()
+        {
+            let problem = warn("P117", format!("rule `{}` is never in force", rule.name()))
+                .label(format!("no moment from now on is in all of this: {schedule}"))
+                .help("`weekly` has to open between `not-before` and `not-after`; all are UTC");
             problems.push(problem);
             continue;
         }
@@ -82,28 +93,43 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
             }
             problems.push(problem);
         }
-        if forwards_everything(rule) {
-            let title = format!("rule `{}` forwards everything of every edge node", rule.name());
-            problems.push(
-                warn("P116", title)
-                    .label("whatever the plant has, and will have, leaves it unless a rule denies it")
-                    .help(
-                        "name groups, edge nodes and metrics: `sparkdiode policy learn` drafts such \
-                         rules from what is there",
-                    ),
-            );
+        let limits = policy.limits();
+        // A limit of nodes says nothing about a rule that many of them share.
+        let node =
+            limits.node.filter(|_| rule.rate().is_some_and(|own| is_of_one_node(rule, &own)));
+        for (name, limit) in [("[limits.node]", node), ("[limits.link]", limits.link)] {
+            if let (Some(own), Some(limit)) = (rule.rate(), limit)
+                && never_reached(own, limit)
+            {
+                let title = format!("the rate of rule `{}` is never reached", rule.name());
+                problems.push(
+                    warn("P113", title)
+                        .label(format!("`{name}` lets through no more than that"))
+                        .help(format!("`{name}`: {}", limit.describe())),
+                );
+                break;
+            }
         }
-        // A limit of nodes says nothing about a rule: the rule may be about many of them.
-        if let (Some(own), Some(link)) = (rule.rate(), policy.limits().link)
-            && never_reached(own, link)
-        {
-            let title = format!("the rate of rule `{}` is never reached", rule.name());
-            problems.push(
-                warn("P113", title)
-                    .label("`[limits.link]` lets through no more than that")
-                    .help(format!("`[limits.link]`: {}", link.describe())),
-            );
-        }
+    }
+    for rules in forward_everything(policy.rules()) {
+        let Some(last) = rules.last() else { continue };
+        let Some(file) = file_of(last) else { continue };
+        let title = match rules.as_slice() {
+            [only] => format!("rule `{}` forwards everything of every edge node", only.name()),
+            several => {
+                let names: Vec<String> =
+                    several.iter().map(|rule| format!("`{}`", rule.name())).collect();
+                format!("rules {} together forward everything of every edge node", names.join(", "))
+            }
+        };
+        problems.push(
+            Diagnostic::warning("P116", file, last.place(), title)
+                .label("whatever the plant has, and will have, leaves it unless a rule denies it")
+                .help(
+                    "name groups, edge nodes and metrics: `sparkdiode policy learn` drafts such rules \
+                     from what is there",
+                ),
+        );
     }
     if let (Some(node), Some(link)) = (policy.limits().node, policy.limits().link)
         && never_reached(node, link)
@@ -124,28 +150,17 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
     problems
 }
 
-/// Whether a rule forwards all metrics of all edge nodes and devices.
-fn forwards_everything(rule: &Rule) -> bool {
-    let selectors = rule.selectors();
-    let every = |globs: &Option<Vec<Glob>>| match globs {
-        None => true,
-        Some(globs) => globs.iter().any(Glob::matches_all_names),
+/// Whether no more than what one edge node has can have the limit of a rule.
+fn is_of_one_node(rule: &Rule, rate: &Rate) -> bool {
+    let one = |globs: &Option<Vec<Glob>>| {
+        globs.as_ref().is_some_and(|globs| matches!(&globs[..], [one] if one.literal().is_some()))
     };
-    let topics = selectors.topics.iter().flatten();
-    let every_topic = selectors.topics.is_none()
-        || topics.into_iter().any(|topic| {
-            topic.group.name().is_none()
-                && topic.edge_node.name().is_none()
-                && matches!(topic.reach, Reach::All)
-        });
-    rule.mode() == Mode::Enforce
-        && rule.forwarded().is_some_and(<[Glob]>::is_empty)
-        && rule.datatypes().is_none()
-        && every_topic
-        && !selectors.node_only
-        && selectors.devices.is_none()
-        && every(&selectors.groups)
-        && every(&selectors.edge_nodes)
+    let selectors = rule.selectors();
+    match rate.per {
+        Per::EdgeNode | Per::Device => true,
+        Per::Rule => one(&selectors.groups) && one(&selectors.edge_nodes),
+        Per::Metric => false,
+    }
 }
 
 /// Whether every limit of `own` is at least as wide as one of the same kind in `other`.

@@ -38,12 +38,78 @@ fn a_rule_that_forwards_everything_is_remarked() {
         ("forward", "group = \"*\"\ndatatypes = \"Float\"", false),
         ("forward", "group = \"*\"\nnode-only = true", false),
         ("forward", "group = \"*\"\ndevice = \"*\"", false),
+        ("forward", "group = [\"?\", \"??*\"]", true),
+        ("forward", "group = [\"?\", \"???*\"]", false),
+        ("forward", "group = \"*\"\nallow-metrics = [\"*\", \"**/*\"]", true),
+        ("forward", "topic = [\"spBv1.0/+/+/+\", \"spBv1.0/+/+/+/+\"]", true),
+        ("forward", "topic = [\"spBv1.0/+/+/+\"]", false),
         ("forward", "group = \"*\"\nmode = \"observe\"", false),
         ("deny", "group = \"*\"", false),
     ] {
         let found = codes(&rule("r", action, rest));
         let remarked = found.iter().any(|code| code.starts_with("P116"));
         assert_eq!(remarked, is_remarked, "{action} {rest}: {found:?}");
+    }
+}
+
+#[test]
+fn rules_that_forward_everything_together_are_remarked() {
+    let own = rule("own", "forward", "group = \"*\"\nnode-only = true");
+    let devices = rule("devices", "forward", "group = \"*\"\ndevice = \"*\"");
+    let some = rule("some", "forward", "group = \"*\"\ndevice = \"A*\"");
+    let flat = rule("flat", "forward", "group = \"*\"\nallow-metrics = \"*\"");
+    let deep = rule("deep", "forward", "group = \"*\"\nallow-metrics = \"**/*\"");
+    let remarks = |text: String| -> Vec<String> {
+        codes(&text).into_iter().filter(|code| code.starts_with("P116")).collect()
+    };
+    assert_eq!(
+        remarks(format!("{own}{devices}")),
+        ["P116 rules `own`, `devices` together forward everything of every edge node"]
+    );
+    assert!(remarks(format!("{own}{some}")).is_empty());
+    assert_eq!(remarks(format!("{flat}{deep}")).len(), 1);
+    assert!(remarks(own).is_empty() && remarks(devices).is_empty());
+}
+
+#[test]
+fn a_rule_that_never_comes_into_force_is_told() {
+    let weekly = "weekly = { days = [\"sat\"], from-utc = \"06:00\", to-utc = \"14:00\" }";
+    for (keys, is_told) in [
+        // Monday to Friday.
+        (
+            format!(
+                "{weekly}\nnot-before = 2026-11-30T00:00:00Z\nnot-after = 2026-12-04T00:00:00Z"
+            ),
+            true,
+        ),
+        (
+            format!(
+                "{weekly}\nnot-before = 2026-11-30T00:00:00Z\nnot-after = 2026-12-06T00:00:00Z"
+            ),
+            false,
+        ),
+        (weekly.to_owned(), false),
+        ("not-before = 2026-11-30T00:00:00Z".to_owned(), false),
+    ] {
+        let found = codes(&rule("r", "forward", &format!("group = \"G\"\n{keys}")));
+        assert_eq!(found.iter().any(|code| code.starts_with("P117")), is_told, "{keys} {found:?}");
+    }
+}
+
+#[test]
+fn a_rate_that_the_limit_of_its_edge_node_never_lets_it_reach_is_told() {
+    let node = "[limits.node]\nmessages-per-s = 20\n";
+    for (keys, per, is_told) in [
+        ("group = \"G\"", "edge-node", true),
+        ("group = \"G\"", "device", true),
+        ("group = \"G\"", "rule", false),
+        ("group = \"G\"", "metric", false),
+        ("group = \"G\"\nedge-node = \"E\"", "rule", true),
+        ("group = \"G\"\nedge-node = [\"E\", \"F\"]", "rule", false),
+    ] {
+        let rate = format!("{keys}\n[rule.rate]\nmessages-per-s = 100\nper = \"{per}\"");
+        let found = codes(&format!("{}{node}", rule("r", "forward", &rate)));
+        assert_eq!(found.iter().any(|code| code.starts_with("P113")), is_told, "{keys} {per}");
     }
 }
 

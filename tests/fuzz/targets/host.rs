@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use it::mirror::Qos;
 use prost::Message;
-use sparkplug::{DataType, Metric, Payload, Value, names};
+use sparkplug::{Caps, DataType, Metric, Payload, Value, names};
 
 /// What hosts know of the edge nodes that the mirror shows.
 #[derive(Debug, Default)]
@@ -21,11 +21,16 @@ struct Node {
     seq: u64,
     /// Names of the metrics by entity; the node itself is "".
     born: BTreeMap<String, BTreeSet<String>>,
+    /// Entity and name by alias, of all births since the last NBIRTH.
+    aliases: BTreeMap<u64, (String, String)>,
 }
 
 impl Host {
     /// Takes a publication of the session whose will has this bdSeq.
     pub fn take(&mut self, topic: &str, payload: &[u8], qos: Qos, will_bd_seq: u8) {
+        let unwrapped = sparkplug::unwrap(payload, &Caps::default()).expect("a wrapper");
+        assert!(unwrapped.is_none() || topic.contains("BIRTH"), "{topic}: compressed");
+        let payload = unwrapped.as_deref().unwrap_or(payload);
         let payload = Payload::decode(payload).expect("a payload");
         let levels: Vec<&str> = topic.split('/').collect();
         let (["spBv1.0", group, kind, edge_node] | ["spBv1.0", group, kind, edge_node, _]) =
@@ -107,10 +112,29 @@ impl Host {
 }
 
 fn check(node: &mut Node, device: &str, metric: &Metric, is_birth: bool, topic: &str) {
-    let name = metric.name.as_deref().expect("a name");
-    assert!(metric.timestamp.is_some() && metric.alias.is_none(), "{topic} {metric:?}");
+    assert!(metric.timestamp.is_some(), "{topic} {metric:?}");
+    let aliased = metric.alias.and_then(|alias| node.aliases.get(&alias)).cloned();
+    let name = match (&metric.name, metric.alias) {
+        (Some(name), Some(alias)) => {
+            assert!(is_birth && aliased.is_none() && name != names::REBIRTH, "{topic} {metric:?}");
+            node.aliases.insert(alias, (device.to_owned(), name.clone()));
+            name
+        }
+        (Some(name), None) => {
+            let known = (device.to_owned(), name.clone());
+            assert!(!node.aliases.values().any(|one| *one == known), "{topic} {metric:?}");
+            name
+        }
+        (None, _) => {
+            assert!(!is_birth, "{topic} {metric:?}");
+            let (owner, name) = aliased.as_ref().expect("an alias of the births");
+            assert_eq!(owner, device, "{topic} {metric:?}");
+            name
+        }
+    };
     assert!(metric.value.is_some() != (metric.is_null == Some(true)), "{topic} {metric:?}");
     let born = node.born.get_mut(device).expect("data of an unborn device");
+    let name = name.as_str();
     if is_birth {
         let datatype = metric.datatype.and_then(DataType::from_code);
         let datatype = datatype.unwrap_or_else(|| panic!("{topic} {metric:?}: no datatype"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diagnostic::SourceFile;
-use it::mirror::{DataDatatypes, MirrorSettings, OnGap, Qos};
+use it::mirror::{Aliases, DataDatatypes, MirrorSettings, OnGap, Qos};
 use policy::Policy;
 use sparkplug::{Budget, Caps};
 
@@ -44,6 +44,12 @@ pub fn settings(flags: u8) -> MirrorSettings {
         confirm_every: Duration::from_secs(2),
         data_qos: if flags & 0x20 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
         data_datatypes: DataDatatypes::AsPlant,
+        aliases: match flags & 3 {
+            3 => Aliases::Always,
+            2 => Aliases::AsPlant,
+            _ => Aliases::Never,
+        },
+        compress_births_above: (flags & 7 == 7).then_some(256),
         max_nodes: 4,
         max_devices_per_node: 2,
         budget: Budget::UNLIMITED,

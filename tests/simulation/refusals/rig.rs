@@ -8,7 +8,7 @@ use std::time::Duration;
 use account::Reason;
 use clock::Now;
 use it::FirstStart;
-use it::mirror::{DataDatatypes, MirrorSettings, OnGap, Qos};
+use it::mirror::{Aliases, DataDatatypes, MirrorSettings, OnGap, Qos};
 use journal_format::header::Header;
 use journal_format::{Body, Relayed, frame};
 use journal_write::{Durability, WriterOptions};
@@ -149,6 +149,8 @@ impl Rig {
             primary_host: None,
             confirm_every: Duration::from_secs(2),
             data_datatypes: DataDatatypes::AsPlant,
+            aliases: Aliases::Never,
+            compress_births_above: None,
             data_qos: Qos::AtMostOnce,
             max_nodes: 10,
             max_devices_per_node: 10,

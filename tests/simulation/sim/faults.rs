@@ -39,6 +39,10 @@ faults! {
     ShowsNoDeath: "a node that ends is not shown to",
     ShowsNoDeviceDeath: "a device that ends is not shown to",
     SwapsNames: "a value is shown under the name of another metric",
+    SwapsAliases: "an alias means another metric than its birth said",
+    InventsAliases: "data comes by an alias that no birth gave",
+    RepeatsAliases: "a device has the aliases of its edge node",
+    NamesAliased: "data comes by an alias and by another metric's name",
     WaitsForEver: "nobody gives up waiting for what is missing",
     NeverUnheard: "a node of which nothing is heard is never given up",
     AcknowledgesEarly: "a message is acknowledged before the journal has it",
@@ -133,6 +137,7 @@ impl Fault {
         }
         for one in outgoing.iter_mut() {
             let is_data = is(one, "NDATA") || is(one, "DDATA");
+            let is_device_birth = is(one, "DBIRTH");
             let Outgoing::Publish { payload: bytes, .. } = one else { continue };
             let Ok(mut payload) = Payload::decode(&bytes[..]) else { continue };
             match self {
@@ -155,10 +160,35 @@ impl Fault {
                         }
                     }
                 }
+                Fault::SwapsAliases if !is_data => swap_aliases(&mut payload),
+                Fault::InventsAliases if is_data => {
+                    let aliases = payload.metrics.iter_mut().filter_map(|one| one.alias.as_mut());
+                    aliases.for_each(|alias| *alias += 1_000);
+                }
+                Fault::RepeatsAliases if is_device_birth => {
+                    for (alias, metric) in (2..).zip(&mut payload.metrics) {
+                        metric.alias = metric.alias.map(|_| alias);
+                    }
+                }
+                Fault::NamesAliased if is_data => {
+                    let aliased = payload.metrics.iter_mut().filter(|one| one.alias.is_some());
+                    aliased.for_each(|metric| metric.name = Some("m1".into()));
+                }
                 _ => continue,
             }
             *bytes = payload.encode_to_vec();
         }
+    }
+}
+
+/// The first two values of a birth have each other's alias.
+fn swap_aliases(birth: &mut Payload) {
+    let is_one = |metric: &&mut Metric| {
+        metric.alias.is_some() && metric.name.as_deref().is_some_and(|name| name.starts_with('m'))
+    };
+    let mut aliased = birth.metrics.iter_mut().filter(is_one);
+    if let (Some(first), Some(second)) = (aliased.next(), aliased.next()) {
+        std::mem::swap(&mut first.alias, &mut second.alias);
     }
 }
 

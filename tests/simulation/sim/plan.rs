@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use it::mirror::Aliases;
+
 use super::habits::Habits;
 use super::random::Random;
 
@@ -155,6 +157,9 @@ pub struct Config {
     pub copy: bool,
     pub dies_on_gap: bool,
     pub assured_on_it: bool,
+    pub aliases: Aliases,
+    /// Births are compressed on IT.
+    pub compresses: bool,
     pub backfill: bool,
     pub first_newest: bool,
     pub reorder_timeout: Duration,
@@ -243,6 +248,12 @@ fn config(random: &mut Random) -> Config {
         copy: random.chance(40),
         dies_on_gap: random.chance(15),
         assured_on_it: random.chance(20),
+        compresses: Random::new(more.clone().next() ^ 0xDEF1).chance(30),
+        aliases: Random::new(more.clone().next() ^ 0xA11A5).pick(&[
+            Aliases::Never,
+            Aliases::AsPlant,
+            Aliases::Always,
+        ]),
         backfill: random.chance(80),
         first_newest: random.chance(20),
         reorder_timeout: Duration::from_millis(random.pick(&[500, 1_000, 2_000])),

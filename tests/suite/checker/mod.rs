@@ -2,6 +2,8 @@
 //! by the product's strict host, which the demo uses too; here is what only the wire shows:
 //! CONNECT and will, subscriptions, quality of service, and answers to rebirth requests.
 
+#[cfg(test)]
+mod aliased;
 mod connection;
 #[cfg(test)]
 mod script;

@@ -35,6 +35,8 @@ pub(super) struct Sent {
     pub(super) retain: bool,
     /// Bytes that aren't protobuf are sent in place of the payload.
     pub(super) garbled: bool,
+    /// It is compressed, in a wrapper with this `seq`.
+    pub(super) compressed: Option<u64>,
 }
 
 impl Sent {
@@ -101,7 +103,14 @@ impl Script {
             seq = if topic.contains("NBIRTH") { 0 } else { seq + 1 };
             let payload = Payload { metrics, seq: Some(seq), ..Payload::default() };
             let topic = topic.to_owned();
-            What::Sent(Sent { topic, payload, qos: 0, retain: false, garbled: false })
+            What::Sent(Sent {
+                topic,
+                payload,
+                qos: 0,
+                retain: false,
+                garbled: false,
+                compressed: None,
+            })
         };
         push(Side::Client, publish("spBv1.0/G/NBIRTH/E", birth.clone()));
         push(Side::Client, publish("spBv1.0/G/DBIRTH/E/D", device_birth()));
@@ -111,7 +120,8 @@ impl Script {
         (rebirth.datatype, rebirth.value) = (None, Some(Value::Boolean(true)));
         let payload = Payload { metrics: vec![rebirth], ..Payload::default() };
         let topic = "spBv1.0/G/NCMD/E".to_owned();
-        let command = Sent { topic, payload, qos: 0, retain: false, garbled: false };
+        let command =
+            Sent { topic, payload, qos: 0, retain: false, garbled: false, compressed: None };
         push(Side::Broker, What::Sent(command));
         push(Side::Client, publish("spBv1.0/G/NBIRTH/E", birth));
         push(Side::Client, publish("spBv1.0/G/DBIRTH/E/D", device_birth()));
@@ -120,7 +130,8 @@ impl Script {
         push(Side::Client, publish("spBv1.0/G/DBIRTH/E/D", device_birth()));
         let topic = "spBv1.0/G/NDEATH/E".to_owned();
         let payload = death;
-        let death = Sent { topic, payload, qos: 1, retain: false, garbled: false };
+        let death =
+            Sent { topic, payload, qos: 1, retain: false, garbled: false, compressed: None };
         push(Side::Client, What::Sent(death));
         push(Side::Client, packet(Packet::Disconnect));
         push(Side::Client, What::Event(Event::Closed));
@@ -147,6 +158,15 @@ impl Script {
                 What::Event(event) => event.clone(),
                 What::Sent(sent) => {
                     let mut payload = sent.payload.encode_to_vec();
+                    if let Some(seq) = sent.compressed {
+                        // Enough of it to be worth it.
+                        let long = Metric { is_transient: Some(true), ..int(&"n".repeat(900), 1) };
+                        let mut long = Payload { metrics: vec![long], ..Payload::default() };
+                        long.metrics.splice(0..0, sent.payload.metrics.clone());
+                        (long.timestamp, long.seq) = (sent.payload.timestamp, sent.payload.seq);
+                        let stamp = sent.payload.timestamp.unwrap();
+                        payload = sparkplug::compress(&long.encode_to_vec(), stamp, seq).unwrap();
+                    }
                     if sent.garbled {
                         payload = vec![0xff; 3];
                     }

@@ -22,6 +22,17 @@ fn a_good_recording_has_no_findings() {
 }
 
 #[test]
+fn a_birth_may_be_compressed() {
+    let mut script = Script::good();
+    for (verb, nth) in [("NBIRTH", 0), ("DBIRTH", 0), ("NBIRTH", 1)] {
+        let birth = script.nth(verb, nth);
+        birth.compressed = birth.payload.seq;
+    }
+    let findings = check(&script.records(), Excuse::default());
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[test]
 fn every_rule_can_fail() {
     let mut proved = BTreeSet::new();
     for (rule, spoil) in spoiled() {
@@ -370,6 +381,9 @@ fn spoiled() -> Vec<(&'static str, Spoil)> {
         m.alias = Some(7);
     });
     metric!("payloads-name-requirement", "NDATA", 0, "count", |m: &mut Metric| m.name = None);
+
+    message!("relay-compressed-birth", "DBIRTH", 0, |m: &mut Sent| m.compressed = Some(77));
+    message!("relay-compressed-birth", "NDATA", 0, |m: &mut Sent| m.compressed = m.payload.seq);
 
     // Data, rebirth.
     message!("topics-ndata-payload", "NDATA", 0, |m: &mut Sent| m.payload.metrics.clear());

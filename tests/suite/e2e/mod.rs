@@ -1,6 +1,7 @@
 //! End to end: real edge nodes, the relay's two processes, a strict host.
 
 mod access;
+mod aliases;
 mod brokers;
 mod capture;
 mod commands;

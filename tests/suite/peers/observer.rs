@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use prost::Message;
-use sparkplug::{Metric, Payload};
+use sparkplug::{Caps, Metric, Payload};
 
 use crate::client::{Arrival, Client};
 use crate::metrics::number;
@@ -36,14 +36,12 @@ impl Observer {
         earlier.chain(self.client.arrivals()).map(|arrival| arrival.publish).collect()
     }
 
-    /// The payloads of this topic so far, in the order of arrival.
+    /// The payloads of this topic so far, in the order of arrival; what came by an alias has its name
+    /// as well.
     pub(crate) fn payloads(&self, topic: &str) -> Vec<Payload> {
         let of = |arrivals: &[Arrival]| -> Vec<Payload> {
-            arrivals
-                .iter()
-                .filter(|arrival| arrival.publish.topic == topic)
-                .map(|arrival| Payload::decode(&arrival.publish.payload[..]).unwrap())
-                .collect()
+            let wanted = |at: &usize| arrivals[*at].publish.topic == topic;
+            (0..arrivals.len()).filter(wanted).map(|at| named(arrivals, at)).collect()
         };
         let mut all = of(&self.earlier);
         all.extend(self.client.look(of));
@@ -79,15 +77,12 @@ impl Observer {
             _ => panic!("`{entity}` is no entity"),
         };
         let last = |arrivals: &[Arrival]| {
-            arrivals.iter().rev().filter(|one| topics.contains(&one.publish.topic)).find_map(
-                |one| {
-                    let payload = Payload::decode(&one.publish.payload[..]).unwrap();
-                    let mut metrics = payload.metrics.iter().rev();
-                    let wanted =
-                        |metric: &&Metric| metric.name() == name && !metric.is_historical();
-                    metrics.find(wanted).and_then(number)
-                },
-            )
+            let of_entity = |at: &usize| topics.contains(&arrivals[*at].publish.topic);
+            (0..arrivals.len()).rev().filter(of_entity).find_map(|at| {
+                let payload = named(arrivals, at);
+                let wanted = |metric: &&Metric| metric.name() == name && !metric.is_historical();
+                payload.metrics.iter().rev().find(wanted).and_then(number)
+            })
         };
         self.client.look(last).or_else(|| last(&self.earlier))
     }
@@ -97,6 +92,34 @@ impl Observer {
         let find = |payload: Payload| payload.metrics.into_iter().find(|one| one.name() == name);
         self.payloads(topic).into_iter().rev().find_map(find)
     }
+}
+
+/// The payload of an arrival, with the names of aliases by the births before it.
+fn named(arrivals: &[Arrival], at: usize) -> Payload {
+    let decode = |arrival: &Arrival| {
+        let bytes = &arrival.publish.payload[..];
+        let unwrapped = sparkplug::unwrap(bytes, &Caps::of_payloads(Caps::MOST_BYTES)).unwrap();
+        Payload::decode(unwrapped.as_deref().unwrap_or(bytes)).unwrap()
+    };
+    let mut payload = decode(&arrivals[at]);
+    let levels = |at: usize| arrivals[at].publish.topic.split('/').collect::<Vec<_>>();
+    let own = levels(at);
+    for metric in payload.metrics.iter_mut().filter(|metric| metric.name.is_none()) {
+        let Some(alias) = metric.alias else { continue };
+        for before in (0..at).rev() {
+            let of = levels(before);
+            if of.get(1) != own.get(1) || of.get(3) != own.get(3) || !of[2].ends_with("BIRTH") {
+                continue;
+            }
+            let born = decode(&arrivals[before]).metrics;
+            metric.name =
+                born.into_iter().find(|one| one.alias == Some(alias)).and_then(|one| one.name);
+            if metric.name.is_some() || of[2] == "NBIRTH" {
+                break;
+            }
+        }
+    }
+    payload
 }
 
 fn subscribe(address: SocketAddr) -> Result<Client, String> {

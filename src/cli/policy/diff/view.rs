@@ -10,7 +10,7 @@ use tools::compare::{Comparison, Difference, Outcome, Room, Types, Witness};
 
 use super::changed::Changed;
 use crate::cli::policy::json as machine;
-use crate::cli::policy::lines::{datatypes_in_words, line, wrap};
+use crate::cli::policy::lines::{datatypes_in_words, line, readable, wrap};
 
 /// Columns of the output.
 const WIDTH: usize = 100;
@@ -185,7 +185,7 @@ impl View<'_> {
             let words = format!("{label}: {now}{before}");
             for (number, row) in wrap(&words, WIDTH.saturating_sub(8)).iter().enumerate() {
                 let indent = if number == 0 { "" } else { "  " };
-                let row = format!("{indent}{}", escape_to(row, WIDTH));
+                let row = format!("{indent}{}", readable(row));
                 line(
                     text,
                     &format!("    {}", if *shows == Shows::Less { row } else { paint.odd(row) }),
@@ -286,7 +286,12 @@ fn times(difference: &Difference, comparison: &Comparison) -> String {
         })
         .collect();
     let more = if difference.times.len() > named.len() { ", and at other times" } else { "" };
-    format!("from {}, and when schedules stand so again{more}", named.join(", "))
+    let mut all = difference.times.iter().filter_map(|number| comparison.times.get(*number));
+    let again = match all.any(|time| time.again) {
+        true => ", and when schedules stand so again",
+        false => "",
+    };
+    format!("from {}{again}{more}", named.join(", "))
 }
 
 fn room_in_words(room: &Room) -> String {

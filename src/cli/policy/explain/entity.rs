@@ -7,7 +7,7 @@ use sparkplug::EntityTopic;
 use text::{Paint, counted, escape, escape_to};
 use tools::explain::selecting;
 
-use super::super::lines::{line, wrap};
+use super::super::lines::{line, readable, wrap};
 use super::{WIDTH, entity_json, rule_line};
 use crate::cli::{Failure, report};
 
@@ -92,7 +92,7 @@ pub(super) fn output_entity(
             line(&mut text, &format!("      {words}"));
         }
         for shape in rule.describe_shapes() {
-            for words in wrap(&escape(&shape).to_string(), WIDTH.saturating_sub(8)) {
+            for words in wrap(&readable(&shape), WIDTH.saturating_sub(8)) {
                 line(&mut text, &format!("        {words}"));
             }
         }

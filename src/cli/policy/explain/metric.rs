@@ -1,16 +1,16 @@
 //! What becomes of one metric, and what each rule has to say about it.
 
 use mistake::mistake;
-use policy::Policy;
+use policy::{Action, Policy};
 use serde_json::{Value as Json, json};
-use sparkplug::{DataType, Entity, value};
+use sparkplug::{DataType, Entity, Topic, value};
 use text::{Paint, counted, escape, escape_to};
-use tools::dry_run::case::Check;
+use tools::dry_run::case::{Check, Got};
 use tools::explain::{Relation, RuleRelation};
 
 use super::super::json as machine;
-use super::super::lines::line;
-use super::{entity_json, rule_line, verdict};
+use super::super::lines::{line, readable, wrap};
+use super::{WIDTH, entity_json, rule_line, verdict};
 use crate::cli::{Exit, Failure, report};
 
 /// Columns up to which names of rules are aligned.
@@ -108,6 +108,21 @@ impl Found {
         paint: Paint,
     ) {
         line(text, &format!("    {}", verdict(policy, &self.check, self.sent.is_some(), paint)));
+        for words in limits(policy, &self.check).iter().chain(&self.check.notes) {
+            for (number, row) in wrap(words, WIDTH.saturating_sub(8)).iter().enumerate() {
+                let indent = if number == 0 { "" } else { "  " };
+                line(text, &format!("    {indent}{}", readable(row)));
+            }
+        }
+        if let Some(rule) = self.check.observed_by.and_then(|rule| policy.rule(rule)) {
+            let would = match rule.action() {
+                Action::Forward => "forward",
+                Action::Deny => "deny",
+                Action::Redact => "redact",
+            };
+            let words = format!("`{}` only observes: it would {would} it", rule.name());
+            line(text, &format!("    {}", paint.odd(words)));
+        }
         let is_shown =
             |related: &&RuleRelation| all || !matches!(related.relation, Relation::OtherEntity(_));
         let shown: Vec<&RuleRelation> = self.relations.iter().filter(is_shown).collect();
@@ -151,12 +166,15 @@ impl Found {
         let others = policy.rules().len().saturating_sub(shown.len());
         if others > 0 {
             let what = match entity.device {
-                Some(device) if !all => format!("others than {}", escape_to(device, 60)),
-                _ => format!("others than {}", escape_to(entity.edge_node, 60)),
+                Some(_) if !all => escape_to(&entity.to_string(), 120).to_string(),
+                _ => {
+                    let node = Entity { device: None, ..entity };
+                    format!("anything of {}", escape_to(&node.to_string(), 120))
+                }
             };
             let rules = counted(others, "rule");
-            let verb = if others == 1 { "is" } else { "are" };
-            line(text, &paint.faint(format!("      {rules} {verb} about {what}")));
+            let verb = if others == 1 { "doesn't" } else { "don't" };
+            line(text, &paint.faint(format!("      {rules} {verb} select {what}")));
         }
     }
 
@@ -181,6 +199,33 @@ impl Found {
             "rules": rules.collect::<Vec<_>>(),
         })
     }
+}
+
+/// The limits under which a metric crosses or waits: `explain` sends a single message, which none holds
+/// back.
+fn limits(policy: &Policy, check: &Check) -> Vec<String> {
+    let (Got::Forwarded { rule, .. } | Got::Waiting { rule }) = &check.got else {
+        return Vec::new();
+    };
+    let Some(rule) = rule.and_then(|rule| policy.rule(rule)) else { return Vec::new() };
+    let is_data = matches!(
+        Topic::parse(&check.topic),
+        Ok(Topic::Entity(topic)) if topic.message_type.is_data()
+    );
+    if !is_data {
+        return Vec::new();
+    }
+    let own = rule
+        .rate()
+        .map(|rate| format!("`{}`: {}", rule.name(), rate.describe_of(rate.per.words())));
+    let all = policy.limits();
+    let node = all.node.map(|rate| {
+        rate.describe_of("for each edge node with its devices, whatever rules forward it")
+    });
+    let link = all.link.map(|rate| rate.describe_of("for everything together"));
+    let named = [("[limits.node]", node), ("[limits.link]", link)];
+    let whole = named.into_iter().filter_map(|(name, words)| Some(format!("`{name}`: {}", words?)));
+    own.into_iter().chain(whole).map(|words| format!("limited by {words}")).collect()
 }
 
 fn says(relation: Relation) -> String {

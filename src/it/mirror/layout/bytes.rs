@@ -10,7 +10,7 @@ use crate::mirror::policy_recheck::PolicyRecheck;
 const PROPERTY_PLACE_BYTES: usize = 96;
 
 impl Slot {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.metric.name.as_deref().unwrap_or_default()
     }
 
@@ -68,6 +68,7 @@ impl Layout {
         // The layout is shared with snapshots, behind two counters.
         let own = allocation(size_of::<Layout>().saturating_add(16));
         let all = self.slots.iter().map(Slot::heap_bytes);
+        let own = own.saturating_add(self.journal.heap_bytes());
         all.fold(tables.saturating_add(own), usize::saturating_add)
     }
 
@@ -75,6 +76,11 @@ impl Layout {
     #[inline]
     pub(super) fn at(&self, name: &str) -> Option<usize> {
         self.index.find(name, |place| self.slots.get(place).map_or("", Slot::name))
+    }
+
+    /// The name of the metric at this place.
+    pub(in crate::mirror) fn name_at(&self, place: usize) -> Option<&str> {
+        self.slots.get(place).map(Slot::name)
     }
 
     /// Notes that the next metric has this name; false: there are more than can be.
@@ -85,6 +91,7 @@ impl Layout {
 
     /// Notes the names of all metrics anew.
     pub(super) fn enter_all_names(&mut self) {
+        self.forget_places();
         self.index = NameIndex::default();
         let slots = &self.slots;
         for (place, slot) in slots.iter().enumerate() {

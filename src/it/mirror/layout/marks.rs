@@ -22,14 +22,8 @@ impl Layout {
     pub(in crate::mirror) fn doubt(&mut self) -> Vec<Metric> {
         steps::take(self.slots.len());
         let losses = self.losses;
-        let is_good = |slot: &&mut Slot| !slot.is_stale(losses) && !is_definition(&slot.metric);
-        let marked = self.slots.iter_mut().filter(is_good).map(|slot| {
-            slot.set_stale(true, losses);
-            let mut metric = as_data(slot.metric.clone());
-            set_quality(metric.properties.get_or_insert_default(), QUALITY_STALE);
-            metric
-        });
-        marked.collect()
+        let is_good = |slot: &Slot| !slot.is_stale(losses) && !is_definition(&slot.metric);
+        self.mark(is_good, true, |_| QUALITY_STALE)
     }
 
     /// Takes all stale marks away; the metrics that had one, as data that says that they are
@@ -37,16 +31,29 @@ impl Layout {
     pub(in crate::mirror) fn refresh(&mut self) -> Vec<Metric> {
         steps::take(self.slots.len());
         let losses = self.losses;
-        let stale = self.slots.iter_mut().filter(|slot| slot.is_stale(losses));
-        stale
-            .map(|slot| {
-                slot.set_stale(false, losses);
-                let mut metric = as_data(slot.metric.clone());
-                let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
-                set_quality(metric.properties.get_or_insert_default(), quality);
-                metric
-            })
-            .collect()
+        let good = |metric: &Metric| quality_of(metric).unwrap_or(QUALITY_GOOD);
+        self.mark(|slot| slot.is_stale(losses), false, good)
+    }
+
+    /// Marks these metrics, or takes their marks away: they, as data with a quality.
+    fn mark(
+        &mut self,
+        which: impl Fn(&Slot) -> bool,
+        stale: bool,
+        quality: impl Fn(&Metric) -> u32,
+    ) -> Vec<Metric> {
+        let losses = self.losses;
+        let mut marked = Vec::new();
+        for place in 0..self.slots.len() {
+            let alias = self.alias(place);
+            let Some(slot) = self.slots.get_mut(place).filter(|slot| which(slot)) else { continue };
+            slot.set_stale(stale, losses);
+            let mut metric = as_data(&slot.metric, alias);
+            let quality = quality(&metric);
+            set_quality(metric.properties.get_or_insert_default(), quality);
+            marked.push(metric);
+        }
+        marked
     }
 
     /// Copies the stale marks of an older layout of the same entity. What is new beside it has one

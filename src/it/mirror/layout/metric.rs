@@ -15,13 +15,13 @@ pub(super) const QUALITY_STALE: u32 = 500;
 /// The value is good.
 pub(super) const QUALITY_GOOD: u32 = 192;
 
-/// A metric of a layout as data carries it: without datatype.
-pub(super) fn as_data(mut metric: Metric) -> Metric {
-    metric.datatype = None;
-    metric
+/// A metric of a layout as data carries it: with the alias that its birth gave it, without datatype.
+pub(super) fn as_data(metric: &Metric, alias: Option<u64>) -> Metric {
+    Metric { alias, datatype: None, ..metric.clone() }
 }
 
-/// Value xor `is_null`, at every depth: a birth that has neither or both is refused by hosts.
+/// Value xor `is_null`, at every depth: a birth that has neither or both is refused by hosts. Members
+/// have no alias: the instance has one.
 pub(in crate::mirror) fn normalise(metric: &mut Metric) {
     if metric.is_null == Some(true) {
         metric.value = None;
@@ -32,7 +32,10 @@ pub(in crate::mirror) fn normalise(metric: &mut Metric) {
     }
     if let Some(Value::Template(template)) = &mut metric.value {
         steps::take(template.metrics.len());
-        template.metrics.iter_mut().for_each(normalise);
+        for member in &mut template.metrics {
+            member.alias = None;
+            normalise(member);
+        }
     }
 }
 
@@ -45,7 +48,7 @@ pub(super) fn is_definition(metric: &Metric) -> bool {
 /// Bit for bit, but for the metric's own time; true where neither is a definition.
 pub(super) fn same_definition(ours: &Metric, theirs: &Metric) -> bool {
     let bytes = |metric: &Metric| {
-        let timeless = Metric { timestamp: None, ..metric.clone() };
+        let timeless = Metric { timestamp: None, alias: None, ..metric.clone() };
         prost::Message::encode_to_vec(&timeless)
     };
     match (is_definition(ours), is_definition(theirs)) {

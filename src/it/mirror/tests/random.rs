@@ -7,12 +7,13 @@ use proptest::prelude::*;
 use sparkplug::Metric;
 
 use super::world::{World, bd_seq, data, metric, rebirth, settings};
+use crate::mirror::{Aliases, MirrorSettings};
 
 /// One step of a random life.
 #[derive(Debug, Clone)]
 enum Step {
-    Birth { node: u8, bd_seq: u8, metrics: u8 },
-    DeviceBirth { node: u8, device: u8, metrics: u8 },
+    Birth { node: u8, bd_seq: u8, metrics: u8, how: How },
+    DeviceBirth { node: u8, device: u8, metrics: u8, how: How },
     Data { node: u8, device: Option<u8>, metric: u8, loss: bool },
     Death { node: u8 },
     DeviceDeath { node: u8, device: u8 },
@@ -25,12 +26,39 @@ enum Step {
     Pass { ms: u16 },
 }
 
+/// In which order the metrics of a birth come, and which of them have an alias: a bit of each.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    is_reversed: bool,
+    aliases: u8,
+}
+
+impl How {
+    fn metrics(self, count: u8, value: u64) -> Vec<Metric> {
+        let one = |at: u8| {
+            let alias = (self.aliases >> at & 1 == 1).then_some(at.into());
+            Metric { alias, ..metric(&format!("m{at}"), value) }
+        };
+        let mut metrics: Vec<Metric> = (0..count).map(one).collect();
+        if self.is_reversed {
+            metrics.reverse();
+        }
+        metrics
+    }
+}
+
+fn how() -> impl Strategy<Value = How> {
+    (any::<bool>(), prop_oneof![Just(0), Just(0b1111), 0..16_u8])
+        .prop_map(|(is_reversed, aliases)| How { is_reversed, aliases })
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => (0..3u8, 0..3u8, 1..4u8)
-            .prop_map(|(node, bd_seq, metrics)| Step::Birth { node, bd_seq, metrics }),
-        3 => (0..3u8, 0..2u8, 1..4u8)
-            .prop_map(|(node, device, metrics)| Step::DeviceBirth { node, device, metrics }),
+        3 => (0..3u8, 0..3u8, 1..4u8, how())
+            .prop_map(|(node, bd_seq, metrics, how)| Step::Birth { node, bd_seq, metrics, how }),
+        3 => (0..3u8, 0..2u8, 1..4u8, how()).prop_map(|(node, device, metrics, how)| {
+            Step::DeviceBirth { node, device, metrics, how }
+        }),
         12 => (0..3u8, proptest::option::of(0..2u8), 0..4u8, proptest::bool::weighted(0.05))
             .prop_map(|(node, device, metric, loss)| Step::Data { node, device, metric, loss }),
         1 => (0..3u8).prop_map(|node| Step::Death { node }),
@@ -52,8 +80,13 @@ proptest! {
     /// Whatever happens, the host never sees anything that it would refuse (the host panics),
     /// and once the broker is back, everything a live entity said since its birth is there.
     #[test]
-    fn a_strict_host_is_never_given_reason_to_complain(steps in steps()) {
-        let mut world = World::live(settings());
+    fn a_strict_host_is_never_given_reason_to_complain(
+        steps in steps(),
+        aliases in prop_oneof![
+            Just(Aliases::Never), Just(Aliases::AsPlant), Just(Aliases::Always)
+        ],
+    ) {
+        let mut world = World::live(MirrorSettings { aliases, ..settings() });
         let mut value = 10;
         let mut expected: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
         for step in steps {
@@ -62,10 +95,9 @@ proptest! {
                 Some(device) => (format!("g/{node}"), format!("g/{node}/d{device}:")),
             };
             match step {
-                Step::Birth { node, bd_seq: bd, metrics } => {
+                Step::Birth { node, bd_seq: bd, metrics, how } => {
                     value += 1;
-                    let mut born: Vec<Metric> =
-                        (0..metrics).map(|at| metric(&format!("m{at}"), value)).collect();
+                    let mut born = how.metrics(metrics, value);
                     born.push(bd_seq(bd.into()));
                     world.relayed(&format!("spBv1.0/g/NBIRTH/{node}"), born, false);
                     let (key, _) = entity(node, None);
@@ -75,12 +107,11 @@ proptest! {
                         expected.insert((key.clone(), id), vec![value]);
                     }
                 }
-                Step::DeviceBirth { node, device, metrics } => {
+                Step::DeviceBirth { node, device, metrics, how } => {
                     let (key, prefix) = entity(node, Some(device));
                     let alive = expected.keys().any(|(owner, _)| *owner == key);
                     value += 1;
-                    let born: Vec<Metric> =
-                        (0..metrics).map(|at| metric(&format!("m{at}"), value)).collect();
+                    let born = how.metrics(metrics, value);
                     world.relayed(&format!("spBv1.0/g/DBIRTH/{node}/d{device}"), born, false);
                     if alive {
                         expected.retain(|(owner, id), _| *owner != key || !id.starts_with(&prefix));

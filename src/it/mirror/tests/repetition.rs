@@ -44,7 +44,7 @@ fn looks(birth: &Payload, newer: &Payload) -> (bool, bool) {
     let (layout, _) = Layout::from_birth(birth, 1);
     let mut inflated = Vec::new();
     let borrowed = decode_borrowed(&bytes, &mut inflated, &Caps::default()).unwrap();
-    let short = layout.is_repeated_by(&borrowed);
+    let short = layout.is_repeated_by(&borrowed, &[]);
     let (newer, refused) = Layout::from_birth(newer, 1);
     let long = refused == 0 && layout.same_shape(&newer) && layout.differences(&newer).is_empty();
     (short, long)

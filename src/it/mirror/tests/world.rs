@@ -1,19 +1,21 @@
-//! What the tests share: a journal in memory, a broker that may be down, a strict host.
+//! What the tests share: a journal in memory, a broker that may be down.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
-use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
+use journal_format::{Body, Frame, GivenAliases, Heartbeat, Keyframe, Layouts, Relayed, Start};
 use journal_read::Item;
 use prost::Message;
-use sparkplug::{Budget, Caps, DataType, Metric, Payload, Property, Value};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value};
 
+use super::host::Host;
 use crate::mirror::node::MAX_STAMP_AHEAD_MS;
 use crate::mirror::tests::snapshots::SnapshotProbe;
 use crate::mirror::{
-    DataDatatypes, Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent,
-    SessionSpec,
+    Aliases, DataDatatypes, Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos,
+    SessionEvent, SessionSpec,
 };
+use crate::place_teller::PlaceTeller;
 
 pub(super) const WALL: u64 = 1_700_000_000_000;
 
@@ -26,6 +28,8 @@ pub(crate) fn settings() -> MirrorSettings {
         confirm_every: Duration::from_secs(2),
         data_qos: Qos::AtMostOnce,
         data_datatypes: DataDatatypes::AsPlant,
+        aliases: Aliases::Never,
+        compress_births_above: None,
         max_nodes: 100,
         max_devices_per_node: 100,
         budget: Budget::UNLIMITED,
@@ -53,147 +57,13 @@ pub(super) fn data(mut metrics: Vec<Metric>) -> Vec<Metric> {
     metrics
 }
 
-/// A strict host, written against the specification: it panics on what a host would refuse.
-#[derive(Default)]
-pub(super) struct Host {
-    pub(super) nodes: HashMap<String, HostNode>,
-    /// Live and birth values in order, and historical ones, by `node[/device]:metric`.
-    pub(super) live: BTreeMap<String, Vec<u64>>,
-    pub(super) historical: BTreeMap<String, Vec<u64>>,
-    pub(super) births: usize,
-    pub(super) deaths: usize,
-    /// Data names datatypes.
-    pub(super) typed: bool,
-    /// Timestamps of the last NBIRTH and of the last message, by node: hosts drop births that
-    /// aren't later than all before, and messages that are older than the birth.
-    pub(super) said_ms: HashMap<String, (u64, u64)>,
-}
-
-#[derive(Default)]
-pub(super) struct HostNode {
-    pub(super) online: bool,
-    pub(super) seq: u64,
-    /// Names by entity; the node itself is "".
-    pub(super) born: HashMap<String, HashSet<String>>,
-    pub(super) quality: HashMap<String, u32>,
-}
-
-impl Host {
-    pub(super) fn received(&mut self, topic: &str, payload: &[u8], qos: Qos, will_bd_seq: u64) {
-        let payload = Payload::decode(payload).expect("a payload");
-        let levels: Vec<&str> = topic.split('/').collect();
-        let key = format!("{}/{}", levels[1], levels[3]);
-        let typed = self.typed;
-        let device = levels.get(4).copied().unwrap_or("");
-        let node = self.nodes.entry(key.clone()).or_default();
-        let name = |metric: &Metric| metric.name.clone().expect("a name");
-        let ts = payload.timestamp.expect("a timestamp");
-        assert!(ts >= WALL);
-        let (born_ms, said_ms) = self.said_ms.entry(key.clone()).or_default();
-        match levels[2] {
-            "NBIRTH" => {
-                assert!(ts > *said_ms, "an NBIRTH that isn't later than all before it");
-                (*born_ms, *said_ms) = (ts, ts);
-            }
-            "NDEATH" => {}
-            _ => {
-                assert!(ts >= *born_ms, "older than the birth");
-                *said_ms = ts.max(*said_ms);
-            }
-        }
-        let seq = payload.seq;
-        let next = |node: &mut HostNode| {
-            node.seq = (node.seq + 1) % 256;
-            assert_eq!(seq, Some(node.seq), "sequence on {topic}");
-        };
-        match levels[2] {
-            "NBIRTH" => {
-                assert_eq!(qos, Qos::AtMostOnce);
-                assert_eq!(seq, Some(0), "NBIRTH starts at 0");
-                assert_eq!(payload.metrics[0].value, Some(Value::Long(will_bd_seq)));
-                assert_eq!(payload.metrics[1].name.as_deref(), Some("Node Control/Rebirth"));
-                *node = HostNode { online: true, ..HostNode::default() };
-                self.births += 1;
-            }
-            "NDEATH" => {
-                assert_eq!(seq, None);
-                assert_eq!(qos, Qos::AtLeastOnce);
-                assert_eq!(payload.metrics.len(), 1);
-                assert_eq!(payload.metrics[0].value, Some(Value::Long(will_bd_seq)));
-                node.online = false;
-                node.born.clear();
-                self.deaths += 1;
-                return;
-            }
-            "DBIRTH" => {
-                assert!(node.online, "DBIRTH before NBIRTH");
-                next(node);
-                assert!(!node.born.contains_key(device), "DBIRTH twice: {topic}");
-            }
-            "DDEATH" => {
-                assert!(node.online);
-                next(node);
-                assert!(node.born.remove(device).is_some(), "DDEATH of an unborn device");
-                return;
-            }
-            "NDATA" | "DDATA" => {
-                assert!(node.online, "data before birth");
-                next(node);
-                assert!(!payload.metrics.is_empty());
-            }
-            other => panic!("{other}"),
-        }
-        let birth = levels[2].ends_with("BIRTH");
-        for metric in &payload.metrics {
-            assert!(metric.timestamp.is_some(), "{topic} {metric:?}");
-            assert_eq!(metric.alias, None);
-            assert!(metric.value.is_some() != (metric.is_null == Some(true)));
-            if birth {
-                assert!(metric.datatype.and_then(DataType::from_code).is_some());
-                let fresh = node.born.entry(device.into()).or_default().insert(name(metric));
-                assert!(fresh, "a metric twice in a birth");
-            } else {
-                let is_definition = matches!(&metric.value,
-                    Some(Value::Template(template)) if template.is_definition == Some(true));
-                assert!(!is_definition, "a definition in data");
-                let born = metric.datatype.and_then(DataType::from_code);
-                assert_eq!(born.is_some(), typed, "{topic} {metric:?}");
-                let born = node.born.get(device).expect("data of an unborn device");
-                assert!(born.contains(&name(metric)), "data of an unborn metric");
-            }
-            let id = format!("{key}/{device}:{}", name(metric));
-            if let Some(properties) = &metric.properties {
-                let at = properties.keys.iter().position(|key| key == "Quality");
-                if let Some(Property::Int(quality)) =
-                    at.map(|at| properties.values[at].value.clone().unwrap())
-                {
-                    node.quality.insert(id.clone(), quality);
-                }
-            }
-            let Some(Value::Long(value)) = metric.value else { continue };
-            if metric.is_historical == Some(true) {
-                self.historical.entry(id).or_default().push(value);
-            } else {
-                self.live.entry(id).or_default().push(value);
-            }
-        }
-        if birth {
-            node.born.entry(device.into()).or_default();
-        }
-    }
-
-    pub(super) fn seen(&self, id: &str, value: u64) -> bool {
-        let in_stream = |stream: &BTreeMap<String, Vec<u64>>| {
-            stream.get(id).is_some_and(|seen| seen.contains(&value))
-        };
-        in_stream(&self.live) || in_stream(&self.historical)
-    }
-}
-
 /// The world around a mirror: a journal, a broker that may be down, a host.
 pub(super) struct World {
     pub(super) mirror: Mirror,
+    /// Data of these is by names; every second frame is handed on by places.
     pub(super) frames: Vec<Body>,
+    layouts: Layouts,
+    teller: PlaceTeller,
     /// Frames handed to the mirror so far.
     pub(super) read: usize,
     pub(super) now: Now,
@@ -213,14 +83,17 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(settings: MirrorSettings) -> World {
+        let host = Host { aliases: settings.aliases, ..Host::default() };
         World {
             mirror: Mirror::new(settings, None),
             frames: Vec::new(),
+            layouts: Layouts::new(usize::MAX),
+            teller: PlaceTeller::default(),
             read: 0,
             now: Now { mono: Duration::ZERO, wall_ms: WALL },
             broker_up: true,
             sessions: HashMap::new(),
-            host: Host::default(),
+            host,
             commands: HashMap::new(),
             bd_seqs: HashMap::new(),
             hurried: Vec::new(),
@@ -239,11 +112,12 @@ impl World {
     }
 
     pub(super) fn append(&mut self, body: Body) {
-        self.frames.push(body);
+        self.frames.push(self.layouts.by_names(body, usize::MAX).expect("data without its layout"));
         self.read_all();
     }
 
-    pub(super) fn relayed(&mut self, topic: &str, metrics: Vec<Metric>, loss_before: bool) {
+    pub(super) fn relayed(&mut self, topic: &str, mut metrics: Vec<Metric>, loss_before: bool) {
+        let given_aliases = take_aliases(&mut metrics);
         let payload = Payload { timestamp: Some(WALL), metrics, ..Payload::default() };
         self.append(Body::Relayed(Relayed {
             source: "plant".into(),
@@ -251,6 +125,7 @@ impl World {
             payload: payload.encode_to_vec(),
             received_ms: WALL,
             loss_before,
+            given_aliases,
             ..Relayed::default()
         }));
     }
@@ -275,7 +150,13 @@ impl World {
 
     pub(super) fn read_all(&mut self) {
         while self.read < self.frames.len() {
-            let item = self.item(self.read);
+            let mut item = self.item(self.read);
+            if let Item::Frame(frame) = &mut item {
+                let told = self.teller.tell(frame.clone());
+                if self.read % 2 == 1 || told.layout.is_none() {
+                    *frame = told;
+                }
+            }
             self.read += 1;
             self.mirror.handle_item(self.now, item);
             self.mirror.nodes.check_bytes();
@@ -290,6 +171,7 @@ impl World {
             appended_ms: self.now.wall_ms,
             body: Some(self.frames[at].clone()),
             in_head: at == 0,
+            layout: None,
         })
     }
 
@@ -302,6 +184,7 @@ impl World {
             appended_ms: self.now.wall_ms,
             body: Some(Body::Relayed(Relayed { topic, ..Relayed::default() })),
             in_head: false,
+            layout: None,
         })
     }
 
@@ -429,6 +312,13 @@ impl World {
     }
 }
 
+/// Which of these metrics of a birth have aliases, as the OT half says it; it takes them away.
+pub(super) fn take_aliases(metrics: &mut [Metric]) -> Vec<u8> {
+    let mut given = GivenAliases::default();
+    metrics.iter_mut().for_each(|metric| given.note(metric.alias.take().is_some()));
+    given.into_bytes()
+}
+
 pub(super) fn rebirth() -> Metric {
     Metric {
         name: Some("Node Control/Rebirth".into()),
@@ -452,8 +342,9 @@ pub(super) fn keyframe_with(names: &[&str], uncertain: bool, losses: u64) -> Bod
     keyframe_of(names.iter().map(|name| metric(name, 1)).collect(), uncertain, losses)
 }
 
-fn keyframe_of(mut metrics: Vec<Metric>, uncertain: bool, losses: u64) -> Body {
+pub(super) fn keyframe_of(mut metrics: Vec<Metric>, uncertain: bool, losses: u64) -> Body {
     metrics.insert(0, bd_seq(4));
+    let given_aliases = take_aliases(&mut metrics);
     let payload = Payload { metrics, ..Payload::default() };
     Body::Keyframe(Keyframe {
         topic: "spBv1.0/g/NBIRTH/e".into(),
@@ -461,6 +352,7 @@ fn keyframe_of(mut metrics: Vec<Metric>, uncertain: bool, losses: u64) -> Body {
         devices: vec!["d".into()],
         uncertain,
         losses,
+        given_aliases,
         ..Keyframe::default()
     })
 }

@@ -3,7 +3,7 @@
 use sparkplug::{DataType, Metric, Template, Value};
 
 use super::bench::{Bench, aliased, bd_seq, by_alias, names_of, payload, typed};
-use crate::RuleMatches;
+use crate::{Decisions, RuleMatches};
 
 fn number(name: &str, alias: u64) -> Metric {
     aliased(name, alias, DataType::Int32, Value::Int(1))
@@ -12,6 +12,10 @@ fn number(name: &str, alias: u64) -> Metric {
 fn matches(bench: &Bench) -> Vec<(u64, u64)> {
     let (_, matches) = bench.pipeline.rule_matches();
     matches.map(|RuleMatches { metrics, observed, .. }| (metrics, observed)).collect()
+}
+
+fn remembered(bench: &Bench) -> usize {
+    Decisions::of(&bench.pipeline, bench.now.wall_ms).drops.len()
 }
 
 #[test]
@@ -60,6 +64,27 @@ fn an_observing_rule_counts_and_changes_nothing() {
     bench.reload("");
     assert!(matches(&bench).is_empty());
     assert_ne!(bench.pipeline.policy().digest(), digest);
+}
+
+#[test]
+fn a_reload_of_the_same_files_forgets_nothing() {
+    let text =
+        "[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\nallow-metrics = \"a\"\n";
+    let mut bench = Bench::new(text);
+    bench.node("NBIRTH", vec![bd_seq(0), number("a", 1), number("b", 2)]);
+    bench.node("NDATA", vec![by_alias(1, Value::Int(7))]);
+    let since = bench.pipeline.rule_matches().0;
+    let drops = remembered(&bench);
+    assert!(drops > 0);
+    bench.pass(1_000);
+    bench.reload(text);
+    assert_eq!(matches(&bench), [(2, 0)]);
+    assert_eq!(bench.pipeline.rule_matches().0, since);
+    assert_eq!(remembered(&bench), drops);
+    bench.reload(&format!("{text}# other files\n"));
+    assert_eq!(matches(&bench), [(0, 0)]);
+    assert!(bench.pipeline.rule_matches().0 > since);
+    assert_eq!(remembered(&bench), 0);
 }
 
 #[test]

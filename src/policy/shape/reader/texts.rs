@@ -7,9 +7,7 @@ use sparkplug::Caps;
 
 use super::Reader;
 use crate::shape::pseudonym::Pseudonym;
-use crate::shape::texts::{
-    Allowed, AllowedValues, Length, MAX_PATTERN_BYTES, Pattern, PatternError,
-};
+use crate::shape::texts::{Allowed, AllowedValues, Length, Pattern};
 use crate::shape::{is_bytes, is_text};
 
 /// Values of one list. What needs more is a pattern, or no list.
@@ -135,27 +133,9 @@ impl Reader<'_, '_> {
         };
         match compiled {
             Ok(compiled) => Some(compiled),
-            Err(PatternError::TooLong) => {
-                let title = format!("a pattern can't be longer than {MAX_PATTERN_BYTES} bytes");
-                self.error("P041", pattern.span.clone(), title, "").help("use `allowed`");
-                None
-            }
-            Err(PatternError::TooLarge) => {
-                let title = "the pattern needs too much memory";
-                self.error("P041", pattern.span.clone(), title, "")
-                    .help("smaller repetitions; `max-length` limits the length at no cost");
-                None
-            }
-            Err(PatternError::Syntax(what)) => {
-                let title = format!("not a regular expression: {what}");
-                let reported = self.error("P041", pattern.span.clone(), title, "");
-                match what.contains("look-around") || what.contains("backreference") {
-                    true => reported.help(
-                        "the engine takes linear time whatever the text, and so has neither \
-                         look-around nor backreferences",
-                    ),
-                    false => reported.help("write it in single quotes: `'[A-Z]{2}\\d+'`"),
-                }
+            Err(error) => {
+                let help = error.help();
+                self.error("P041", pattern.span.clone(), error.to_string(), "").help(help);
                 None
             }
         }

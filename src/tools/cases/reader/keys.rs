@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use diagnostic::{Diagnostic, Placed, Section};
 use policy::read_datatype;
+use policy::shape::Pattern;
 use sparkplug::{DataType, MetaData, PropertySet};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -13,7 +14,7 @@ use crate::cases::{Arrives, value};
 
 /// Oldest and youngest timestamp: ten years from now.
 const MAX_AGE_MS: f64 = 315_576_000_000.0;
-const METRIC_KEYS: [&str; 14] = [
+pub(crate) const METRIC_KEYS: [&str; 15] = [
     "metric",
     "datatype",
     "value",
@@ -27,9 +28,11 @@ const METRIC_KEYS: [&str; 14] = [
     "reason",
     "rule",
     "arrives",
+    "observed-by",
     "metrics",
 ];
-const ARRIVES_KEYS: [&str; 6] = ["value", "null", "metric", "topic", "properties", "quality"];
+pub(crate) const ARRIVES_KEYS: [&str; 8] =
+    ["value", "pseudonym", "pattern", "null", "metric", "topic", "properties", "quality"];
 const METADATA_KEYS: [&str; 6] =
     ["content-type", "description", "file-name", "file-type", "md5", "size"];
 
@@ -51,6 +54,7 @@ pub(super) struct Keys<'a, 'i> {
     pub(super) reason: Option<Placed<String>>,
     pub(super) rule: Option<Placed<String>>,
     pub(super) arrives: Option<ArrivesKeys<'a, 'i>>,
+    pub(super) observed_by: Option<Placed<Option<String>>>,
 }
 
 #[derive(Clone)]
@@ -78,6 +82,9 @@ impl<'a, 'i> Keys<'a, 'i> {
             reason: self.reason.or_else(|| outer.reason.clone().filter(|_| !expects)),
             rule: self.rule.or_else(|| outer.rule.clone().filter(|_| !expects)),
             arrives: self.arrives.or_else(|| outer.arrives.clone().filter(|_| !expects)),
+            observed_by: self
+                .observed_by
+                .or_else(|| outer.observed_by.clone().filter(|_| !expects)),
             value: self.value,
             null: self.null,
             length: self.length,
@@ -109,6 +116,8 @@ impl CaseReader<'_, '_> {
         let reason = section.string("reason", problems);
         let rule = section.string("rule", problems);
         let arrives = section.table("arrives", "`arrives`", problems);
+        let observed = section.strings_or_none("observed-by", problems);
+        let observed_span = section.key_span("observed-by").unwrap_or_default();
         let properties = properties.and_then(|section| {
             let header = section.header();
             let read = value::properties(section.content()?);
@@ -137,6 +146,7 @@ impl CaseReader<'_, '_> {
             reason,
             rule,
             arrives: arrives.map(|section| self.arrives_keys(section)),
+            observed_by: observed.and_then(|rules| self.observed_by(rules, observed_span)),
             metric: metric.filter(|metric| {
                 if metric.value.is_empty() {
                     let title = "a metric without a name";
@@ -147,10 +157,29 @@ impl CaseReader<'_, '_> {
         }
     }
 
+    /// One rule, or none.
+    fn observed_by(
+        &mut self,
+        mut rules: Vec<Placed<String>>,
+        span: Range<usize>,
+    ) -> Option<Placed<Option<String>>> {
+        let Some(rule) = rules.pop() else { return Some(Placed { value: None, span }) };
+        if !rules.is_empty() {
+            let title = "`observed-by` names several rules";
+            self.error("P203", span, title, "one decides, if all that observe acted");
+            self.problems.help_last("name that one, or `[]` for none");
+            return None;
+        }
+        self.observing.push((self.file, rule.clone()));
+        Some(Placed { value: Some(rule.value), span: rule.span })
+    }
+
     fn arrives_keys<'a, 'i>(&mut self, mut section: Section<'a, 'i>) -> ArrivesKeys<'a, 'i> {
         let header = section.header();
         let value = section.any("value");
         let null = section.boolean("null", self.problems);
+        let pseudonym = section.boolean("pseudonym", self.problems);
+        let pattern = section.string("pattern", self.problems);
         let metric = section.string("metric", self.problems);
         let topic = section.string("topic", self.problems);
         let properties = section.any("properties");
@@ -179,6 +208,8 @@ impl CaseReader<'_, '_> {
             quality.and_then(|quality| self.whole("quality", quality, 0.0, f64::from(i32::MAX)));
         let known = Arrives {
             value: None,
+            pseudonym: pseudonym.map(|pseudonym| pseudonym.value),
+            pattern: pattern.and_then(|pattern| self.pattern(&pattern)),
             null: null.map(|null| null.value),
             metric: metric.map(|metric| metric.value),
             topic: topic.map(|topic| topic.value),
@@ -186,6 +217,15 @@ impl CaseReader<'_, '_> {
             quality,
         };
         ArrivesKeys { header, value, known }
+    }
+
+    fn pattern(&mut self, pattern: &Placed<String>) -> Option<Pattern> {
+        let read = Pattern::anchored(&pattern.value);
+        read.map_err(|error| {
+            self.error("P041", pattern.span.clone(), error.to_string(), "of the whole text");
+            self.problems.help_last(error.help());
+        })
+        .ok()
     }
 
     /// A list of strings that may be empty.

@@ -8,20 +8,22 @@
 //! | P204 | a value that isn't one of its datatype, or out of range |
 //! | P205 | unknown expectation or reason |
 //! | P251 | warning: a case names a rule that doesn't exist |
+//! | P252 | warning: a case expects a rule to observe that acts |
+//! | P253 | warning: the topic of a case has names on IT |
 //!
 //! Beside them the codes of every table: P002 to P004, P014, P016 ([`policy`]).
 
 mod keys;
 mod probe;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
 use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile, UniqueNames};
 use policy::rule::moment;
-use policy::{Annotations, PolicyFile, Rule};
-use sparkplug::{MessageType, Topic};
+use policy::{Annotations, Mode, PolicyFile, Renames, Rule};
+use sparkplug::{DataType, MessageType, Topic};
 use toml::de::DeValue;
 
 use self::keys::Keys;
@@ -47,6 +49,10 @@ pub(super) struct CasesReader<'s> {
     /// Where the names of rules stand in cases: whether they exist is known when all files are
     /// read.
     rule_names: Vec<(&'s SourceFile, Placed<String>)>,
+    /// The same of rules that a case expects to observe.
+    observing: Vec<(&'s SourceFile, Placed<String>)>,
+    /// The topics of cases: which names are those of IT is known when all files are read.
+    topics: Vec<(&'s SourceFile, Placed<String>)>,
 }
 
 impl<'s> Annotations<'s> for CasesReader<'s> {
@@ -68,6 +74,9 @@ impl<'s> Annotations<'s> for CasesReader<'s> {
                 problems,
                 names: &mut self.names,
                 rule_names: &mut self.rule_names,
+                observing: &mut self.observing,
+                topics: &mut self.topics,
+                datatypes: HashMap::new(),
             };
             self.cases.extend(reader.read(table));
         }
@@ -77,10 +86,10 @@ impl<'s> Annotations<'s> for CasesReader<'s> {
         CASE_KEYS.contains(&key).then(|| "it belongs below a `[[case]]`".to_owned())
     }
 
-    /// Warns of rules that cases name and that don't exist.
-    fn finish(&mut self, rules: &[Rule], problems: &mut Diagnostics) {
+    /// Warns of rules that cases name and that don't exist or don't observe, and of names on IT.
+    fn finish(&mut self, rules: &[Rule], renames: &Renames, problems: &mut Diagnostics) {
         let known: HashSet<&str> = rules.iter().map(Rule::name).collect();
-        for (file, name) in &self.rule_names {
+        for (file, name) in self.rule_names.iter().chain(&self.observing) {
             if known.contains(name.value.as_str()) {
                 continue;
             }
@@ -90,6 +99,31 @@ impl<'s> Annotations<'s> for CasesReader<'s> {
                     .label("named by this case")
                     .did_you_mean(&name.value, rules.iter().map(Rule::name)),
             );
+        }
+        for (file, name) in &self.observing {
+            let acts = |rule: &&Rule| rule.name() == name.value && rule.mode() == Mode::Enforce;
+            if rules.iter().any(|rule| acts(&rule)) {
+                let title = format!("`{}` acts, and doesn't only observe", name.value);
+                problems.push(
+                    Diagnostic::warning("P252", file, name.span.clone(), title)
+                        .label("no rule in `mode = \"observe\"`")
+                        .help("what a rule does that acts is `expect`, with `rule`"),
+                );
+            }
+        }
+        for (file, topic) in &self.topics {
+            let Ok(Topic::Entity(parsed)) = Topic::parse(&topic.value) else { continue };
+            for (noun, name, original) in renames.names_on_it(parsed.entity) {
+                let title = format!("`{name}` is a name on IT: that of the {noun} `{original}`");
+                problems.push(
+                    Diagnostic::warning("P253", file, topic.span.clone(), title)
+                        .label("a case is about messages of the plant, by the plant's names")
+                        .help(format!(
+                            "did you mean `{original}`? Under which topic it arrives is \
+                             `arrives.topic`"
+                        )),
+                );
+            }
         }
     }
 }
@@ -101,6 +135,10 @@ struct CaseReader<'s, 'p> {
     problems: &'p mut Diagnostics,
     names: &'p mut UniqueNames<'s>,
     rule_names: &'p mut Vec<(&'s SourceFile, Placed<String>)>,
+    observing: &'p mut Vec<(&'s SourceFile, Placed<String>)>,
+    topics: &'p mut Vec<(&'s SourceFile, Placed<String>)>,
+    /// Datatypes of this case's metrics by topic and name, and whether the case spells them out.
+    datatypes: HashMap<(String, String), (DataType, bool)>,
 }
 
 impl<'s> CaseReader<'s, '_> {
@@ -161,7 +199,10 @@ impl<'s> CaseReader<'s, '_> {
             })
         };
         section.finish(misplaced, self.problems);
-        let waits = !keys.has_value() && metrics.is_empty() && !after.is_zero();
+        let sends = |metric: &Section<'_, '_>| {
+            ["value", "null", "length"].iter().any(|key| metric.key_span(key).is_some())
+        };
+        let waits = !keys.has_value() && !metrics.iter().any(sends) && !after.is_zero();
         self.message(section.header(), &keys.within(outer), metrics, after, waits)
     }
 
@@ -180,6 +221,13 @@ impl<'s> CaseReader<'s, '_> {
             return None;
         };
         let takes_metrics = self.topic(topic)?;
+        if self
+            .topics
+            .last()
+            .is_none_or(|(file, last)| file.path != self.file.path || last.span != topic.span)
+        {
+            self.topics.push((self.file, topic.clone()));
+        }
         let mut probes = Vec::new();
         for mut section in metrics {
             let own = self.keys(&mut section);
@@ -192,7 +240,7 @@ impl<'s> CaseReader<'s, '_> {
                 }
             }
             section.finish(|_| None, self.problems);
-            let own = own.within(&Keys { topic: None, retain: None, ..keys.clone() });
+            let own = own.within(&Keys { retain: None, ..keys.clone() });
             probes.extend(self.probe(section.header(), &own, waits, true));
         }
         if probes.is_empty() {

@@ -41,7 +41,20 @@ impl CaseReader<'_, '_> {
         };
         let datatype = metric.as_ref().map(|metric| metric.datatype);
         let expected = self.expected(&header, keys, datatype, waits)?;
-        Some(Probe { metric, expected, line })
+        if let Some(observed_by) = &keys.observed_by
+            && (waits || metric.is_none())
+        {
+            let title = "`observed-by` without a metric that is sent";
+            self.error(
+                "P203",
+                observed_by.span.clone(),
+                title,
+                "rules judge metrics of births and data",
+            );
+            return None;
+        }
+        let observed_by = keys.observed_by.as_ref().map(|rule| rule.value.clone());
+        Some(Probe { metric, expected, observed_by, line })
     }
 
     fn given(
@@ -66,11 +79,17 @@ impl CaseReader<'_, '_> {
             self.problems.push(problem);
             return None;
         }
-        let evident = keys.value.and_then(|value| value::evident(value.get_ref()));
-        let Some(datatype) = keys.datatype.or(evident) else {
-            let help = "such as `datatype = \"Float\"`; where `value` is text, a number, a boolean \
-                        or a time, it is `String`, `Int64`, `Double`, `Boolean` or `DateTime` \
-                        without";
+        let Some(datatype) = self.datatype(name, keys) else {
+            let help = match waits {
+                false => {
+                    "such as `datatype = \"Float\"`; where `value` is text, a number, a boolean or a time, \
+                     it is `String`, `Int64`, `Double`, `Boolean` or `DateTime` without"
+                }
+                true => {
+                    "nothing is sent in this step, since it has no `value`, and no step before it sends \
+                     this metric: what could arrive?"
+                }
+            };
             self.missing("datatype", header, "this metric", help);
             return None;
         };
@@ -103,6 +122,31 @@ impl CaseReader<'_, '_> {
             age_ms: keys.age_ms,
             historical: keys.historical == Some(true),
         })
+    }
+
+    /// The datatype as it is written; else as an earlier step of the case has it written, where the
+    /// value is one of that; else that of the value; else that of an earlier step.
+    fn datatype(&mut self, name: &Placed<String>, keys: &Keys<'_, '_>) -> Option<DataType> {
+        let topic = keys.topic.as_ref().map_or(String::new(), |topic| topic.value.clone());
+        let known = self.datatypes.get(&(topic.clone(), name.value.clone())).copied();
+        let fits = |datatype| {
+            keys.value.is_none_or(|value| value::read(datatype, value.get_ref()).is_ok())
+        };
+        let written = known.filter(|(datatype, written)| *written && fits(*datatype));
+        let arriving = keys.arrives.as_ref().and_then(|arrives| arrives.value);
+        let evident = |value: Option<&Spanned<DeValue<'_>>>| {
+            value.and_then(|value| value::evident(value.get_ref()))
+        };
+        let found = keys.datatype.or(written.map(|(datatype, _)| datatype));
+        let found = found
+            .or_else(|| evident(keys.value))
+            .or(known.map(|(datatype, _)| datatype))
+            .or_else(|| evident(arriving).filter(|_| !keys.has_value()));
+        if let Some(datatype) = found {
+            let is_written = keys.datatype.is_some() || written.is_some();
+            self.datatypes.entry((topic, name.value.clone())).or_insert((datatype, is_written));
+        }
+        found
     }
 
     fn expected(

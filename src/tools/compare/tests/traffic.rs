@@ -64,7 +64,16 @@ fn keys() -> Vec<BoxedStrategy<Draft>> {
         ),
         key("not-after", &["2026-01-05T02:30:00Z"]),
         key("mode", &["'observe'"]),
-        key("[rule.rate]", &["messages-per-s = 1", "messages-per-s = 2\non-excess = 'drop'"]),
+        key(
+            "[rule.rate]",
+            &[
+                "messages-per-s = 1",
+                "messages-per-s = 2\non-excess = 'drop'",
+                "messages-per-s = 1\nper = 'edge-node'",
+                "messages-per-s = 1\nper = 'device'",
+                "messages-per-s = 1\nper = 'metric'",
+            ],
+        ),
         key(
             "[rule.shape]",
             &[

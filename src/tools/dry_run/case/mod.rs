@@ -1,6 +1,7 @@
 //! Runs the cases of a policy: sends what each case gives through a plant of its own, and
 //! compares what becomes of it with what is expected.
 
+mod notes;
 mod outcome;
 mod stage;
 mod words;
@@ -12,8 +13,9 @@ use account::{Reason, RuleId};
 use policy::Policy;
 use sparkplug::{DataType, Metric};
 
+use self::notes::notes;
 pub use self::outcome::quality;
-use self::outcome::{judged, matches, waited};
+use self::outcome::{is_observed, judged, matches, observed, waited};
 use self::stage::{Stage, cast};
 use self::words::expected_in_words;
 use super::DryRun;
@@ -44,6 +46,12 @@ pub struct Check {
     pub line: usize,
     pub expected: String,
     pub got: Got,
+    /// The rule in `mode = "observe"` that would decide about the metric that was sent.
+    pub observed_by: Option<RuleId>,
+    /// Whether the case says something of that.
+    pub asks_observed: bool,
+    /// What whoever wrote the case may not have thought of, in sentences.
+    pub notes: Vec<String>,
     pub passed: bool,
 }
 
@@ -101,6 +109,8 @@ pub fn run(policy: &Policy, case: &Case) -> CaseReport {
                 Some(outcome) => judged(step, probe, outcome),
                 None => waited(stage.dry_run.policy(), step, probe, &passed.arrived),
             };
+            let policy = stage.dry_run.policy();
+            let observed_by = outcome.as_ref().and_then(|outcome| observed(probe, outcome));
             checks.push(Check {
                 step: index,
                 at,
@@ -109,7 +119,10 @@ pub fn run(policy: &Policy, case: &Case) -> CaseReport {
                 datatype: probe.metric.as_ref().map(|given| given.datatype),
                 line: probe.line,
                 expected: expected_in_words(probe, step.waits),
-                passed: matches(policy, probe, &got),
+                passed: matches(policy, probe, &got) && is_observed(policy, probe, observed_by),
+                notes: notes(policy, step, probe, &got),
+                observed_by,
+                asks_observed: probe.observed_by.is_some(),
                 got,
             });
         }

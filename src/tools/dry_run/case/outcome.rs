@@ -1,5 +1,7 @@
 //! What became of a metric, and whether that is what was expected.
 
+use std::borrow::Cow;
+
 use account::RuleId;
 use policy::Policy;
 use sparkplug::{DataType, Metric, Property, Topic, Value, value};
@@ -48,15 +50,28 @@ pub(super) fn waited(policy: &Policy, step: &Step, probe: &Probe, arrived: &[Arr
     let Some(given) = &probe.metric else { return Got::Nothing };
     let Ok(Topic::Entity(topic)) = Topic::parse(&step.topic) else { return Got::Nothing };
     let verdict = policy.judge(topic.entity, &given.name, Some(given.datatype));
-    let name = exported_name(policy, verdict, &given.name);
+    // What waited may have come in a window that is over by now.
+    let name = exported_name(policy, verdict, &given.name).unwrap_or(Cow::Borrowed(&given.name));
     for arrived in arrived.iter().rev().filter(|arrived| arrived.is_of(policy, topic.entity)) {
         let mut newest_first = arrived.payload.metrics.iter().rev();
-        if let Some(metric) = newest_first.find(|arrives| arrives.name.as_deref() == Some(&name)) {
+        if let Some(metric) = newest_first.find(|arrives| arrives.name.as_deref() == Some(&*name)) {
             let seen = Seen { topic: arrived.topic.clone(), metric: metric.clone() };
             return Got::Forwarded { rule: None, arrives: Some(Box::new(seen)) };
         }
     }
     Got::Nothing
+}
+
+/// The observing rule that would decide about the metric.
+pub(super) fn observed(probe: &Probe, outcome: &Outcome) -> Option<RuleId> {
+    let given = probe.metric.as_ref()?;
+    outcome.metrics.iter().find(|metric| metric.name == given.name)?.observed_by
+}
+
+/// Whether it is the one that is expected to observe.
+pub(super) fn is_observed(policy: &Policy, probe: &Probe, by: Option<RuleId>) -> bool {
+    let name = by.and_then(|rule| policy.rule(rule)).map(|rule| rule.name());
+    probe.observed_by.as_ref().is_none_or(|wanted| wanted.as_deref() == name)
 }
 
 /// Whether it is as expected. A rule that is named must be the one, where a rule decided.
@@ -69,7 +84,7 @@ pub(super) fn matches(policy: &Policy, probe: &Probe, got: &Got) -> bool {
         (Expected::Forward { rule, arrives }, Got::Forwarded { rule: by, arrives: seen }) => {
             let datatype = probe.metric.as_ref().map(|given| given.datatype);
             (by.is_none() || is_rule(rule, by))
-                && seen.as_ref().is_none_or(|seen| arrives_as(arrives, datatype, seen))
+                && seen.as_ref().is_none_or(|seen| arrives_as(policy, arrives, datatype, seen))
         }
         (Expected::Drop { reason, rule }, Got::Dropped { reason: got, rule: by }) => {
             reason.is_none_or(|reason| reason == *got) && is_rule(rule, by)
@@ -80,7 +95,7 @@ pub(super) fn matches(policy: &Policy, probe: &Probe, got: &Got) -> bool {
     }
 }
 
-fn arrives_as(wanted: &Arrives, datatype: Option<DataType>, seen: &Seen) -> bool {
+fn arrives_as(policy: &Policy, wanted: &Arrives, datatype: Option<DataType>, seen: &Seen) -> bool {
     let metric = &seen.metric;
     let is_value = wanted.value.as_ref().is_none_or(|wanted| {
         metric.value.as_ref().is_some_and(|got| is_close(datatype, wanted, got))
@@ -96,8 +111,18 @@ fn arrives_as(wanted: &Arrives, datatype: Option<DataType>, seen: &Seen) -> bool
         wanted.sort_unstable();
         wanted == keys()
     });
+    let text = match &metric.value {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let is_pseudonym = text.is_some_and(|text| policy.pseudonyms().are_in(text));
     is_value
         && are_properties
+        && wanted.pseudonym.is_none_or(|wanted| wanted == is_pseudonym)
+        && wanted
+            .pattern
+            .as_ref()
+            .is_none_or(|pattern| text.is_some_and(|text| pattern.matches_all(text)))
         && wanted.null.is_none_or(|null| null == metric.value.is_none())
         && wanted.metric.as_ref().is_none_or(|name| metric.name.as_ref() == Some(name))
         && wanted.topic.as_ref().is_none_or(|topic| *topic == seen.topic)

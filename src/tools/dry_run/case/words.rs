@@ -15,6 +15,21 @@ const MAX_VALUE_CHARS: usize = 60;
 const MAX_NAME_CHARS: usize = 200;
 
 pub(super) fn expected_in_words(probe: &Probe, waits: bool) -> String {
+    let words = decided_in_words(probe, waits);
+    match &probe.observed_by {
+        None => words,
+        Some(rule) => format!("{words}, {}", observed_in_words(rule.as_deref())),
+    }
+}
+
+fn observed_in_words(rule: Option<&str>) -> String {
+    match rule {
+        Some(rule) => format!("observed by `{rule}`"),
+        None => "observed by no rule".to_owned(),
+    }
+}
+
+fn decided_in_words(probe: &Probe, waits: bool) -> String {
     match &probe.expected {
         Expected::Forward { rule, arrives } => {
             let mut words = "forward".to_owned();
@@ -48,14 +63,16 @@ pub(super) fn expected_in_words(probe: &Probe, waits: bool) -> String {
 
 fn arrives_in_words(arrives: &Arrives, datatype: Option<DataType>) -> Vec<String> {
     let mut words = Vec::new();
-    if let Some(topic) = &arrives.topic {
-        words.push(topic.clone());
-    }
-    if let Some(metric) = &arrives.metric {
-        words.push(format!("metric `{metric}`"));
-    }
     if let Some(value) = &arrives.value {
         words.push(value::show(datatype, value, MAX_VALUE_CHARS));
+    }
+    match arrives.pseudonym {
+        Some(true) => words.push("a pseudonym".to_owned()),
+        Some(false) => words.push("no pseudonym".to_owned()),
+        None => {}
+    }
+    if let Some(pattern) = &arrives.pattern {
+        words.push(format!("a text that `{}` matches", pattern.source()));
     }
     match arrives.null {
         Some(true) => words.push("null".to_owned()),
@@ -70,6 +87,12 @@ fn arrives_in_words(arrives: &Arrives, datatype: Option<DataType>) -> Vec<String
         Some([]) => words.push("no properties".to_owned()),
         Some(keys) => words.push(format!("properties {}", keys.join(", "))),
     }
+    if let Some(metric) = &arrives.metric {
+        words.push(format!("metric `{metric}`"));
+    }
+    if let Some(topic) = &arrives.topic {
+        words.push(format!("under {topic}"));
+    }
     words
 }
 
@@ -78,14 +101,8 @@ impl Check {
     pub fn arrives_in_words(&self) -> Vec<String> {
         let Got::Forwarded { arrives: Some(seen), .. } = &self.got else { return Vec::new() };
         let mut words = Vec::new();
-        if seen.topic != self.topic {
-            words.push(escape_to(&seen.topic, MAX_NAME_CHARS).to_string());
-        }
         let metric = &seen.metric;
         if let Some(name) = &metric.name {
-            if self.metric.as_ref() != Some(name) {
-                words.push(format!("metric `{}`", escape_to(name, MAX_NAME_CHARS)));
-            }
             words.push(match &metric.value {
                 Some(value) => value::show(self.datatype, value, MAX_VALUE_CHARS),
                 None => "null".to_owned(),
@@ -98,12 +115,27 @@ impl Check {
             if !keys.is_empty() {
                 words.push(format!("properties {}", keys.join(", ")));
             }
+            if self.metric.as_ref() != Some(name) {
+                words.push(format!("metric `{}`", escape_to(name, MAX_NAME_CHARS)));
+            }
+        }
+        if seen.topic != self.topic {
+            words.push(format!("under {}", escape_to(&seen.topic, MAX_NAME_CHARS)));
         }
         words
     }
 
     /// What happened, in words.
     pub fn got_in_words(&self, policy: &Policy) -> String {
+        let words = self.fate_in_words(policy);
+        if !self.asks_observed {
+            return words;
+        }
+        let rule = self.observed_by.and_then(|rule| policy.rule(rule)).map(|rule| rule.name());
+        format!("{words}, {}", observed_in_words(rule))
+    }
+
+    fn fate_in_words(&self, policy: &Policy) -> String {
         let by = |rule: &Option<RuleId>| {
             let rule = rule.and_then(|rule| policy.rule(rule));
             rule.map(|rule| format!(" by `{}`", rule.name())).unwrap_or_default()

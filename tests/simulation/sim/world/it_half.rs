@@ -28,6 +28,8 @@ impl World {
                 primary_host: None,
                 confirm_every: Duration::from_secs(2),
                 data_datatypes: DataDatatypes::AsPlant,
+                aliases: self.config.aliases,
+                compress_births_above: self.config.compresses.then_some(200),
                 data_qos: match self.config.assured_on_it {
                     true => Qos::AtLeastOnce,
                     false => Qos::AtMostOnce,

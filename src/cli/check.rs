@@ -130,6 +130,8 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         if found.severity == Severity::Error { &mut errors } else { &mut warnings }.push(found);
     }
     report::output(text.trim_start_matches('\n'))?;
+    errors.once();
+    warnings.once();
     if errors.has_errors() {
         warnings.extend(errors);
         return Err(warnings.into());

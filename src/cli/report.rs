@@ -81,6 +81,11 @@ pub(super) fn measure() {
     COLUMNS.get_or_init(|| Columns { out: of(io::stdout()), err: of(io::stderr()) });
 }
 
+/// Columns of the terminal that results go to; `None`: they go to something else.
+pub(super) fn columns() -> Option<usize> {
+    COLUMNS.get().and_then(|columns| columns.out)
+}
+
 /// Prints a result as one line of JSON, in which what would change a terminal or the order of a line
 /// has JSON's own escapes.
 ///
@@ -96,7 +101,7 @@ pub fn json(object: &serde_json::Value) -> Result<(), Failure> {
 /// # Errors
 /// stdout can't be written.
 pub fn output(text: &str) -> Result<(), Failure> {
-    match COLUMNS.get().and_then(|columns| columns.out) {
+    match columns() {
         Some(columns) => output_to_reader(&wrap_painted(text, columns)).map(drop),
         None => output_to_reader(text).map(drop),
     }

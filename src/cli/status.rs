@@ -137,7 +137,14 @@ impl Place {
         if path.is_dir() {
             return Ok(Place { directory: path.to_owned(), user: None });
         }
-        let text = diagnostic::file::read_text(path)?;
+        let text = diagnostic::file::read_text(path).map_err(|error| {
+            let is_missing = error.is_not_found();
+            let failure = Failure::from(error);
+            match is_missing {
+                true => failure.hint("wanted an `ot.toml`, an `it.toml`, or a state directory"),
+                false => failure,
+            }
+        })?;
         // Whoever looks at the status may not be allowed to read the half's secrets, so nothing but
         // these keys is looked at.
         let config = text.parse::<toml::Table>().unwrap_or_default();

@@ -90,7 +90,13 @@ impl Reader {
         let value = if errors.is_empty() {
             typed(&mut self, Section::top(&file, "", document.get_ref(), &ConfigWording))
         } else {
-            let syntax = |error| Diagnostic::from_toml(code::SYNTAX, &file, error);
+            let syntax = |error| {
+                let problem = Diagnostic::from_toml(code::SYNTAX, &file, error);
+                match problem.help.is_empty() && problem.title.contains("must be quoted") {
+                    true => problem.help("text stands in quotes: address = \"10.10.0.5:8883\""),
+                    false => problem,
+                }
+            };
             self.problems.extend(errors.iter().map(syntax));
             None
         };
@@ -121,6 +127,14 @@ impl Reader {
 
     /// What there is to say of a file of the other half.
     fn other_half(&self, half: Half, document: &DeTable<'_>) -> Option<Diagnostics> {
+        let has = |key: &str| document.contains_key(key);
+        if has("rule") && !has("broker") && !has("journal") {
+            let title = format!("this is a policy, where {} is wanted", half.file());
+            let problem = Diagnostic::file_error(code::COMBINATION, &self.file.path, title)
+                .help("that file has `[policies] paths = [\"…\"]`, which names this one")
+                .help("what a policy does: sparkdiode check POLICY");
+            return Some(problem.into());
+        }
         let name = self.file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let found = half_of(document, name).filter(|found| *found != half)?;
         let title = format!("this is {}, where {} is wanted", found.file(), half.file());

@@ -91,15 +91,6 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..problem }
     }
 
-    /// An error of the TOML parser, or of serde behind it.
-    pub fn from_toml(code: &'static str, file: &SourceFile, error: &toml::de::Error) -> Diagnostic {
-        let span = error.span().unwrap_or(0..0);
-        let title = error.message().lines().next().unwrap_or("not TOML").to_owned();
-        let mut diagnostic = Diagnostic::error(code, file, span, title);
-        diagnostic.help.extend(error.message().lines().skip(1).map(str::to_owned));
-        diagnostic
-    }
-
     /// With this text under the underlined span.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Diagnostic {

@@ -1,5 +1,6 @@
 //! All problems of one run, and how they are shown together.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
@@ -51,6 +52,16 @@ impl Diagnostics {
     /// The problems in the order in which they were found.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.problems.iter()
+    }
+
+    /// Leaves out what is the same as what was found before: a policy that both halves read has its
+    /// mistakes once.
+    pub fn once(&mut self) {
+        let mut seen = HashSet::new();
+        self.problems.retain(|problem| {
+            let Diagnostic { path, span, code, title, .. } = problem;
+            seen.insert((path.clone(), span.clone(), *code, title.clone()))
+        });
     }
 
     /// Sorts by file (in the order of `files`) and position, keeping the order of equals.

@@ -33,8 +33,8 @@ pub enum FileError {
     #[error("file too large: `{}` has more than {limit} bytes", path.display())]
     TooLarge { path: PathBuf, limit: u64 },
     /// Not text.
-    #[error("not UTF-8: `{}`, byte {offset}", path.display())]
-    NotUtf8 { path: PathBuf, offset: usize },
+    #[error("not UTF-8: `{}`, line {line} (byte {offset})", path.display())]
+    NotUtf8 { path: PathBuf, line: usize, offset: usize },
     /// A secret file without a secret.
     #[error("empty secret file: `{}`", path.display())]
     Empty { path: PathBuf },
@@ -53,6 +53,15 @@ impl FileError {
             FileError::SecretOpenToOthers { path, .. } => {
                 Some(format!("chmod 0600 {}", path.display()))
             }
+            FileError::Os { path, .. } if self.is_not_found() && path.is_relative() => {
+                let here = std::env::current_dir().ok()?;
+                Some(format!("it was looked for in {}", here.display()))
+            }
+            FileError::NotUtf8 { path, .. } => Some(format!(
+                "editors of Windows may write UTF-16 or Latin-1; save it as UTF-8, or: iconv -f LATIN1 \
+                 -t UTF-8 {}",
+                path.display()
+            )),
             _ => None,
         }
     }
@@ -127,9 +136,11 @@ pub fn is_writable_by_others(metadata: &Metadata) -> bool {
 }
 
 pub fn text(path: &Path, bytes: Vec<u8>) -> Result<String, FileError> {
-    String::from_utf8(bytes).map_err(|error| FileError::NotUtf8 {
-        path: path.to_owned(),
-        offset: error.utf8_error().valid_up_to(),
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let above = error.as_bytes().iter().take(offset);
+        let line = above.filter(|byte| **byte == b'\n').count().saturating_add(1);
+        FileError::NotUtf8 { path: path.to_owned(), line, offset }
     })
 }
 

@@ -16,6 +16,7 @@ mod render;
 mod secret;
 mod section;
 mod source;
+mod toml_words;
 
 pub use closest::closest;
 pub use diagnostic::{Diagnostic, Severity};

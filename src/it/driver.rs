@@ -78,6 +78,8 @@ pub(super) struct DriverSettings {
     pub(super) journal_dir: PathBuf,
     /// Larger frames are lost.
     pub(super) most_frame_bytes: usize,
+    /// What is held of the layouts that data of the journal is told against.
+    pub(super) most_layout_bytes: usize,
     pub(super) first_start: FirstStart,
     pub(super) data_qos: Qos,
     pub(super) connects_per_s: Option<std::num::NonZeroU32>,
@@ -171,6 +173,7 @@ impl<P: Pool> Driver<P> {
                 mirror.restore(snapshot, bd_seqs);
                 Reader::open(&settings.journal_dir, From::At(Position { epoch, seq: position }))?
                     .taking(settings.most_frame_bytes)
+                    .as_written(settings.most_layout_bytes)
             }
             stored => {
                 if let Stored::Damaged { moved_to } = stored {
@@ -236,7 +239,8 @@ impl<P: Pool> Driver<P> {
                 state.save_snapshot(&empty)?;
             }
         }
-        Ok(Reader::open(dir, From::At(newest))?.taking(settings.most_frame_bytes))
+        let reader = Reader::open(dir, From::At(newest))?.taking(settings.most_frame_bytes);
+        Ok(reader.as_written(settings.most_layout_bytes))
     }
 
     /// Runs until a [`DriverEvent::Stop`] is carried out.

@@ -18,6 +18,8 @@ mod link_pace;
 pub mod memory;
 pub mod mirror;
 mod notices;
+#[cfg(any(test, feature = "testing"))]
+mod place_teller;
 mod pool;
 mod relay_node;
 mod session_failure;
@@ -198,6 +200,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         .payload_bytes
         .max(sparkplug::Caps::LEAST_RELAYED)
         .saturating_add(AROUND_PAYLOAD);
+    let most_layout_bytes = memory::layout_bytes(settings.mirror.budget);
     let (policy, policy_loader) = settings.policy.unzip();
     let digest = policy.as_ref().map(|policy| policy.digest().to_owned());
     let mirror = Mirror::new(settings.mirror, policy.map(Arc::new));
@@ -208,6 +211,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let driver_settings = DriverSettings {
         journal_dir: settings.journal_dir,
         most_frame_bytes,
+        most_layout_bytes,
         first_start: settings.first_start,
         data_qos,
         connects_per_s: settings.connects_per_s,

@@ -12,6 +12,7 @@ use crate::DriverEvent;
 use crate::connection::Sessions;
 pub use crate::driver::by_hand::{Half, HalfSettings};
 use crate::mirror::{Mirror, MirrorSnapshot, NodeId, Qos, SessionEvent, SessionSpec};
+pub use crate::place_teller::PlaceTeller;
 use crate::pool::Pool;
 
 /// Largest packet that a session hands on.

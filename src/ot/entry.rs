@@ -1,6 +1,6 @@
 //! What the half writes to the journal: entries, and nothing else, as its writer takes no bodies.
 
-use journal_format::{Body, Heartbeat, Keyframe, Relayed, Start};
+use journal_format::{Body, Data, Heartbeat, Keyframe, Relayed, Start};
 use journal_write::Writer;
 use policy::{Admitted, AdmittedKind, AdmittedParts};
 
@@ -31,7 +31,28 @@ impl From<Entry> for Body {
         let (flags, given_aliases) = match kind {
             AdmittedKind::Message(flags) => (flags, Vec::new()),
             AdmittedKind::Birth(flags, given_aliases) => (flags, given_aliases),
-            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, given_aliases } => {
+            AdmittedKind::Data { flags, timestamp } => {
+                return Body::Data(Data {
+                    layout: flags.layout,
+                    timestamp,
+                    received_after: flags.received_ms.wrapping_sub(timestamp).cast_signed(),
+                    metrics: payload,
+                    loss_before: flags.loss_before,
+                    synthetic: flags.synthetic,
+                    losses,
+                    typed: flags.typed,
+                    urgent: flags.urgent,
+                    outdated: flags.outdated,
+                });
+            }
+            AdmittedKind::Keyframe {
+                uncertain,
+                unheard,
+                doubts,
+                devices,
+                given_aliases,
+                layout,
+            } => {
                 return Body::Keyframe(Keyframe {
                     source,
                     topic,
@@ -41,6 +62,7 @@ impl From<Entry> for Body {
                     losses,
                     unheard,
                     doubts,
+                    layout,
                     given_aliases,
                 });
             }
@@ -58,6 +80,7 @@ impl From<Entry> for Body {
             urgent: flags.urgent,
             withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
             losses,
+            layout: flags.layout,
             given_aliases,
         })
     }

@@ -62,6 +62,13 @@ pub struct Admitted {
 pub enum AdmittedKind {
     /// A data or death message, or a birth without aliases in the plant.
     Message(MessageFlags),
+    /// A data message that is told against a layout: instead of source, topic and names it has the
+    /// number of what gave them, and its payload is metrics by their places there.
+    Data {
+        flags: MessageFlags,
+        /// Of the payload, in milliseconds since the epoch (UTC).
+        timestamp: u64,
+    },
     /// A birth, and which of its metrics have an alias in the plant, as readers know it.
     Birth(MessageFlags, Vec<u8>),
     /// A birth with the values forwarded last.
@@ -74,6 +81,8 @@ pub enum AdmittedKind {
         doubts: u64,
         /// In a node's keyframe: names of all its announced devices.
         devices: Vec<String>,
+        /// Number of the layout that it gives; 0: none.
+        layout: u64,
         /// Which of its metrics have an alias in the plant, as readers know it.
         given_aliases: Vec<u8>,
     },
@@ -98,6 +107,8 @@ pub struct MessageFlags {
     pub urgent: bool,
     /// Of a death that the relay makes, why, in a word that readers know.
     pub withdrawn: Option<&'static str>,
+    /// Number of the layout that a birth gives, or that data is told against; 0: none.
+    pub layout: u64,
 }
 
 /// The parts of an [`Admitted`], for the writer.
@@ -126,7 +137,20 @@ impl Admitted {
         losses: u64,
         kind: AdmittedKind,
     ) -> Admitted {
-        Admitted { source: source.to_owned(), topic: topic.to_string(), payload, losses, kind }
+        let (source, topic) = match kind {
+            AdmittedKind::Data { .. } => (String::new(), String::new()),
+            _ => (source.to_owned(), topic.to_string()),
+        };
+        Admitted { source, topic, payload, losses, kind }
+    }
+
+    /// The same keyframe, which gives its layout this number.
+    #[must_use]
+    pub fn giving(mut self, number: u64) -> Admitted {
+        if let AdmittedKind::Keyframe { layout, .. } = &mut self.kind {
+            *layout = number;
+        }
+        self
     }
 
     /// The death of what readers hold for alive. It takes no leave, and could get none after a

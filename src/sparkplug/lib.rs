@@ -56,4 +56,4 @@ pub use sound::make_sound;
 pub use topic::{
     CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, STATE_FILTERS, Topic, TopicError,
 };
-pub use writer::PayloadWriter;
+pub use writer::{PayloadWriter, put_fields};

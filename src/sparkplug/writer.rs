@@ -39,31 +39,7 @@ impl PayloadWriter {
         if let Some(name) = name {
             text(bytes, 0x0a, name.as_bytes());
         }
-        if let Some(alias) = alias {
-            number(bytes, 0x10, alias);
-        }
-        if let Some(timestamp) = metric.timestamp {
-            number(bytes, 0x18, timestamp);
-        }
-        if let Some(datatype) = metric.datatype {
-            number(bytes, 0x20, datatype.into());
-        }
-        for (key, flag) in
-            [(0x28, metric.is_historical), (0x30, metric.is_transient), (0x38, metric.is_null)]
-        {
-            if let Some(flag) = flag {
-                bytes.extend_from_slice(&[key, flag.into()]);
-            }
-        }
-        if let Some(metadata) = metric.metadata.as_deref() {
-            message::encode(8, metadata, bytes);
-        }
-        if let Some(properties) = metric.properties.as_deref() {
-            message::encode(9, properties, bytes);
-        }
-        if let Some(value) = &metric.value {
-            put_value(bytes, value);
-        }
+        put_fields(bytes, alias, metric);
         let length = bytes.len().saturating_sub(begin);
         match (u8::try_from(length), bytes.get_mut(length_at)) {
             (Ok(length @ 0..0x80), Some(place)) => *place = length,
@@ -79,9 +55,21 @@ impl PayloadWriter {
     /// null flag, dated `timestamp`.
     #[inline]
     pub fn scalar(&mut self, name: &str, timestamp: u64, metric: &ScalarMetric<'_>) {
+        let flags = [metric.is_historical, metric.is_transient];
+        self.scalar_by_name(name, timestamp, flags, metric.value);
+    }
+
+    /// The same of a value. `flags`: whether it is historical, and whether it is transient.
+    #[inline]
+    pub fn scalar_by_name(
+        &mut self,
+        name: &str,
+        timestamp: u64,
+        [is_historical, is_transient]: [Option<bool>; 2],
+        value: Scalar,
+    ) {
         let mut tail = Tail::new();
-        let flags = [(0x28, metric.is_historical), (0x30, metric.is_transient)];
-        tail.news(timestamp, flags, metric.value);
+        tail.news(timestamp, [(0x28, is_historical), (0x30, is_transient)], value);
         let tail = tail.written();
         let mut head = Tail::new();
         head.key(0x0a);
@@ -148,6 +136,35 @@ impl PayloadWriter {
             number(&mut self.bytes, 0x18, seq);
         }
         self.bytes
+    }
+}
+
+/// Appends the fields of a metric, with this alias, but for its name.
+pub fn put_fields(bytes: &mut Vec<u8>, alias: Option<u64>, metric: &Metric) {
+    if let Some(alias) = alias {
+        number(bytes, 0x10, alias);
+    }
+    if let Some(timestamp) = metric.timestamp {
+        number(bytes, 0x18, timestamp);
+    }
+    if let Some(datatype) = metric.datatype {
+        number(bytes, 0x20, datatype.into());
+    }
+    for (key, flag) in
+        [(0x28, metric.is_historical), (0x30, metric.is_transient), (0x38, metric.is_null)]
+    {
+        if let Some(flag) = flag {
+            bytes.extend_from_slice(&[key, flag.into()]);
+        }
+    }
+    if let Some(metadata) = metric.metadata.as_deref() {
+        message::encode(8, metadata, bytes);
+    }
+    if let Some(properties) = metric.properties.as_deref() {
+        message::encode(9, properties, bytes);
+    }
+    if let Some(value) = &metric.value {
+        put_value(bytes, value);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diagnostic::SourceFile;
 use it::mirror::{self, Aliases, Mirror, MirrorSettings, OnGap, Outgoing, Qos, SessionEvent};
-use journal_format::{Body, Frame, Heartbeat};
+use journal_format::{Body, Frame, Heartbeat, Layouts};
 use journal_read::Item;
 use ot::{Now, Pipeline, PipelineSettings, Received};
 use policy::Policy;
@@ -251,6 +251,8 @@ fn it_data(metrics: usize, aliases: Aliases) -> Variant {
     let mut out = Vec::new();
     let birth = plant::birth(metrics, true, NOW_MS);
     ot.handle(now(), received(&plant::topic("NBIRTH", &plant::edge_node(0)), &birth), &mut out);
+    let mut layouts = Layouts::new(usize::MAX);
+    out.drain(..).for_each(|entry| layouts.learn(&entry.into()));
     let topic = plant::topic("NDATA", &plant::edge_node(0));
     let mut data = Data::new(metrics, true);
     let mut seq = 0_u8;
@@ -267,7 +269,8 @@ fn it_data(metrics: usize, aliases: Aliases) -> Variant {
             .drain(..)
             .map(|entry| {
                 frame_seq += 1;
-                item(frame_seq, entry.into())
+                let Item::Frame(frame) = item(frame_seq, entry.into()) else { unreachable!() };
+                Item::Frame(frame.after(&mut layouts, None).expect("data has its layout"))
             })
             .collect();
         let mut published = 0;
@@ -398,7 +401,14 @@ fn birth_body(metrics: usize) -> Body {
 }
 
 fn item(seq: u64, body: Body) -> Item {
-    Item::Frame(Frame { seq, epoch: 1, appended_ms: NOW_MS, body: Some(body), in_head: false })
+    Item::Frame(Frame {
+        seq,
+        epoch: 1,
+        appended_ms: NOW_MS,
+        body: Some(body),
+        in_head: false,
+        layout: None,
+    })
 }
 
 fn variant(

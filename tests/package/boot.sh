@@ -39,7 +39,9 @@ UNIT
     mkdir -p "$units/default.target.wants"
     ln -sf /etc/systemd/system/try.service "$units/default.target.wants/"
     ln -sf /dev/null "$units/mosquitto.service"
-    timeout "$limit" systemd-nspawn --quiet --register=no --keep-unit --private-network --boot \
+    # `SPARKDIODE_OLDER`: a command that runs another one on an older kernel (`attack older 2`).
+    # shellcheck disable=SC2086
+    timeout "$limit" ${SPARKDIODE_OLDER:-} systemd-nspawn --quiet --register=no --keep-unit --private-network --boot \
         --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp" \
         --directory="$root" </dev/null >"$work/boot.log" 2>&1 || true
     cat "$root/root/result" || {

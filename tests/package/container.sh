@@ -4,7 +4,8 @@
 #
 #   tests/package/container.sh target/debian/sparkdiode_*.deb
 #
-# Needs root, mmdebstrap and systemd-container.
+# Needs root, mmdebstrap and systemd-container. With SPARKDIODE_OLDER="ATTACK older 2" (ATTACK: the test
+# program of tests/attack) all of it finds Landlock as Linux 6.1, Debian 12's own kernel, has it.
 set -euo pipefail
 deb=$(realpath "$1")
 # shellcheck source=tests/package/boot.sh

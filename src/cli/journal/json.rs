@@ -56,6 +56,8 @@ pub(super) fn frame(frame: &Frame, message: Option<&Message<'_>>) -> Json {
             });
             ("keyframe", body, &keyframe.payload)
         }
+        // The reader gives data by names.
+        Some(Body::Data(data)) => ("data", json!({"layout": data.layout}), &[]),
         Some(Body::Heartbeat(heartbeat)) => {
             let dropped = heartbeat.dropped.iter().map(|line| {
                 json!({"reason": line.reason, "messages": line.messages, "metrics": line.metrics})

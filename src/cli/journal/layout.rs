@@ -47,7 +47,7 @@ impl Layouts {
         let (topic, bytes) = match frame.body.as_ref()? {
             Body::Relayed(relayed) => (&relayed.topic, &relayed.payload),
             Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload),
-            Body::Start(_) | Body::Heartbeat(_) => return None,
+            Body::Start(_) | Body::Heartbeat(_) | Body::Data(_) => return None,
         };
         let caps = Caps::of_payloads(Caps::MOST_BYTES).of_own_journal();
         let payload = decode(bytes, &caps).map(|decoded| decoded.payload);

@@ -257,6 +257,7 @@ fn json_shows_every_kind_of_content() {
         appended_ms: 1,
         body: Some(relayed("spBv1.0/g/NBIRTH/n", metrics)),
         in_head: false,
+        layout: None,
     };
     let mut layouts = Layouts::default();
     let message = layouts.learn(&frame);

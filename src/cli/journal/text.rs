@@ -62,6 +62,8 @@ pub(super) fn frame(
                 write!(out, " device=\"{}\"", escape(device))?;
             }
         }
+        // The reader gives data by names.
+        Some(Body::Data(data)) => write!(out, "data layout={}", data.layout)?,
         Some(Body::Heartbeat(heartbeat)) => {
             write!(
                 out,

@@ -10,7 +10,7 @@ use clap::Args;
 use telemetry::status::{OtStatus, RuleStatus, Status, WindowStatus};
 use text::{counted, escape_json, format_utc_ms, grouped};
 
-use crate::cli::{Exit, Failure, status};
+use crate::cli::{Exit, Failure, report, status};
 
 /// A status that is this many times as old as it should get isn't live.
 const STALE_AFTER: u64 = 5;
@@ -77,6 +77,10 @@ fn shown(ot: &OtStatus, unused: bool) -> impl Iterator<Item = &RuleStatus> {
     ot.rules.iter().filter(move |rule| !unused || rule.metrics == 0)
 }
 
+/// Columns of the whole table beside the names of rules, and without that of the first hit.
+const FULL_COLUMNS: usize = 101;
+const DATED_COLUMNS: usize = 75;
+
 /// The hits for people. The texts of `status` are clean.
 fn view(status: &Status, ot: &OtStatus, unused: bool, now_ms: u64) -> String {
     let mut text = String::new();
@@ -136,34 +140,37 @@ fn view(status: &Status, ot: &OtStatus, unused: bool, now_ms: u64) -> String {
     text
 }
 
-/// A table of rules with their hits.
+/// A table of rules with their hits, as wide as the terminal.
 fn rules(rules: &[RuleStatus], unused: bool, now_ms: u64) -> String {
+    table(rules, unused, now_ms, report::columns())
+}
+
+/// `columns`: of a terminal; on a narrow one the first hit has no column, then the last one no date.
+fn table(rules: &[RuleStatus], unused: bool, now_ms: u64, columns: Option<usize>) -> String {
     let shown = || rules.iter().filter(move |rule| !unused || rule.metrics == 0);
     let width = shown().map(|rule| rule.rule.chars().count()).max().unwrap_or(0).max(4);
+    let room = columns.unwrap_or(usize::MAX).saturating_sub(width);
+    let (first, dated) = (room >= FULL_COLUMNS, room >= DATED_COLUMNS);
     let mut text = String::new();
-    let mut line = |words: &str| {
+    let mut line = |hits: &str, rule: &str, action: &str, first_hit: &str, last_hit: &str| {
+        let first_hit = if first { format!("{first_hit:<24}  ") } else { String::new() };
+        let words = format!("{hits:>13}  {rule:<width$}  {action:<16}  {first_hit}{last_hit}");
         let _ = writeln!(text, "{}", words.trim_end());
     };
-    line(&format!(
-        "{:>13}  {:<width$}  {:<16}  {:<24}  last hit",
-        "hits", "rule", "action", "first hit"
-    ));
+    line("hits", "rule", "action", "first hit", "last hit");
     for rule in shown() {
         let time = |ms: Option<u64>| ms.map_or("–".to_owned(), format_utc_ms);
-        let last = rule
-            .last_ms
-            .map_or(String::new(), |last| format!("  {} ago", ago(now_ms.saturating_sub(last))));
+        let since = rule.last_ms.map(|last| format!("{} ago", ago(now_ms.saturating_sub(last))));
+        let last = match (dated, since) {
+            (true, Some(since)) => format!("{}  {since}", time(rule.last_ms)),
+            (false, Some(since)) => since,
+            (_, None) => time(None),
+        };
         let action = match rule.observes {
             true => format!("would {}", rule.action),
             false => rule.action.clone(),
         };
-        line(&format!(
-            "{:>13}  {:<width$}  {action:<16}  {:<24}  {}{last}",
-            grouped(rule.metrics),
-            rule.rule,
-            time(rule.first_ms),
-            time(rule.last_ms)
-        ));
+        line(&grouped(rule.metrics), &rule.rule, &action, &time(rule.first_ms), &last);
     }
     text
 }
@@ -247,5 +254,31 @@ mod tests {
         );
         assert!(text.contains("is refused; these are the earlier one's"), "{text}");
         assert!(text.contains("and 4 rules more"), "{text}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_fewer_columns_and_all_of_what_it_has() {
+        let hit = RuleStatus {
+            rule: "first-temperatures".to_owned(),
+            action: "forward".to_owned(),
+            metrics: 1_234,
+            first_ms: Some(1_000),
+            last_ms: Some(2_000),
+            ..RuleStatus::default()
+        };
+        let none = RuleStatus { rule: "none".to_owned(), ..RuleStatus::default() };
+        let of = |columns| table(&[hit.clone(), none.clone()], false, 60_000, columns);
+        let words = ["1970-01-01T00:00:01.000Z", "1970-01-01T00:00:02.000Z", "58 s ago"];
+        for (columns, wanted) in [
+            (None, [true; 3]),
+            (Some(200), [true; 3]),
+            (Some(110), [false, true, true]),
+            (Some(80), [false, false, true]),
+        ] {
+            let text = of(columns);
+            assert_eq!(words.map(|word| text.contains(word)), wanted, "{text}");
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(columns.is_none_or(|columns| widest <= columns), "{columns:?}: {text}");
+        }
     }
 }

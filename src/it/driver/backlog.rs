@@ -39,7 +39,7 @@ mod tests {
 
     fn frame(seq: u64) -> Item {
         let body = Some(Body::Heartbeat(Heartbeat::default()));
-        Item::Frame(Frame { seq, epoch: 1, appended_ms: 0, body, in_head: false })
+        Item::Frame(Frame { seq, epoch: 1, appended_ms: 0, body, in_head: false, layout: None })
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl Half {
             bytes_per_s: None,
             backfill_per_s: AT_ONCE,
             most_frame_bytes: usize::MAX,
+            most_layout_bytes: usize::MAX,
             policy_loader,
             reloads_else: false,
         };

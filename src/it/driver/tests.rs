@@ -80,6 +80,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
     };
     let settings = DriverSettings {
         most_frame_bytes: 1 << 20,
+        most_layout_bytes: 1 << 20,
         journal_dir: dir.join("journal"),
         first_start: FirstStart::Newest,
         data_qos: Qos::AtMostOnce,

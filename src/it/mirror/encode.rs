@@ -92,21 +92,19 @@ pub(super) fn data_as_it_is(stamp: u64, seq: u8, metrics: &[u8]) -> Vec<u8> {
 
 /// NDATA or DDATA of numbers and truth values, each by its alias, or with its name where it has none.
 pub(super) fn scalars(stamp: u64, seq: u8, layout: &Layout, updates: &[Update]) -> Vec<u8> {
-    let room = updates.len().saturating_mul(METRIC_BYTES).saturating_add(FRAME_BYTES);
+    // Names are mostly as long as that of the first.
+    let first = updates.first().filter(|update| layout.alias(update.slot).is_none());
+    let name = first.and_then(|update| layout.name_at(update.slot)).map_or(0, str::len);
+    let metric = METRIC_BYTES.saturating_add(name);
+    let room = updates.len().saturating_mul(metric).saturating_add(FRAME_BYTES);
     let mut payload = PayloadWriter::new(Some(stamp), room);
     for &Update { slot, timestamp, is_historical, is_transient, value } in updates {
         if let Some(alias) = layout.alias(slot) {
             payload.scalar_by_alias(alias, timestamp, is_historical, is_transient, value);
             continue;
         }
-        let metric = Metric {
-            timestamp: Some(timestamp),
-            is_historical,
-            is_transient,
-            value: Some(value.into()),
-            ..Metric::default()
-        };
-        payload.metric(layout.name_at(slot), &metric);
+        let flags = [is_historical, is_transient];
+        payload.scalar_by_name(layout.name_at(slot).unwrap_or_default(), timestamp, flags, value);
     }
     payload.finish(Some(seq.into()))
 }

@@ -8,8 +8,9 @@
 
 use std::sync::Arc;
 
-use journal_format::Relayed;
-use sparkplug::{Caps, NotScalars, Scalars};
+use journal_format::compact::{CompactValue, Entries, Entry};
+use journal_format::{Data, Relayed};
+use sparkplug::{Caps, NotScalars, Scalar, Scalars};
 
 use super::encode::{self, Update};
 use super::layout::Layout;
@@ -17,11 +18,16 @@ use super::node::Node;
 use super::settings::Aliases;
 use super::step::StepContext;
 
+/// What the time of a payload takes at most, with its key.
+const TIME_BYTES: usize = 11;
+/// What a metric takes at most, beside its name.
+const METRIC_BYTES: usize = 48;
+
 /// A message that may take the fast path.
 #[derive(Debug)]
 pub(super) struct FastPath<'a> {
-    /// As they are on the wire.
-    metrics: &'a [u8],
+    /// As they are on the wire; `None`: the journal tells them by their places.
+    metrics: Option<&'a [u8]>,
     updates: Vec<Update>,
     topic: Arc<str>,
 }
@@ -51,16 +57,38 @@ impl<'a> FastPath<'a> {
         if relayed.loss_before || !node.publishes() {
             return Err(FastPathMiss);
         }
-        let (layout, topic) = match device {
-            None => (&node.layout, &node.topics.data),
-            Some(name) => {
-                let device = node.devices.get(name).filter(|device| device.is_born());
-                let device = device.ok_or(FastPathMiss)?;
-                (&device.layout, &device.topics.data)
-            }
-        };
+        let (layout, topic) = born(node, device).ok_or(FastPathMiss)?;
         let (metrics, updates) = read(layout, &relayed.payload, caps)?;
-        Ok(FastPath { metrics, updates, topic: Arc::clone(topic) })
+        Ok(FastPath { metrics: Some(metrics), updates, topic: Arc::clone(topic) })
+    }
+
+    /// The same of data that is told by places, which the node's layout knows.
+    ///
+    /// # Errors
+    /// It has to go the long way, by names.
+    pub(super) fn of_places(
+        node: &Node,
+        device: Option<&str>,
+        data: &Data,
+        caps: &Caps,
+    ) -> Result<FastPath<'a>, FastPathMiss> {
+        if data.loss_before || !node.publishes() {
+            return Err(FastPathMiss);
+        }
+        let (layout, topic) = born(node, device).ok_or(FastPathMiss)?;
+        let updates = read_places(layout, data, caps)?;
+        Ok(FastPath { metrics: None, updates, topic: Arc::clone(topic) })
+    }
+}
+
+/// The layout of a node or device whose birth IT has seen, and the topic of its data.
+fn born<'n>(node: &'n Node, device: Option<&str>) -> Option<(&'n Layout, &'n Arc<str>)> {
+    match device {
+        None => Some((&node.layout, &node.topics.data)),
+        Some(name) => {
+            let device = node.devices.get(name).filter(|device| device.is_born())?;
+            Some((&device.layout, &device.topics.data))
+        }
     }
 }
 
@@ -86,9 +114,12 @@ impl StepContext<'_> {
         self.published(node, seq, seq);
         let stamp = node.data_stamp(self.now.wall_ms);
         let seq = node.next_seq();
-        let payload = match node.layout_of(device).filter(|_| by_alias) {
-            Some(layout) => encode::scalars(stamp, seq, layout, &updates),
-            None => encode::data_as_it_is(stamp, seq, metrics),
+        let payload = match (metrics.filter(|_| !by_alias), node.layout_of(device)) {
+            (Some(metrics), _) => encode::data_as_it_is(stamp, seq, metrics),
+            (None, Some(layout)) => encode::scalars(stamp, seq, layout, &updates),
+            (None, None) => {
+                return mistake::mistake!("data of a device that was looked at and isn't there");
+            }
         };
         self.publish(node.id, topic, payload);
     }
@@ -126,6 +157,42 @@ fn read<'a>(
     } else {
         Err(FastPathMiss)
     }
+}
+
+/// What metrics that are told by places say. What they take by names stays within the caps.
+fn read_places(layout: &Layout, data: &Data, caps: &Caps) -> Result<Vec<Update>, FastPathMiss> {
+    let mut updates = Vec::with_capacity(data.metrics.len() / 10);
+    let mut entries = Entries::new(data.timestamp, &data.metrics);
+    let mut bytes = TIME_BYTES;
+    while let Some(entry) = entries.next().map_err(|_| FastPathMiss)? {
+        let Entry::Metric(place, metric) = entry else { return Err(FastPathMiss) };
+        let value = match metric.value {
+            CompactValue::Int(value) => Scalar::Int(value),
+            CompactValue::Long(value) => Scalar::Long(value),
+            CompactValue::Float(value) => Scalar::Float(value),
+            CompactValue::Double(value) => Scalar::Double(value),
+            CompactValue::Boolean(value) => Scalar::Boolean(value),
+            CompactValue::Null | CompactValue::Text(_) => return Err(FastPathMiss),
+        };
+        let slot = layout.eligible_at(place, value).ok_or(FastPathMiss)?;
+        let name = layout.name_at(slot).map_or(0, str::len);
+        bytes = bytes.saturating_add(name).saturating_add(METRIC_BYTES);
+        let is_news = metric.is_historical != Some(true);
+        if !is_news || name > caps.name_bytes || bytes > caps.payload_bytes {
+            return Err(FastPathMiss);
+        }
+        updates.push(Update {
+            slot,
+            timestamp: metric.timestamp,
+            is_historical: metric.is_historical,
+            is_transient: metric.is_transient,
+            value,
+        });
+    }
+    if updates.is_empty() || updates.len() > caps.metrics {
+        return Err(FastPathMiss);
+    }
+    Ok(updates)
 }
 
 #[cfg(test)]

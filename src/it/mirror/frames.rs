@@ -31,7 +31,7 @@ impl Mirror {
     pub(super) fn handle_frame(&mut self, now: Now, frame: Frame) {
         let is_fresh = self.begin_frame(now, &frame);
         self.hear_before(now, &frame);
-        let Frame { seq, appended_ms, body, in_head, .. } = frame;
+        let Frame { seq, appended_ms, body, in_head, layout, .. } = frame;
         match body {
             None => count(&mut self.tally.unknown_bodies),
             Some(Body::Start(start)) => self.start(start, in_head),
@@ -47,14 +47,27 @@ impl Mirror {
             }
             Some(Body::Relayed(relayed)) => {
                 let (mut step, nodes) = self.step(now);
-                let (fate, known) = step.relayed(nodes, seq, &relayed);
-                self.saw(known, false);
-                if fate == Fate::Dropped(Reason::BadFrame) {
-                    self.doubt_unread(now, Some(&relayed.topic), "a frame was refused");
-                }
+                let judged = step.relayed(nodes, seq, &relayed);
+                self.relayed(now, &relayed.topic, judged);
             }
+            Some(Body::Data(data)) => match layout {
+                Some(layout) => {
+                    let (mut step, nodes) = self.step(now);
+                    let judged = step.placed(nodes, seq, &data, &layout);
+                    self.relayed(now, layout.topic(), judged);
+                }
+                None => self.unplaced(now),
+            },
         }
         self.end_frame(now, is_fresh);
+    }
+
+    /// A message was taken, or not.
+    fn relayed(&mut self, now: Now, topic: &str, (fate, known): (Fate, Option<NodeId>)) {
+        self.saw(known, false);
+        if fate == Fate::Dropped(Reason::BadFrame) {
+            self.doubt_unread(now, Some(topic), "a frame was refused");
+        }
     }
 
     /// Has the node that a frame is of hear what it hasn't heard.
@@ -189,7 +202,7 @@ impl Mirror {
 
 impl StepContext<'_> {
     /// Takes a message; its fate, and whose it is, where it could be used.
-    fn relayed(
+    pub(super) fn relayed(
         &mut self,
         nodes: &mut Nodes,
         seq: u64,
@@ -197,7 +210,20 @@ impl StepContext<'_> {
     ) -> (Fate, Option<NodeId>) {
         let mut origin = Origin::default();
         self.ledger.begin(self.now.wall_ms);
-        let fate = match self.relay(nodes, seq, relayed, &mut origin) {
+        let taken = self.relay(nodes, seq, relayed, &mut origin);
+        let Relayed { topic, payload, urgent, .. } = relayed;
+        self.account_for(nodes, origin, taken, (topic, payload, *urgent))
+    }
+
+    /// The fate of a message, entered in the account, and whose it is, where it could be used.
+    pub(super) fn account_for(
+        &mut self,
+        nodes: &mut Nodes,
+        origin: Origin<'_>,
+        taken: Result<(), Reason>,
+        (topic, payload, urgent): (&str, &[u8], bool),
+    ) -> (Fate, Option<NodeId>) {
+        let fate = match taken {
             Ok(()) => Fate::Forwarded,
             Err(reason) => Fate::Dropped(reason),
         };
@@ -217,8 +243,8 @@ impl StepContext<'_> {
             }
             _ => {}
         }
-        self.ledger.end(&relayed.topic);
-        if relayed.urgent
+        self.ledger.end(topic);
+        if urgent
             && let Some(Outgoing::Publish { node, .. }) = self.out.back()
             && origin.node == Some((*node).into())
         {
@@ -226,7 +252,7 @@ impl StepContext<'_> {
             self.out.push_back(Outgoing::Hurry { node });
         }
         if fate == Fate::Dropped(Reason::BadFrame) {
-            self.refuse_frame(&relayed.topic, &relayed.payload);
+            self.refuse_frame(topic, payload);
         }
         (fate, id.filter(|_| fate == Fate::Forwarded))
     }

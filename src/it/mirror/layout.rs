@@ -5,6 +5,7 @@ mod aliases;
 mod bytes;
 mod marks;
 mod metric;
+mod places;
 mod slot;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use metric::{
     merge_properties, merge_value, quality_of, same_definition, same_members, same_value,
     set_quality, take_others,
 };
+use places::JournalPlaces;
 use policy::shape::is_part;
 use sparkplug::footprint::{Footprint, Growth};
 use sparkplug::{
@@ -44,6 +46,8 @@ pub(super) struct Layout {
     pub(super) doubts: u64,
     /// Which metrics have an alias on IT.
     pub(super) aliases: Aliases,
+    /// Where its metrics stand in the journal.
+    journal: JournalPlaces,
 }
 
 /// One metric: its birth with the value seen last.

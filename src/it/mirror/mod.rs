@@ -75,6 +75,7 @@ mod node_memory;
 mod nodes;
 mod notice;
 mod outgoing;
+mod placed;
 mod policy_recheck;
 mod primary_host;
 mod publish;

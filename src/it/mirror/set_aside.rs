@@ -18,7 +18,7 @@ impl Mirror {
     pub fn set_aside(&mut self, now: Now, frame: &Frame) {
         let is_fresh = self.begin_frame(now, frame);
         self.hear_before(now, frame);
-        let is_message = matches!(frame.body, Some(Body::Relayed(_)));
+        let is_message = matches!(frame.body, Some(Body::Relayed(_) | Body::Data(_)));
         let topic = frame.message().map(|(topic, _)| topic);
         let id = self.doubt_unread(now, topic, "a frame was set aside");
         if is_message {
@@ -59,7 +59,7 @@ impl Mirror {
     /// doubt.
     pub fn leave_out(&mut self, now: Now, frame: &Frame) {
         let is_fresh = self.begin_frame(now, frame);
-        let is_message = matches!(frame.body, Some(Body::Relayed(_)));
+        let is_message = matches!(frame.body, Some(Body::Relayed(_) | Body::Data(_)));
         let topic = frame.message().map(|(topic, _)| topic);
         let entity = topic.and_then(|topic| entity_topic(topic).ok()).map(|topic| topic.entity);
         let by = self.doubt_ends(now);

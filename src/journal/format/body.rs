@@ -16,7 +16,7 @@ pub struct Envelope {
     /// Wall clock of the writer at the append, in milliseconds since the epoch (UTC).
     #[prost(uint64, tag = "2")]
     pub appended_ms: u64,
-    #[prost(oneof = "Body", tags = "10, 11, 12, 13")]
+    #[prost(oneof = "Body", tags = "10, 11, 12, 13, 14")]
     pub body: Option<Body>,
 }
 
@@ -35,6 +35,9 @@ pub enum Body {
     /// Written every second: proof of life and the writer's account.
     #[prost(message, tag = "13")]
     Heartbeat(Heartbeat),
+    /// Data of the plant, told against the layout that a birth or keyframe has given.
+    #[prost(message, tag = "14")]
+    Data(Data),
 }
 
 /// Who writes this journal, and by which rules.
@@ -127,6 +130,46 @@ pub struct Relayed {
     /// Of a death that the OT half made itself, why: `no_rule`, `over_limit`, `unheard`, `died`, `refused`.
     #[prost(string, tag = "12")]
     pub withdrawn: String,
+    /// Number of the layout that a birth gives: its metrics by their places, from 0 on. 0: none.
+    #[prost(uint64, tag = "14")]
+    pub layout: u64,
+}
+
+/// A data message whose metrics are told by their places in a layout. What isn't here is as in
+/// [`Relayed`]: source, topic and names are those of the layout.
+#[derive(Clone, PartialEq, Message)]
+pub struct Data {
+    /// [`Relayed::layout`] or [`Keyframe::layout`] of the birth.
+    #[prost(uint64, tag = "1")]
+    pub layout: u64,
+    /// Of the payload, in milliseconds since the epoch (UTC).
+    #[prost(uint64, tag = "2")]
+    pub timestamp: u64,
+    /// Wall clock of the OT half at receipt, in milliseconds after `timestamp`.
+    #[prost(sint64, tag = "3")]
+    pub received_after: i64,
+    /// The metrics: see [`compact`](crate::compact).
+    #[prost(bytes = "vec", tag = "4")]
+    pub metrics: Vec<u8>,
+    #[prost(bool, tag = "5")]
+    pub loss_before: bool,
+    #[prost(bool, tag = "6")]
+    pub synthetic: bool,
+    #[prost(uint64, tag = "7")]
+    pub losses: u64,
+    #[prost(bool, tag = "9")]
+    pub typed: bool,
+    #[prost(bool, tag = "10")]
+    pub urgent: bool,
+    #[prost(bool, tag = "11")]
+    pub outdated: bool,
+}
+
+impl Data {
+    /// [`Relayed::received_ms`].
+    pub fn received_ms(&self) -> u64 {
+        self.timestamp.wrapping_add(self.received_after.cast_unsigned())
+    }
 }
 
 /// The state of one live edge node or device.
@@ -156,6 +199,9 @@ pub struct Keyframe {
     /// they are since its birth; 0 where they aren't. Two tellings of one doubt carry the same number.
     #[prost(uint64, tag = "8")]
     pub doubts: u64,
+    /// As [`Relayed::layout`].
+    #[prost(uint64, tag = "10")]
+    pub layout: u64,
     /// [`Relayed::given_aliases`].
     #[prost(bytes = "vec", tag = "9")]
     pub given_aliases: Vec<u8>,

@@ -19,12 +19,14 @@
 //! skip. Versions before large births could cross take it for damage of one frame, and go on
 //! behind it.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use prost::Message;
 use prost::encoding::{decode_varint, encoded_len_varint, uint64};
 
 use crate::header::Header;
+use crate::layouts::{Layout, Layouts};
 use crate::{Body, Envelope};
 
 /// Cap of an encoded envelope, in bytes: twice the largest MQTT packet that can be configured, so
@@ -65,6 +67,8 @@ pub struct Frame {
     pub body: Option<Body>,
     /// Part of the run of `Start` and keyframes that leads its segment.
     pub in_head: bool,
+    /// The layout that its data refers to.
+    pub layout: Option<Arc<Layout>>,
 }
 
 impl Frame {
@@ -73,6 +77,7 @@ impl Frame {
         match &self.body {
             Some(Body::Relayed(relayed)) => Some((&relayed.topic, &relayed.payload)),
             Some(Body::Keyframe(keyframe)) => Some((&keyframe.topic, &keyframe.payload)),
+            Some(Body::Data(data)) => Some((self.layout.as_ref()?.topic(), &data.metrics)),
             _ => None,
         }
     }
@@ -88,7 +93,26 @@ impl Frame {
             appended_ms: envelope.appended_ms,
             body: envelope.body,
             in_head: place < u64::from(header.head_frames),
+            layout: None,
         }
+    }
+
+    /// The frame after those that `layouts` has learned from, which learn from it. `by_names`: its data
+    /// by names, of at most so many bytes; otherwise as it was written, with its layout if that is
+    /// known. `None`: nobody can know its names.
+    pub fn after(mut self, layouts: &mut Layouts, by_names: Option<usize>) -> Option<Frame> {
+        if let Some(most_bytes) = by_names {
+            if let Some(body) = self.body.take() {
+                self.body = Some(layouts.by_names(body, most_bytes)?);
+            }
+            return Some(self);
+        }
+        match &self.body {
+            Some(Body::Data(data)) => self.layout = layouts.of(data).cloned(),
+            Some(body) => layouts.learn(body),
+            None => {}
+        }
+        Some(self)
     }
 }
 
@@ -212,6 +236,26 @@ pub fn decode(envelope: &[u8], seq: u64) -> Option<Envelope> {
         return None;
     }
     Envelope::decode(envelope).ok().filter(|envelope| envelope.seq == seq)
+}
+
+/// Whether a layout may be given in this envelope, judged by its first bytes alone: it has a message
+/// by names, or a keyframe. True also where that can't be seen.
+pub fn may_give_layout(envelope: &[u8]) -> bool {
+    const TIME_KEY: u64 = 2 << 3;
+    const RELAYED_KEY: u64 = 11 << 3 | 2;
+    const KEYFRAME_KEY: u64 = 12 << 3 | 2;
+    let mut rest = envelope;
+    loop {
+        match decode_varint(&mut rest) {
+            Ok(key) if key == u64::from(SEQ_KEY) || key == TIME_KEY => {
+                if decode_varint(&mut rest).is_err() {
+                    return true;
+                }
+            }
+            Ok(key) => return matches!(key, RELAYED_KEY | KEYFRAME_KEY),
+            Err(_) => return true,
+        }
+    }
 }
 
 /// Size of the whole frame and the checksum so far, if the length is sound.

@@ -7,7 +7,7 @@
 //! | offset | bytes | field (numbers are little endian) |
 //! |---|---|---|
 //! | 0 | 8 | magic `89 53 44 4A 0D 0A 1A 0A` |
-//! | 8 | 2 | format version, 1 |
+//! | 8 | 2 | format version, 2; 1 before data was told against layouts |
 //! | 10 | 2 | header length: both copies; where the first frame begins |
 //! | 12 | 4 | salt of the frames' checksums, random |
 //! | 16 | 8 | epoch: the writer's start |
@@ -36,7 +36,9 @@ pub const COPY_BYTES: usize = HEADER_BYTES / 2;
 pub const CHECKED_BYTES: usize = COPY_BYTES - 4;
 const MAGIC: [u8; 8] = *b"\x89SDJ\r\n\x1a\n";
 /// Version of the format.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
+/// The oldest version that is read.
+pub const OLDEST_FORMAT: u16 = 1;
 const HEADER_LENGTH: u16 = HEADER_BYTES as u16;
 
 /// What the header of a segment says.
@@ -88,7 +90,7 @@ impl Header {
             return Err(None);
         }
         let version = u16::from_le_bytes(fields.take()?);
-        if version != FORMAT {
+        if !(OLDEST_FORMAT..=FORMAT).contains(&version) {
             return Err(Some(version));
         }
         if fields.take()? != HEADER_LENGTH.to_le_bytes() {

@@ -1,5 +1,5 @@
 //! The format of the journal: the codec of frames and of a segment's header, and the bodies. Pure:
-//! it knows bytes, neither files nor clocks nor Sparkplug.
+//! it knows bytes, neither files nor clocks, and of Sparkplug where a birth has its names.
 //!
 //! ```text
 //!  journal_write ──> 00000000000000000001.sdj  [header | Start, keyframes | frames …]
@@ -11,7 +11,8 @@
 //! any number of readers; no reader can be seen by the writer or by another reader. Frames are
 //! numbered from 1 on, by 1, for ever, over all segments and starts. Every segment can be read
 //! without those before it, since it repeats the state of every live node in its head. The byte
-//! tables are in [`header`] and [`frame`], the bodies in [`Body`].
+//! tables are in [`header`], [`frame`] and [`compact`], the bodies in [`Body`]; what data refers to
+//! that has no names is in [`Layouts`].
 //!
 //! | crate | what it may do |
 //! |---|---|
@@ -28,10 +29,13 @@ extern crate alloc;
 extern crate std;
 
 mod body;
+pub mod compact;
 pub mod frame;
 mod given;
 pub mod header;
+mod layouts;
 
-pub use body::{Body, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
+pub use body::{Body, Data, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
 pub use frame::{Frame, MAX_BODY_BYTES, TooLarge};
 pub use given::{GivenAliases, has_alias};
+pub use layouts::{Layout, Layouts};

@@ -12,87 +12,20 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use journal_format::header::Header;
-use journal_format::{Frame, MAX_BODY_BYTES, frame};
+use journal_format::{Frame, Layouts, MAX_BODY_BYTES, frame};
 use journal_segment::JournalError;
 use journal_segment::cursor::{Cursor, Leftover, Step};
 use journal_segment::files::{self as segment, Opened};
 use mistake::mistake;
 
+use crate::item::{From, Item, Lost, LostCause, Position};
+
 /// After this many polls in a row that returned nothing, everything was read that the journal
 /// held at the first of them: one of them has listed the directory. The others are cheaper.
 pub const SETTLED_POLLS: u32 = 64;
 
-/// A place between two frames.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Position {
-    /// The writer's start that wrote the frame before; 0 where that isn't known, and then a
-    /// rewound journal isn't noticed.
-    pub epoch: u64,
-    /// Number of the next frame wanted.
-    pub seq: u64,
-}
-
-/// Where to start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    /// The oldest frame that is left.
-    Oldest,
-    /// The beginning of the newest segment, which repeats the state of every live node.
-    Newest,
-    /// A position that an earlier reader had; frames lost since are reported.
-    At(Position),
-}
-
-/// What a reader gets.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Item {
-    Frame(Frame),
-    Lost(Lost),
-}
-
-/// A run of frames that this reader wanted and can't have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// Number of the first lost frame.
-    pub first: u64,
-    /// Number of the last lost frame, inclusive.
-    pub last: u64,
-    pub cause: LostCause,
-}
-
-/// Why frames are lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LostCause {
-    /// Retention deleted them before they were read.
-    Retention,
-    /// Their bytes are unreadable, or their segment is missing.
-    Damage,
-    /// They are larger than what this reader was told to take.
-    TooLarge,
-    /// The writer lost them after this reader had read them (a power loss without
-    /// `durability = "power"`), and goes on with the same numbers: frames `first..=last` come
-    /// again with other contents.
-    Rewound,
-}
-
-impl LostCause {
-    /// One word, as in logs and the status file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            LostCause::Retention => "retention",
-            LostCause::Damage => "damage",
-            LostCause::TooLarge => "too_large",
-            LostCause::Rewound => "rewound",
-        }
-    }
-}
-
-impl Lost {
-    /// How many frames.
-    pub fn frames(&self) -> u64 {
-        self.last.saturating_sub(self.first).saturating_add(1)
-    }
-}
+/// What a reader holds of layouts, unless it is told otherwise.
+pub(crate) const MAX_LAYOUT_BYTES: usize = 1 << 30;
 
 /// A reader's place in a journal.
 #[derive(Debug)]
@@ -108,6 +41,9 @@ pub struct Reader {
     behind: Option<(u64, u64)>,
     /// Larger frames are lost.
     most_body_bytes: usize,
+    layouts: Layouts,
+    /// Data is served as it was written, and not by names.
+    as_written: bool,
 }
 
 /// What one call of [`Reader::next`] has done already and does once only.
@@ -148,6 +84,8 @@ impl Reader {
             idle: 0,
             behind: None,
             most_body_bytes: MAX_BODY_BYTES,
+            layouts: Layouts::new(MAX_LAYOUT_BYTES),
+            as_written: false,
         })
     }
 
@@ -155,6 +93,12 @@ impl Reader {
     /// held of the journal stays bounded by this.
     pub fn taking(self, most_body_bytes: usize) -> Reader {
         Reader { most_body_bytes, ..self }
+    }
+
+    /// The same, which serves data as it was written, with its [layout](Frame::layout), and not by
+    /// names. It holds layouts of at most so many bytes; data of others comes without one.
+    pub fn as_written(self, most_layout_bytes: usize) -> Reader {
+        Reader { as_written: true, layouts: Layouts::new(most_layout_bytes), ..self }
     }
 
     /// A reader that starts with the segment that holds frame `seq`, or where that is, so that
@@ -199,9 +143,11 @@ impl Reader {
                         Found::Lost(Lost { first, last: seq, cause: LostCause::TooLarge })
                     }
                     // Before the position at which this reader started.
-                    Step::Frame { .. } | Step::Damaged { .. } | Step::TooLarge { .. } => {
+                    Step::Frame { seq, envelope, .. } => {
+                        self.step_over(seq, envelope);
                         Found::Segment
                     }
+                    Step::Damaged { .. } | Step::TooLarge { .. } => Found::Segment,
                     Step::End { leftover } => self.at_end(leftover, &mut poll)?,
                 },
             };
@@ -219,6 +165,10 @@ impl Reader {
         match self.cursor.as_mut()?.step_at_hand()? {
             Step::Frame { seq, envelope, .. } if seq >= self.want.seq => {
                 Some(self.serve(seq, envelope))
+            }
+            Step::Frame { seq, envelope, .. } => {
+                self.step_over(seq, envelope);
+                None
             }
             _ => None,
         }
@@ -435,6 +385,7 @@ impl Reader {
     fn enter(&mut self, file: File, header: Header) -> Option<Lost> {
         let (want, epoch, first_seq) = (self.want, header.epoch, header.first_seq);
         let path = segment::path(&self.dir, first_seq);
+        self.layouts.begin_segment(epoch);
         self.cursor = Some(Cursor::new(file, path, header).taking(self.most_body_bytes));
         self.start = None;
         self.behind = None;
@@ -466,9 +417,24 @@ impl Reader {
         let Some(cursor) = &self.cursor else {
             return Item::Lost(Lost { first: seq, last: seq, cause: LostCause::Damage });
         };
-        match frame::decode(cursor.envelope(envelope), seq) {
-            Some(envelope) => Item::Frame(Frame::new(cursor.header(), envelope)),
+        let frame = frame::decode(cursor.envelope(envelope), seq).and_then(|envelope| {
+            let by_names = (!self.as_written).then_some(self.most_body_bytes);
+            Frame::new(cursor.header(), envelope).after(&mut self.layouts, by_names)
+        });
+        match frame {
+            Some(frame) => Item::Frame(frame),
             None => Item::Lost(Lost { first: seq, last: seq, cause: LostCause::Damage }),
+        }
+    }
+
+    /// Learns what a frame says of layouts that isn't served.
+    fn step_over(&mut self, seq: u64, envelope: std::ops::Range<usize>) {
+        let Some(cursor) = &self.cursor else { return };
+        let envelope = cursor.envelope(envelope);
+        if frame::may_give_layout(envelope)
+            && let Some(body) = frame::decode(envelope, seq).and_then(|envelope| envelope.body)
+        {
+            self.layouts.learn(&body);
         }
     }
 

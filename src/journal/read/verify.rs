@@ -5,12 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use journal_format::header::{FRAMES_OFFSET, Header};
-use journal_format::{Body, frame};
+use journal_format::{Body, Frame, Layouts, MAX_BODY_BYTES, frame};
 use journal_segment::JournalError;
 use journal_segment::cursor::{Cursor, Leftover, Step};
 use journal_segment::files::{self as segment, Opened};
 use mistake::mistake;
 use text::counted;
+
+use crate::reader::MAX_LAYOUT_BYTES;
 
 /// Cap of the findings that are kept; more are counted.
 pub const MAX_FINDINGS: usize = 1000;
@@ -58,7 +60,8 @@ pub enum Defect {
     HeaderCopy,
     /// This stretch is unreadable and held these frames, inclusive.
     Frames { first: u64, last: u64, bytes: u64 },
-    /// The checksum is right, but the body can't be decoded.
+    /// The checksum is right, but the body can't be decoded, or refers to a layout that the segment
+    /// hasn't given.
     Body { seq: u64 },
     /// Bytes after the last sound frame that aren't the beginning of one.
     Garbage { bytes: u64 },
@@ -154,26 +157,32 @@ fn verify_segment(
     let first_seq = header.first_seq;
     let mut in_head = 0_u64;
     let mut start_seen = false;
+    // Each segment is to be read without those before.
+    let mut layouts = Layouts::new(MAX_LAYOUT_BYTES);
+    layouts.begin_segment(header.epoch);
     loop {
         match cursor.step()? {
             Step::Frame { seq, offset, envelope } => {
                 found.frames = found.frames.saturating_add(1);
                 let (oldest, _) = found.range.unwrap_or((seq, seq));
                 found.range = Some((oldest, seq));
-                let Some(envelope) = frame::decode(cursor.envelope(envelope), seq) else {
+                let frame = frame::decode(cursor.envelope(envelope), seq)
+                    .map(|envelope| Frame::new(&header, envelope))
+                    .and_then(|frame| frame.after(&mut layouts, Some(MAX_BODY_BYTES)));
+                let Some(Frame { body, .. }) = frame else {
                     found.add(first_seq, offset, Defect::Body { seq });
                     continue;
                 };
-                if envelope.body.is_none() {
+                if body.is_none() {
                     found.unknown_bodies = found.unknown_bodies.saturating_add(1);
                 }
                 if seq.saturating_sub(first_seq) < u64::from(header.head_frames) {
                     in_head = in_head.saturating_add(1);
-                    if !matches!(envelope.body, Some(Body::Start(_) | Body::Keyframe(_)) | None) {
+                    if !matches!(body, Some(Body::Start(_) | Body::Keyframe(_)) | None) {
                         found.add(first_seq, offset, Defect::NotOfHead { seq });
                     }
                 }
-                start_seen |= is_start(&header, seq, envelope.body.as_ref());
+                start_seen |= is_start(&header, seq, body.as_ref());
             }
             Step::Damaged { first, last, offset, bytes } => {
                 found.lose(first, last);

@@ -195,12 +195,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut copy = header().encode();
         copy.truncate(CHECKED_BYTES);
-        copy[8] = 2;
+        copy[8] = 3;
         copy.extend_from_slice(&crc32c::crc32c(&copy).to_le_bytes());
         copy.extend_from_within(..);
         fs::write(path(dir.path(), 42), copy).unwrap();
         let error = open(dir.path(), 42).unwrap_err();
-        assert!(matches!(error, JournalError::Format { found: 2, .. }), "{error}");
+        assert!(matches!(error, JournalError::Format { found: 3, .. }), "{error}");
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl Model {
                     Body::Start(start) => start.epoch,
                     Body::Keyframe(keyframe) => keyframe.topic.parse().unwrap(),
                     Body::Relayed(relayed) => relayed.received_ms,
-                    Body::Heartbeat(_) => unreachable!(),
+                    Body::Heartbeat(_) | Body::Data(_) => unreachable!(),
                 };
                 let (wanted, _) = self.frames.get(&frame.seq).expect("served a torn frame");
                 assert_eq!(identity, *wanted, "served another frame's content");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use journal_format::{Body, Frame, frame};
+use journal_format::{Body, Frame, Layouts, MAX_BODY_BYTES, frame};
 use journal_segment::JournalError;
 use journal_segment::cursor::{Cursor, Step};
 use journal_segment::files::{self as segment, Opened};
@@ -25,7 +25,9 @@ impl<E: Into<Body>> Writer<E> {
             segments.extend(self.old.iter().skip(from).map(|old| old.first_seq));
         }
         segments.reverse();
-        Replay { dir: self.options.dir.clone(), segments, cursor: None }
+        // What an earlier writer gave takes no more than the plant that it came from.
+        let layouts = Layouts::new(usize::MAX);
+        Replay { dir: self.options.dir.clone(), segments, cursor: None, layouts }
     }
 
     fn last_has_head(&self) -> bool {
@@ -42,10 +44,11 @@ pub struct Replay {
     /// Those to come, the next one last.
     segments: Vec<u64>,
     cursor: Option<Cursor>,
+    layouts: Layouts,
 }
 
 impl Replay {
-    /// The next sound frame; `None` at the end.
+    /// The next sound frame, by names; `None` at the end.
     ///
     /// # Errors
     /// A segment can't be read.
@@ -56,15 +59,18 @@ impl Replay {
                 let Some(first_seq) = self.segments.pop() else { return Ok(None) };
                 if let Opened::Segment { file, header, .. } = segment::open(&self.dir, first_seq)? {
                     let path = segment::path(&self.dir, first_seq);
+                    self.layouts.begin_segment(header.epoch);
                     self.cursor = Some(Cursor::new(file, path, header));
                 }
                 continue;
             };
             match cursor.step()? {
                 Step::Frame { seq, envelope, .. } => {
-                    let decoded = frame::decode(cursor.envelope(envelope), seq);
-                    if let Some(envelope) = decoded {
-                        return Ok(Some(Frame::new(cursor.header(), envelope)));
+                    let frame = frame::decode(cursor.envelope(envelope), seq)
+                        .map(|envelope| Frame::new(cursor.header(), envelope))
+                        .and_then(|frame| frame.after(&mut self.layouts, Some(MAX_BODY_BYTES)));
+                    if frame.is_some() {
+                        return Ok(frame);
                     }
                 }
                 Step::Damaged { .. } | Step::TooLarge { .. } => {}

@@ -12,7 +12,7 @@ use sparkplug::{Entity, EntityTopic};
 use super::Entry;
 use super::encode::{self, Birth, BirthScope};
 use super::step::StepContext;
-use crate::plant::{EntityState, Node};
+use crate::plant::{EntityState, GivenLayouts, Node, Slot};
 
 /// Why a death is made: no rule lets anything of it through, though it lives.
 pub(super) const NO_RULE: &str = "no_rule";
@@ -229,8 +229,14 @@ impl StepContext<'_> {
         if let Some((reason, rule)) = cause {
             let holds = std::mem::take(&mut state.holds);
             for place in 0..state.layout.slots.len() {
-                if holds {
-                    self.lose_held(origin, state, place, (reason, rule));
+                if holds
+                    && let Some(held) = self.lose_held(origin, state, place, (reason, rule))
+                    && reason == Reason::NoRule
+                    && state.layout.slot(place).is_some_and(Slot::keeps)
+                {
+                    // It is the newest one, and goes on under another name, or may be shown by another
+                    // policy.
+                    state.layout.update(place, &held.metric);
                 }
                 // What waited for its birth.
                 if let Some(slot) = state.layout.slots.get_mut(place)
@@ -244,11 +250,19 @@ impl StepContext<'_> {
         self.ledger.settle_waiting(origin, waiting, fate);
     }
 
-    /// Journals the keyframes of a node and its devices.
-    pub(super) fn keyframe(&mut self, node: &Node) {
+    /// Journals the keyframes of a node and its devices, which give their layouts.
+    pub(super) fn keyframe(&mut self, node: &mut Node) {
         let how = self.policy.pseudonyms();
         let before = self.out.len();
-        self.out.extend(keyframes(&self.settings.source, node, self.now.wall_ms, how));
+        let most_bytes = self.settings.caps.relayed_bytes();
+        let shown = give_keyframes(
+            (&self.settings.source, most_bytes),
+            node,
+            self.given,
+            self.now.wall_ms,
+            how,
+        );
+        self.out.extend(shown);
         let bytes = |entry: &Entry| match entry {
             Entry::Plant(admitted) => admitted.payload_bytes(),
             Entry::Start(_) | Entry::Heartbeat(_) => 0,
@@ -266,13 +280,48 @@ impl StepContext<'_> {
     }
 }
 
+/// The keyframes of a node that readers hold for alive: the node first, then its devices. They give
+/// the layouts of what they show, as long as each is no larger than `most_bytes`.
+pub(super) fn give_keyframes(
+    (source, most_bytes): (&str, usize),
+    node: &mut Node,
+    given: &mut GivenLayouts,
+    wall_ms: u64,
+    how: Pseudonyms<'_>,
+) -> Vec<Entry> {
+    let shown: Vec<Shown> = keyframes(source, node, wall_ms, how).collect();
+    let give = |shown: Shown| {
+        let Shown { device, others, keyframe } = shown;
+        let Some(state) = node.state_mut(device.as_deref()) else {
+            mistake!("a keyframe of a device that the node hasn't");
+            return Entry::Plant(keyframe);
+        };
+        if keyframe.payload_bytes() > most_bytes {
+            // It may be larger than a frame can be, and then nobody reads it.
+            state.layout.take_back();
+            return Entry::Plant(keyframe);
+        }
+        let number = state.layout.give(given, others, Slot::is_born);
+        Entry::Plant(keyframe.giving(number))
+    };
+    shown.into_iter().map(give).collect()
+}
+
+/// A keyframe that gives no layout yet.
+pub(super) struct Shown {
+    device: Option<Box<str>>,
+    /// Metrics before those of the layout.
+    others: usize,
+    pub(super) keyframe: Admitted,
+}
+
 /// The keyframes of a node that readers hold for alive: the node first, then its devices.
 pub(super) fn keyframes<'a>(
     source: &'a str,
     node: &'a Node,
     wall_ms: u64,
     how: Pseudonyms<'a>,
-) -> impl Iterator<Item = Entry> + 'a {
+) -> impl Iterator<Item = Shown> + 'a {
     let node_permit = node.own.life.permit();
     let devices = move || {
         let announced = node.devices.iter().filter(move |_| node_permit.is_some());
@@ -287,9 +336,12 @@ pub(super) fn keyframes<'a>(
         let uncertain = state.life.is_uncertain();
         let unheard = uncertain && node.unheard_since.is_some();
         let doubts = state.doubts_in_force();
-        let Birth { payload, given_aliases } = birth;
-        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, given_aliases };
-        Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
+        let Birth { payload, others, given_aliases } = birth;
+        let layout = 0;
+        let kind =
+            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices, given_aliases, layout };
+        let keyframe = Admitted::new(permit, source, topic, payload, node.losses, kind);
+        Shown { device: device.map(|(name, _)| name.into()), others, keyframe }
     };
     let own = node_permit.map(|permit| {
         let names = devices().filter_map(|(name, ..)| node.exported(Some(name)).device);

@@ -397,7 +397,12 @@ impl StepContext<'_> {
         let Some(permit) = items.first().map(|item| item.permit) else { return false };
         let urgent = items.iter().any(|item| self.limiter.is_urgent(item.rule));
         let limit = self.settings.caps.relayed_bytes();
-        let mut payload = DataWriter::new(timestamp, items.len(), limit);
+        let place = |item: &Item| state.layout.slot(item.slot).and_then(Slot::place);
+        let layout = state
+            .layout
+            .given(self.given)
+            .filter(|_| items.iter().all(|item| place(item).is_some()));
+        let mut payload = DataWriter::new(timestamp, items.len(), limit, layout);
         let mut told = RefusedMetrics::default();
         for mut item in items {
             let Some(slot) = state.layout.slot(item.slot) else {
@@ -411,7 +416,7 @@ impl StepContext<'_> {
                 let what = What::Metric(slot.name());
                 self.drop(node.origin(device), what, reason, Some(item.rule));
             }
-            if !payload.metric(slot.exported_name(), &item.metric) {
+            if !payload.metric((slot.exported_name(), slot.place()), &item.metric) {
                 let (origin, fault) = (node.origin(device), || Fault::of_room(limit));
                 self.refuse_metric(origin, slot.name(), Reason::OverCap, &mut told, fault);
             }

@@ -90,7 +90,7 @@ impl StepContext<'_> {
         };
         let is_announced = parts.state.life.is_announced();
         let limit = self.settings.caps.relayed_bytes();
-        let mut payload = DataWriter::new(timestamp, doubts.slots.len(), limit);
+        let mut payload = DataWriter::new(timestamp, doubts.slots.len(), limit, None);
         let mut permit = None;
         for doubt in doubts.slots {
             let Some(slot) = parts.state.layout.slot(doubt.slot) else {
@@ -128,7 +128,7 @@ impl StepContext<'_> {
                 continue;
             }
             set_bad(&mut metric);
-            if payload.metric(slot.exported_name(), &metric) {
+            if payload.metric((slot.exported_name(), None), &metric) {
                 permit = permit.or_else(|| slot.verdict().permit());
             } else {
                 // The birth that is due says it.

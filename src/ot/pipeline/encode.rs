@@ -1,5 +1,7 @@
-//! Payloads for the journal, made from the model: names instead of aliases, datatypes in births
-//! only, no `seq`, and nothing that the policy doesn't forward, shaped as it says.
+//! Payloads for the journal, made from the model: datatypes in births only, no aliases, no `seq`, and
+//! nothing that the policy doesn't forward, shaped as it says.
+
+mod data;
 
 use std::collections::BTreeSet;
 
@@ -10,12 +12,10 @@ use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 use super::shape;
 use crate::plant::{EntityState, Node, Slot, Unfit, allowance};
+pub(super) use data::{DataPayload, DataWriter, METRIC_BYTES, Places, scalar};
 
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;
-
-/// Bytes of a metric in data beside its name, mostly.
-pub(super) const METRIC_BYTES: usize = 32;
 
 /// Which metrics and definitions a birth has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(super) enum BirthScope {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Birth {
     pub(super) payload: Vec<u8>,
+    /// How many metrics it has before those of the layout.
+    pub(super) others: usize,
     /// Which of its metrics have an alias in the plant.
     pub(super) given_aliases: Vec<u8>,
 }
@@ -53,12 +55,14 @@ pub(super) fn birth(
         BirthScope::Current => &node.types.needed,
         BirthScope::Announced => &node.announced_types,
     };
+    let mut others = 0_usize;
     if device.is_none() {
         let definitions = node.definitions.emit(types, &node.types.removed, how);
         let head = node.bd_seq.as_ref().and_then(names::bd_seq_as_it_crosses);
         let head = head.into_iter().chain(node.rebirth.as_ref().map(rebirth)).chain(definitions);
         for metric in head {
             payload.metric(metric.name.as_deref(), &metric);
+            others = others.saturating_add(1);
             given.note(false);
         }
     }
@@ -88,7 +92,7 @@ pub(super) fn birth(
             payload.metric(Some(slot.exported_name()), &metric);
         }
     }
-    Birth { payload: payload.finish(None), given_aliases: given.into_bytes() }
+    Birth { payload: payload.finish(None), others, given_aliases: given.into_bytes() }
 }
 
 /// A number without anything about it that a policy could have a word on.
@@ -100,49 +104,6 @@ fn is_plain(slot: &Slot) -> bool {
         && slot.is_forwarded()
         && slot.shaper().is_none()
         && !slot.is_nulled()
-}
-
-/// A data message under construction, metric by metric.
-#[derive(Debug)]
-pub(super) struct DataWriter {
-    payload: PayloadWriter,
-    has_metrics: bool,
-    most_bytes: usize,
-}
-
-impl DataWriter {
-    /// `timestamp` is in milliseconds since the epoch, `metrics` how many are to come, `most_bytes`
-    /// what the payload may have.
-    pub(super) fn new(timestamp: u64, metrics: usize, most_bytes: usize) -> DataWriter {
-        let room = metrics.saturating_add(1).saturating_mul(METRIC_BYTES.saturating_mul(2));
-        let payload = PayloadWriter::new(Some(timestamp), room);
-        DataWriter { payload, has_metrics: false, most_bytes }
-    }
-
-    /// Appends what crosses of a metric, which [`data_metric`] and its shape were applied to.
-    /// False: there is no room for it. A few bytes of alias become a name each time; the sum
-    /// has a bound.
-    #[must_use]
-    pub(super) fn metric(&mut self, name: &str, metric: &Metric) -> bool {
-        let before = self.payload.written();
-        steps::take(name.len().div_ceil(64));
-        if before.saturating_add(name.len()) > self.most_bytes {
-            return false;
-        }
-        self.payload.metric(Some(name), metric);
-        let fits = self.payload.written() <= self.most_bytes;
-        if fits {
-            self.has_metrics = true;
-        } else {
-            self.payload.take_back(before);
-        }
-        fits
-    }
-
-    /// The payload; `None` where not one metric fits.
-    pub(super) fn finish(self) -> Option<Vec<u8>> {
-        self.has_metrics.then(|| self.payload.finish(None))
-    }
 }
 
 /// Makes a metric of a data message what crosses of it, but for its name.

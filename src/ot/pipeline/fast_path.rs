@@ -12,14 +12,14 @@ use policy::{Permit, Verdict};
 use sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
 
 use super::decode::ScalarPayload;
-use super::encode::METRIC_BYTES;
+use super::encode::{DataPayload, METRIC_BYTES, Places, scalar};
 use super::step::{DataSource, StepContext};
-use crate::plant::{EntityState, Node};
+use crate::plant::{EntityState, Node, Slot};
 
 /// What becomes of a data message on the fast path.
 struct Plan {
     permit: Permit,
-    payload: Vec<u8>,
+    payload: DataPayload,
     /// The slot of each metric.
     places: Vec<usize>,
 }
@@ -40,8 +40,10 @@ impl StepContext<'_> {
         let state = node.state_mut(device)?;
         state.is_typed = data.metrics.first().is_some_and(|metric| metric.datatype.is_some());
         let most_bytes = self.settings.caps.relayed_bytes();
-        let Plan { permit, payload, places } = plan(state, data, timestamp, most_bytes).ok()?;
-        if !node.output.affords(payload.len()) {
+        let layout = state.layout.given(self.given);
+        let Plan { permit, payload, places } =
+            plan(state, data, timestamp, most_bytes, layout).ok()?;
+        if !node.output.affords(payload.named_bytes()) {
             return None;
         }
         let state = node.state_mut(device)?;
@@ -71,13 +73,17 @@ fn plan(
     data: &ScalarPayload<'_>,
     timestamp: u64,
     most_bytes: usize,
+    layout: Option<u64>,
 ) -> Result<Plan, NotScalars> {
     if !state.life.is_alive() {
         return Err(NotScalars);
     }
     // About twice what names take is enough where aliases come in, too.
     let room = data.bytes.saturating_mul(2).saturating_add(METRIC_BYTES);
-    let mut payload = PayloadWriter::new(Some(timestamp), room);
+    let mut payload = match layout {
+        Some(layout) => Form::Compact(Places::new(layout, timestamp, data.metrics.len())),
+        None => Form::Named(PayloadWriter::new(Some(timestamp), room)),
+    };
     let mut places = Vec::with_capacity(data.metrics.len());
     let (mut likely, mut permit) = (0, None);
     // The place behind all so far, and the latest time.
@@ -98,15 +104,50 @@ fn plan(
             return Err(NotScalars);
         }
         (behind, latest) = (behind.max(likely), latest.max(dated));
-        payload.scalar(slot.exported_name(), dated, metric);
+        let written = payload.put(slot, dated, metric)?;
         places.push(place);
         // At once: a few bytes of alias become a name each time.
-        if payload.written() > most_bytes {
+        if written > most_bytes {
             return Err(NotScalars);
         }
     }
     let permit = permit.ok_or(NotScalars)?;
-    Ok(Plan { permit, payload: payload.finish(None), places })
+    Ok(Plan { permit, payload: payload.finish(), places })
+}
+
+/// A payload under construction.
+enum Form {
+    Named(PayloadWriter),
+    Compact(Places),
+}
+
+impl Form {
+    /// Appends a metric; what the payload takes by names so far.
+    #[inline]
+    fn put(
+        &mut self,
+        slot: &Slot,
+        timestamp: u64,
+        metric: &ScalarMetric<'_>,
+    ) -> Result<usize, NotScalars> {
+        match self {
+            Form::Named(payload) => {
+                payload.scalar(slot.exported_name(), timestamp, metric);
+                Ok(payload.written())
+            }
+            Form::Compact(places) => {
+                let place = slot.place().ok_or(NotScalars)?;
+                Ok(places.put(place, slot.exported_name(), &scalar(timestamp, metric)))
+            }
+        }
+    }
+
+    fn finish(self) -> DataPayload {
+        match self {
+            Form::Named(payload) => DataPayload::Named(payload.finish(None)),
+            Form::Compact(places) => places.finish(),
+        }
+    }
 }
 
 /// Whether the value is one of the birth's datatype, and claims no other.

@@ -6,6 +6,8 @@
 use account::{Fate, Reason};
 use sparkplug::Entity;
 
+use super::announce::give_keyframes;
+#[cfg(any(test, feature = "testing"))]
 use super::announce::keyframes;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline};
@@ -85,18 +87,35 @@ impl Pipeline {
     /// The head of the first segment: the keyframes of all nodes that readers hold for alive, each
     /// node before its devices, but of no node by which the half was ended. Those are dropped by [`Pipeline::drop_unshown`], which is to follow.
     pub(crate) fn head(&mut self, now: Now) -> impl Iterator<Item = Entry> + '_ {
-        let Pipeline { guard, plant, settings, policy, unshown, .. } = self;
-        let (how, source) = (policy.pseudonyms(), &*settings.source);
-        let nodes = plant.nodes().iter().enumerate();
-        nodes.flat_map(move |(index, node)| {
+        let Pipeline { guard, plant, settings, policy, unshown, given, .. } = self;
+        let how = policy.pseudonyms();
+        let source = (&*settings.source, settings.caps.relayed_bytes());
+        (0..plant.nodes().len()).flat_map(move |index| {
+            let Some(node) = plant.unstored_mut(index) else { return Vec::new() };
             let is_known = node.own.life.is_announced();
             let may = !is_known || guard.lets(node.entity(), Deed::Shown);
             if !may {
                 unshown.push(index);
             }
-            let shown = (is_known && may).then(|| keyframes(source, node, now.wall_ms, how));
-            shown.into_iter().flatten()
+            if is_known && may {
+                give_keyframes(source, node, given, now.wall_ms, how)
+            } else {
+                Vec::new()
+            }
         })
+    }
+
+    /// The keyframes of all nodes that readers hold for alive, each node before its devices:
+    /// the head of a segment, after its `Start`, for tests that begin one without a guard. They give no layouts.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn keyframes(&self, now: Now) -> impl Iterator<Item = Entry> + '_ {
+        let source = &self.settings.source;
+        let how = self.policy.pseudonyms();
+        self.plant
+            .nodes()
+            .iter()
+            .flat_map(move |node| keyframes(source, node, now.wall_ms, how))
+            .map(|shown| Entry::Plant(shown.keyframe))
     }
 
     /// Drops the nodes that the head of a segment couldn't show.

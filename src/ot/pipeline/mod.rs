@@ -116,7 +116,7 @@ pub use self::reorder::{Judged, WatchedOrder};
 use self::step::StepContext;
 use self::unborn::Unborn;
 use crate::decisions::RecentDrops;
-use crate::plant::{Life, Node, Plant, StoredPlant};
+use crate::plant::{GivenLayouts, Life, Node, Plant, StoredPlant};
 use crate::rule_counters::{RuleCounters, RuleMatches};
 use crate::shadow::Shadow;
 use crate::{Entry, Now};
@@ -233,6 +233,8 @@ pub struct Pipeline {
     is_late: bool,
     /// Called between the stages of a birth.
     breath: Breath,
+    /// Layouts that data is told against.
+    given: GivenLayouts,
     guard: Guard,
     /// Nodes that the head of a segment couldn't show.
     unshown: Vec<usize>,
@@ -281,23 +283,12 @@ impl Pipeline {
             work: 0,
             is_late: false,
             breath: Breath::default(),
+            given: GivenLayouts::default(),
             guard: Guard::default(),
             unshown: Vec::new(),
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
         }
-    }
-
-    /// The keyframes of all nodes that readers hold for alive, each node before its devices:
-    /// the head of a segment, after its `Start`, for tests that begin one without a guard.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn keyframes(&self, now: Now) -> impl Iterator<Item = Entry> + '_ {
-        let source = &self.settings.source;
-        let how = self.policy.pseudonyms();
-        self.plant
-            .nodes()
-            .iter()
-            .flat_map(move |node| announce::keyframes(source, node, now.wall_ms, how))
     }
 
     /// The account and the state of the connection, for the journal.
@@ -457,6 +448,7 @@ impl Pipeline {
             why: &mut self.why,
             work: &mut self.work,
             breath: &mut self.breath,
+            given: &mut self.given,
             room: Room::BOUNDLESS,
             now,
             out,

@@ -66,7 +66,14 @@ impl Round {
 impl Pipeline {
     /// A segment of the journal began. Until all nodes are shown in it, it isn't complete.
     pub(crate) fn segment_began(&mut self) {
+        self.given.segment_began();
         self.tell_all(News::Segment);
+    }
+
+    /// Has all data told by names from now on, for those who read entries one by one: otherwise it is
+    /// told by places in the layouts of births and keyframes that came before.
+    pub fn tell_by_names(&mut self) {
+        self.given.by_names = true;
     }
 
     /// Some node hasn't heard all news.

@@ -2,6 +2,7 @@
 //! that were journalled after it was stored.
 
 use journal_format::{Body, Keyframe, Relayed};
+use mistake::mistake;
 use sparkplug::{Caps, DataType, Entity, MessageType, Metric, Payload, Topic, decode, names};
 
 use super::adjust::adjust;
@@ -122,6 +123,7 @@ impl Pipeline {
             }
             Body::Start(start) => return names.start(start.clone()),
             Body::Heartbeat(_) => return,
+            Body::Data(_) => return mistake!("data that isn't told by names"),
         };
         let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return };
         let caps = self.settings.caps.of_own_journal();

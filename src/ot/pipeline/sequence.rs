@@ -7,7 +7,9 @@ use mistake::mistake;
 
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{Early, Node, Numbered, Numbering, OVERTAKEN, Place, WINDOW, is_shortly_before};
+use crate::plant::{
+    Early, Life, Node, Numbered, Numbering, OVERTAKEN, Place, WINDOW, is_shortly_before,
+};
 
 /// Behind an NBIRTH a number of 0 comes again after 255 others; so far before that nothing but a
 /// node that doesn't count sends it.
@@ -167,7 +169,13 @@ impl StepContext<'_> {
                 };
                 let in_vain = self.settings.reorder_timeout.is_zero();
                 if node.sequence.explains(ahead) && node.early.is_empty() {
-                    // What is missing was here, and refused unread: it was doubted then.
+                    // What is missing was here, and refused unread: it was doubted then. What was
+                    // judged since may be older than that.
+                    if node.sequence.has_passed_unread() {
+                        node.lives().for_each(Life::give_up_verifying);
+                        node.lose();
+                        self.order_keyframe(node);
+                    }
                     self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
@@ -181,6 +189,8 @@ impl StepContext<'_> {
                         node.own.life.give_up_verifying();
                         node.lose();
                         self.order_keyframe(node);
+                        // Behind what waits: as they came.
+                        return Turn::Later { seq };
                     }
                     self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };

@@ -6,11 +6,11 @@ use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
 use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
 use super::breath::Breath;
-use super::encode::Birth;
+use super::encode::{Birth, DataPayload};
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::decisions::RecentDrops;
-use crate::plant::{EntityState, Fault, Node, RefusedMetrics, Slot};
+use crate::plant::{EntityState, Fault, GivenLayouts, Node, RefusedMetrics, Slot};
 use crate::rule_counters::RuleCounters;
 use crate::shadow::Shadow;
 
@@ -47,6 +47,7 @@ pub(super) struct StepContext<'a> {
     /// What was done, in bytes that were read or written.
     pub(super) work: &'a mut u64,
     pub(super) breath: &'a mut Breath,
+    pub(super) given: &'a mut GivenLayouts,
     /// What may be remembered of the node that a message is of.
     pub(super) room: Room,
     pub(super) now: Now,
@@ -54,8 +55,9 @@ pub(super) struct StepContext<'a> {
 }
 
 impl StepContext<'_> {
-    /// Journals a birth of the plant, or one made in its place. False: it is larger than what may
-    /// be relayed, and nothing was journalled.
+    /// Journals a birth of the plant, or one made in its place, and gives its layout: `others` metrics
+    /// before those that are exported. False: it is larger than what may be relayed, and nothing was
+    /// journalled.
     #[must_use]
     pub(super) fn relay_birth(
         &mut self,
@@ -65,7 +67,7 @@ impl StepContext<'_> {
         birth: Birth,
         synthetic: bool,
     ) -> bool {
-        let Birth { payload, given_aliases } = birth;
+        let Birth { payload, others, given_aliases } = birth;
         let limit = self.settings.caps.relayed_bytes();
         if payload.len() > limit {
             *self.why =
@@ -83,10 +85,13 @@ impl StepContext<'_> {
         if let Some(state) = node.state_mut(device) {
             state.announced_bytes = bytes;
         }
+        let layout = node.state_mut(device).map(|state| &mut state.layout);
+        let layout = layout.map_or(0, |layout| layout.give(self.given, others, Slot::is_exported));
         let topic = EntityTopic::birth(node.exported(device));
         let shows = |state| shows_what_is_doubted(state, node.losses);
         let outdated = synthetic && node.state(device).is_some_and(shows);
-        let flags = MessageFlags { aliased, outdated, ..self.flags(loss_before, synthetic) };
+        let flags =
+            MessageFlags { aliased, outdated, layout, ..self.flags(loss_before, synthetic) };
         let kind = AdmittedKind::Birth(flags, given_aliases);
         self.admit(permit, topic, payload, node.losses, kind);
         true
@@ -121,7 +126,7 @@ impl StepContext<'_> {
         node: &mut Node,
         device: Option<&str>,
         permit: Permit,
-        payload: Vec<u8>,
+        payload: DataPayload,
         source: DataSource,
         urgent: bool,
     ) {
@@ -130,9 +135,18 @@ impl StepContext<'_> {
         let typed = node.state(device).is_some_and(|state| state.is_typed);
         let outdated = matches!(source, DataSource::Outdated | DataSource::Again);
         let flags = MessageFlags { typed, outdated, urgent, ..self.flags(loss_before, synthetic) };
-        node.output.spend(payload.len());
-        let (topic, kind) =
-            (EntityTopic::data(node.exported(device)), AdmittedKind::Message(flags));
+        // Whoever reads it has it by names.
+        let bytes = payload.named_bytes();
+        node.output.spend(bytes);
+        let (payload, kind) = match payload {
+            DataPayload::Named(payload) => (payload, AdmittedKind::Message(flags)),
+            DataPayload::Compact { layout, timestamp, metrics, named_bytes } => {
+                self.work(named_bytes.saturating_sub(metrics.len()));
+                let flags = MessageFlags { layout, ..flags };
+                (metrics, AdmittedKind::Data { flags, timestamp })
+            }
+        };
+        let topic = EntityTopic::data(node.exported(device));
         self.admit(permit, topic, payload, node.losses, kind);
     }
 
@@ -153,6 +167,7 @@ impl StepContext<'_> {
             outdated: false,
             urgent: false,
             withdrawn: None,
+            layout: 0,
         }
     }
 

@@ -4,6 +4,7 @@
 mod account;
 mod bench;
 mod beside;
+mod bytes;
 mod captured;
 mod changed_parts;
 mod crowds;

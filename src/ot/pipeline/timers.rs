@@ -140,7 +140,7 @@ impl Pipeline {
     /// Repeats a node for readers. That it was repeated is nothing new to be stored.
     pub(super) fn repeat(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
         let (mut step, plant) = self.step(now, out);
-        if let Some(node) = plant.nodes().get(index) {
+        if let Some(node) = plant.unstored_mut(index) {
             step.keyframe(node);
             let next = step.next_keyframe(node);
             plant.set_next_keyframe(index, next);

@@ -1,9 +1,13 @@
 //! Layout of one entity: what its birth taught about its metrics, and their current values.
 
+mod given;
+
 use std::collections::HashMap;
 
 use account::Reason;
 use foldhash::fast::RandomState;
+use given::Given;
+pub(crate) use given::GivenLayouts;
 use sparkplug::footprint::{Growth, allocation, table};
 use sparkplug::value::{evident_datatype, fits};
 use sparkplug::{Caps, DataType, Metric, NameIndex, Value, names, steps};
@@ -29,6 +33,7 @@ pub(crate) struct Layout {
     exported: Exported,
     /// What it takes on the heap, as it was counted last and has grown since.
     bytes: usize,
+    given: Given,
 }
 
 /// A metric that a birth was told of.

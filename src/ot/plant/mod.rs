@@ -33,7 +33,7 @@ use foldhash::fast::RandomState;
 #[cfg(test)]
 pub(crate) use giving_way::{LONG_SILENT, SILENT};
 pub(crate) use heard::Heard;
-pub(crate) use layout::{Layout, Taught, is_definition};
+pub(crate) use layout::{GivenLayouts, Layout, Taught, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use node::{EntityState, Node, Numbering, Parts, Queue};
 pub(crate) use output::Output;
@@ -106,6 +106,11 @@ impl Plant {
     pub(crate) fn node_mut(&mut self, index: usize) -> Option<&mut Node> {
         self.note(index);
         self.touch(index);
+        self.nodes.get_mut(index)
+    }
+
+    /// The node, for a change of what isn't stored.
+    pub(crate) fn unstored_mut(&mut self, index: usize) -> Option<&mut Node> {
         self.nodes.get_mut(index)
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Sequence {
     missed: Numbers,
     /// Messages of the node whose numbers nobody has read: they are no holes.
     unread: u32,
+    /// Others were judged since the last of them came.
+    has_passed_unread: bool,
     recent: VecDeque<(Option<u8>, u64)>,
     habit: Habit,
 }
@@ -125,6 +127,7 @@ impl Sequence {
             self.unread = 0;
             return true;
         }
+        self.has_passed_unread = ahead == 0 && self.unread > 0;
         if u32::from(ahead) <= self.unread {
             self.unread = self.unread.saturating_sub(u32::from(ahead));
             self.forget_far(next, ahead);
@@ -157,7 +160,14 @@ impl Sequence {
     /// Messages were refused before anybody read their numbers.
     pub(crate) fn expect_unread(&mut self, messages: u64) {
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        self.has_passed_unread &= self.unread > 0;
         self.unread = self.unread.saturating_add(messages).min(u32::from(WINDOW));
+    }
+
+    /// Messages were judged since others came that nobody has read, and the numbers of those aren't
+    /// known yet: they may be newer.
+    pub(crate) fn has_passed_unread(&self) -> bool {
+        self.unread > 0 && self.has_passed_unread
     }
 
     /// Whether so many missing numbers are those of messages that weren't read.

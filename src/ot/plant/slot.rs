@@ -56,7 +56,11 @@ pub(crate) struct Slot {
     told_null: Option<bool>,
     /// Where what is, in an instance that data brought members of.
     places: Option<Box<TemplatePlaces>>,
+    /// Its place in the layout that the journal was given last; [`NOWHERE`]: it isn't there.
+    place: u32,
 }
+
+const NOWHERE: u32 = u32::MAX;
 
 /// How the values of a metric are shaped.
 #[derive(Clone, Debug)]
@@ -104,6 +108,7 @@ impl Slot {
             is_eligible: false,
             told_null: None,
             places: None,
+            place: NOWHERE,
         }
     }
 
@@ -197,7 +202,20 @@ impl Slot {
     pub(crate) fn set_born(&mut self, is_born: bool) {
         self.is_born = is_born;
         self.awaits_birth &= !is_born;
+        if !is_born {
+            self.place = NOWHERE;
+        }
         self.refresh();
+    }
+
+    /// Its place in the layout that the journal was given last.
+    #[inline]
+    pub(crate) fn place(&self) -> Option<u32> {
+        (self.place != NOWHERE).then_some(self.place)
+    }
+
+    pub(super) fn set_place(&mut self, place: Option<u32>) {
+        self.place = place.unwrap_or(NOWHERE);
     }
 
     /// Data brought its value, which no birth has yet.

@@ -33,6 +33,7 @@ impl Reader {
             Body::Relayed(relayed) => self.relayed(relayed),
             Body::Keyframe(keyframe) => self.keyframe(keyframe),
             Body::Heartbeat(_) | Body::Start(_) => {}
+            Body::Data(_) => panic!("data that isn't told by names"),
         }
     }
 

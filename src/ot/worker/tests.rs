@@ -109,6 +109,7 @@ fn what_is_too_large_for_a_frame_is_told() {
         outdated: false,
         urgent: false,
         withdrawn: None,
+        layout: 0,
     };
     let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", policy)]).unwrap();
@@ -253,8 +254,12 @@ fn receipts_wait_for_a_message_that_waits_for_its_turn() {
             is_too_large: false,
             receipt: Some(Receipt::numbered(packet_id)),
         };
-        let now = worker.clock.now();
-        worker.handle_message(now, delivered, &mut Vec::new());
+        let (now, mut out) = (worker.clock.now(), Vec::new());
+        worker.handle_message(now, delivered, &mut out);
+        if topic.contains("NBIRTH") {
+            // What is told later is told against it.
+            assert!(worker.push(now, &mut out));
+        }
         worker.release_waiting();
         worker.unreleased.drain(..).map(|receipt| receipt.number()).collect::<Vec<_>>()
     };

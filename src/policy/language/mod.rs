@@ -94,6 +94,15 @@ pub(crate) fn read<'s>(
             problems.extend(errors.iter().map(|error| syntax_error(file, error)));
             continue;
         }
+        let has = |key: &str| document.get_ref().contains_key(key);
+        if has("broker") && has("journal") && !has("rule") {
+            let title = "this is the configuration of a half, where a policy is wanted";
+            problems.push(
+                Diagnostic::file_error("P002", &file.path, title)
+                    .help("policies are the files that its `[policies] paths` names"),
+            );
+            continue;
+        }
         let mut section = Section::top(file, "a policy file", document.get_ref(), &PolicyWording);
         let policy_file = PolicyFile::new(file);
         for table in section.tables("rule", "a rule", &mut problems) {
@@ -137,6 +146,9 @@ fn syntax_error(file: &SourceFile, error: &toml::de::Error) -> Diagnostic {
     let problem = Diagnostic::from_toml("P001", file, error);
     if problem.title.contains("escaped value") {
         return problem.help("write text with backslashes in single quotes: `'a\\*b'`");
+    }
+    if !problem.help.is_empty() {
+        return problem;
     }
     if problem.title.contains("must be quoted") || problem.title.contains("basic string") {
         return problem.help("text stands in quotes, such as `group = \"Plant1\"`");

@@ -186,6 +186,7 @@ impl DryRun {
         };
         let mut pipeline = Pipeline::new(settings, policy, now);
         pipeline.watch();
+        pipeline.tell_by_names();
         pipeline.session(now, false);
         DryRun {
             pipeline,

@@ -35,6 +35,7 @@ fn check_denied(body: &Body) {
         Body::Relayed(relayed) => (&relayed.topic, &relayed.payload),
         Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload),
         Body::Heartbeat(_) | Body::Start(_) => return,
+        Body::Data(_) => panic!("data that isn't told by names"),
     };
     let Ok(Topic::Entity(parsed)) = Topic::parse(topic) else { panic!("{topic}") };
     assert!(parsed.entity.device != Some("denied"), "{topic} is denied");

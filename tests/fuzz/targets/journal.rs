@@ -1,11 +1,14 @@
 //! A journal and an IT broker as a list of operations: frames, losses, sessions that break,
 //! commands of hosts, other policies, restarts. The mirror between them is checked after every one.
 
+mod writing;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use it::mirror::{Mirror, MirrorSettings, NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
-use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
+use it::testing::PlaceTeller;
+use journal_format::{Body, Keyframe, Relayed, Start};
 use journal_read::{Item, Lost, LostCause};
 use prost::Message;
 use sparkplug::{Metric, Payload, Value, names};
@@ -50,6 +53,7 @@ pub struct Journal {
     /// Number of the operation.
     operation: usize,
     frame_bytes: usize,
+    teller: PlaceTeller,
 }
 
 /// Something that came out of the mirror.
@@ -87,6 +91,7 @@ impl Journal {
             told: Vec::new(),
             operation: 0,
             frame_bytes: 0,
+            teller: PlaceTeller::default(),
         };
         if flags & 0x80 == 0 {
             journal.frame(Some(Body::Start(Start { keyframe_every_s: 5, ..Start::default() })), 0);
@@ -147,7 +152,11 @@ impl Journal {
             7 => {
                 let topic = topic(input);
                 let payload = input.bytes().to_vec();
-                self.relayed(&topic, payload, input.byte());
+                let flags = input.byte();
+                match self.teller.layout(&topic) {
+                    Some(layout) if flags & 1 == 0 => self.placed(layout, payload, flags),
+                    _ => self.relayed(&topic, payload, flags),
+                }
             }
             8 => {
                 let topic = input.text();
@@ -175,6 +184,7 @@ impl Journal {
                     losses,
                     unheard: false,
                     doubts: 0,
+                    layout: 0,
                     given_aliases: vec![flags, 0xff],
                 };
                 self.frame(Some(Body::Keyframe(keyframe)), flags & 4);
@@ -218,41 +228,6 @@ impl Journal {
             }
             _ => self.restart(),
         }
-    }
-
-    fn relayed(&mut self, topic: &str, payload: Vec<u8>, flags: u8) {
-        let relayed = Relayed {
-            source: "line".into(),
-            topic: topic.into(),
-            payload,
-            received_ms: self.now.wall_ms,
-            loss_before: flags & 0x3f == 0x3f,
-            losses: if flags & 0x20 == 0 { 0 } else { u64::from(flags >> 6) },
-            synthetic: flags & 0x18 == 0x18,
-            aliased: flags & 0x14 == 0x14,
-            given_aliases: vec![flags.rotate_left(3), 0xff],
-            typed: flags & 0x12 == 0x12,
-            urgent: flags & 0x11 == 0x11,
-            outdated: flags & 0x12 == 0x12,
-            withdrawn: if flags & 0x19 == 0x19 { "no_rule".into() } else { String::new() },
-        };
-        self.frames.insert(self.next, relayed.clone());
-        self.frame(Some(Body::Relayed(relayed)), 0);
-    }
-
-    fn heartbeat(&mut self, ot_connected: bool, ot_away_ms: u64) {
-        let heartbeat = Heartbeat { ot_connected, ot_away_ms, ..Heartbeat::default() };
-        self.frame(Some(Body::Heartbeat(heartbeat)), 0);
-    }
-
-    fn frame(&mut self, body: Option<Body>, in_head: u8) {
-        let seq = self.next;
-        self.next += 1;
-        self.frame_bytes += body.as_ref().map_or(0, Body::encoded_len);
-        let appended_ms = self.now.wall_ms;
-        let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: in_head != 0 };
-        self.mirror.handle_item(self.now, Item::Frame(frame));
-        self.carry_out();
     }
 
     /// Time goes by in steps of the driver.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use account::Imbalance;
 use diagnostic::SourceFile;
-use journal_format::Body;
+use journal_format::{Body, Layouts};
 use ot::{Now, Pipeline, PipelineSettings, Received};
 use policy::Policy;
 use prost::Message;
@@ -170,8 +170,9 @@ const METRICS: [(&str, DataType); 14] = [
 pub struct Plant {
     pub pipeline: Pipeline,
     now: Now,
-    /// Everything that was journalled.
+    /// Everything that was journalled, by names.
     pub journal: Vec<Body>,
+    layouts: Layouts,
     follower: Follower,
     /// `seq` of the next message, by group and node.
     seq: [[u8; NODES.len()]; GROUPS.len()],
@@ -198,6 +199,7 @@ impl Plant {
             pipeline,
             now,
             journal: Vec::new(),
+            layouts: Layouts::new(usize::MAX),
             follower: Follower::default(),
             seq: Default::default(),
             last: None,
@@ -377,6 +379,8 @@ impl Plant {
         assert!(restored, "what was stored can be read");
         self.journal.extend(later);
         self.pipeline = pipeline;
+        // Another run of the writer numbers its layouts anew.
+        self.layouts = Layouts::new(usize::MAX);
         self.take_bodies(out);
         self.pipeline.session(self.now, false);
     }
@@ -386,6 +390,8 @@ impl Plant {
     }
 
     fn take_bodies(&mut self, out: Vec<Body>) {
+        let by_names = |body| self.layouts.by_names(body, usize::MAX).expect("data has its layout");
+        let out: Vec<Body> = out.into_iter().map(by_names).collect();
         let imbalance: Result<(), Imbalance> = self.pipeline.check_account();
         assert_eq!(imbalance, Ok(()), "{:?}", self.pipeline.ledger());
         self.follower.bodies_before_last = self.journal.len();

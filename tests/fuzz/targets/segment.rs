@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use journal_format::compact::{CompactMetric, CompactValue, CompactWriter};
 use journal_format::header::Header;
-use journal_format::{Body, Heartbeat, Keyframe, Relayed, Start, frame};
+use journal_format::{
+    Body, Data, Heartbeat, Keyframe, Layouts, MAX_BODY_BYTES, Relayed, Start, frame,
+};
 use journal_read::{From, Item, Reader, verify};
+use prost::Message;
+use sparkplug::{Metric, Payload};
 
 use crate::input::Input;
 
@@ -81,6 +86,9 @@ struct Segment {
     places: Vec<(u64, std::ops::Range<usize>)>,
     /// Which of its frames can be read can't be foretold.
     in_doubt: bool,
+    /// The layout that was given last; 0: none.
+    layout: u64,
+    layouts: Layouts,
 }
 
 impl Segment {
@@ -94,7 +102,15 @@ impl Segment {
             head_frames: 1,
             relay_name: "relay".into(),
         };
-        Segment { salt, bytes: header.encode(), next: first, places: Vec::new(), in_doubt: false }
+        Segment {
+            salt,
+            bytes: header.encode(),
+            next: first,
+            places: Vec::new(),
+            in_doubt: false,
+            layout: 0,
+            layouts: Layouts::new(usize::MAX),
+        }
     }
 
     /// Frames and damage, up to a byte that ends the segment; false: it was damaged.
@@ -112,8 +128,33 @@ impl Segment {
                 }
                 2 => {
                     let devices = vec![input.text()];
-                    let keyframe = Keyframe { devices, ..Keyframe::default() };
+                    // Its number is never given to another layout.
+                    let (layout, topic) = (self.next, "spBv1.0/G/NBIRTH/E".into());
+                    let named =
+                        |name: &&str| Metric { name: Some((*name).into()), ..Metric::default() };
+                    let metrics = ["a", "b/c", ""].iter().map(named).collect();
+                    let payload = Payload { metrics, ..Payload::default() }.encode_to_vec();
+                    let keyframe =
+                        Keyframe { devices, layout, topic, payload, ..Keyframe::default() };
+                    self.layout = layout;
                     self.append(Body::Keyframe(keyframe), written);
+                }
+                3 if self.layout > 0 => {
+                    let (layout, timestamp) = (self.layout, u64::from(input.byte()));
+                    let mut writer = CompactWriter::new(timestamp, 0);
+                    for byte in input.bytes() {
+                        let value = CompactValue::Long(u64::from(*byte) << (byte % 50));
+                        let (is_historical, is_transient) = (None, None);
+                        let timestamp = u64::from(byte % 7);
+                        let metric =
+                            CompactMetric { timestamp, is_historical, is_transient, value };
+                        writer.metric(u32::from(byte % 3), &metric);
+                    }
+                    let metrics = writer.finish();
+                    self.append(
+                        Body::Data(Data { layout, timestamp, metrics, ..Data::default() }),
+                        written,
+                    );
                 }
                 3..=8 => {
                     let payload = input.bytes().to_vec();
@@ -169,7 +210,13 @@ impl Segment {
         frame::append(self.salt, self.next, 1_700_000_000_000, &body, &mut self.bytes)
             .expect("small");
         self.places.push((self.next, start..self.bytes.len()));
-        written.bodies.insert(self.next, Some(body));
+        if matches!(body, Body::Data(_)) {
+            // It can't be read without the frame that gave its layout, nor where it isn't metrics.
+            written.touched.push(self.next);
+        }
+        if let Some(named) = self.layouts.by_names(body, MAX_BODY_BYTES) {
+            written.bodies.insert(self.next, Some(named));
+        }
         self.next += 1;
     }
 

@@ -148,7 +148,8 @@ fn snapshot(input: &mut Input<'_>) {
     for seq in position..position.saturating_add(3) {
         let body = Some(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
         let appended_ms = now.wall_ms;
-        let frame = journal_format::Frame { seq, epoch, appended_ms, body, in_head: false };
+        let frame =
+            journal_format::Frame { seq, epoch, appended_ms, body, in_head: false, layout: None };
         second.handle_item(now, Item::Frame(frame));
         now.mono += Duration::from_secs(1);
         now.wall_ms += 1_000;

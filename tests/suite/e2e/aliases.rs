@@ -132,6 +132,8 @@ fn data_by_alias_takes_no_more_than_the_plants_and_half_of_what_names_take() {
             let born =
                 |at: u64| Metric { alias: by_alias.then_some(at + 1), ..double(&name(at), 0) };
             edge.nbirth(&(0..count).map(born).collect::<Vec<_>>()).unwrap();
+            // What comes before is sent as history, which says so of each metric.
+            rig.wait_for(&format!("spBv1.0/Plant/NBIRTH/{node}"), 1);
             let data = format!("spBv1.0/Plant/NDATA/{node}");
             for value in 1..=MESSAGES {
                 let metric = |at: u64| Metric {

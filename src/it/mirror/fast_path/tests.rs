@@ -17,6 +17,7 @@ use sparkplug::{DataType, Metric, Payload, PropertySet, Value};
 use super::super::tests::settings;
 use super::super::{Aliases, Mirror, MirrorSettings, NodeId, Notice, Now, Outgoing, SessionEvent};
 use super::*;
+use crate::place_teller::PlaceTeller;
 
 const WALL: u64 = 1_700_000_000_000;
 const NOW: Now = Now { mono: Duration::from_secs(1), wall_ms: WALL };
@@ -115,16 +116,21 @@ struct Run {
     seq: u64,
     out: Vec<Outgoing>,
     notices: Vec<Notice>,
+    teller: Option<PlaceTeller>,
+    /// Messages that were told by places.
+    placed: usize,
 }
 
 impl Run {
-    fn new(takes_fast_path: bool, aliases: Aliases) -> Run {
+    fn new((takes_fast_path, tells_places): (bool, bool), aliases: Aliases) -> Run {
         let rebirth_min_interval = Duration::ZERO;
         let settings = MirrorSettings { rebirth_min_interval, aliases, ..settings() };
         let mut mirror = Mirror::new(settings, None);
         mirror.takes_fast_path = takes_fast_path;
         mirror.caught_up();
-        let mut run = Run { mirror, seq: 0, out: Vec::new(), notices: Vec::new() };
+        let teller = tells_places.then(PlaceTeller::default);
+        let (out, notices) = (Vec::new(), Vec::new());
+        let mut run = Run { mirror, seq: 0, out, notices, teller, placed: 0 };
         run.item(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
         run.step(&Step::Birth { device: false });
         run.step(&Step::Birth { device: true });
@@ -133,8 +139,13 @@ impl Run {
 
     fn item(&mut self, body: Body) {
         self.seq += 1;
-        let frame =
-            Frame { seq: self.seq, epoch: 1, appended_ms: WALL, body: Some(body), in_head: false };
+        let (seq, body) = (self.seq, Some(body));
+        let frame = Frame { seq, epoch: 1, appended_ms: WALL, body, in_head: false, layout: None };
+        let frame = match &mut self.teller {
+            Some(teller) => teller.tell(frame),
+            None => frame,
+        };
+        self.placed += usize::from(frame.layout.is_some());
         self.mirror.handle_item(NOW, Item::Frame(frame));
         self.collect();
     }
@@ -173,7 +184,16 @@ impl Run {
                     is_null: Some(true),
                     ..Metric::default()
                 });
-                let payload = Payload { metrics: metrics.to_vec(), ..Payload::default() };
+                let mut metrics = metrics.to_vec();
+                // What is no metric of the layout has a place in the journal, too.
+                let untyped = Metric { name: Some("untyped".into()), ..Metric::default() };
+                let bd_seq = Metric { name: Some("bdSeq".into()), ..untyped.clone() };
+                if *device {
+                    metrics.insert(1, untyped)
+                } else {
+                    metrics.insert(0, bd_seq)
+                }
+                let payload = Payload { metrics, ..Payload::default() };
                 self.relayed("BIRTH", *device, payload.encode_to_vec(), false);
             }
             Step::Death { device } => self.relayed("DEATH", *device, Vec::new(), false),
@@ -219,16 +239,47 @@ proptest! {
             Just(Aliases::Never), Just(Aliases::AsPlant), Just(Aliases::Always)
         ],
     ) {
-        let [mut fast, mut long] = [true, false].map(|fast| Run::new(fast, aliases));
-        for step in &steps {
-            fast.step(step);
-            long.step(step);
-        }
-        // Births with the values that are held.
-        for run in [&mut fast, &mut long] {
+        let ways = [(false, false), (true, false), (false, true), (true, true)];
+        let [long, fast, placed, fast_placed] = ways.map(|way| {
+            let mut run = Run::new(way, aliases);
+            steps.iter().for_each(|step| run.step(step));
+            // Births with the values that are held.
             run.step(&Step::Data { device: false, payload: Vec::new(), loss: true });
-        }
-        prop_assert_eq!(fast.record(), long.record());
+            run.record()
+        });
+        prop_assert_eq!(&fast, &long);
+        prop_assert_eq!(&placed, &long);
+        prop_assert_eq!(&fast_placed, &long);
+    }
+}
+
+#[test]
+fn data_that_is_told_by_places_takes_the_fast_path_and_other_data_does_not() {
+    for device in [false, true] {
+        let mut run = Run::new((true, true), Aliases::Never);
+        let send = |run: &mut Run, metrics: Vec<Metric>, published: usize| {
+            let (placed, before) = (run.placed, run.out.len());
+            let payload = Payload { timestamp: Some(WALL), metrics, ..Payload::default() };
+            let payload = payload.encode_to_vec();
+            run.step(&Step::Data { device, payload, loss: false });
+            assert_eq!((run.placed, run.out.len()), (placed + 1, before + published));
+        };
+        let metric = |name: &str, value: Value| {
+            let (name, value) = (Some(name.into()), Some(value));
+            Metric { name, timestamp: Some(WALL - 5), value, ..Metric::default() }
+        };
+        send(&mut run, vec![metric("double", Value::Double(2.0))], 1);
+        send(
+            &mut run,
+            vec![metric("switch", Value::Boolean(true)), metric("int", Value::Int(3))],
+            1,
+        );
+        send(&mut run, vec![metric("text", Value::String("a".into()))], 1);
+        // A place where the layout has nothing.
+        send(&mut run, vec![metric(if device { "untyped" } else { "bdSeq" }, Value::Int(1))], 0);
+        let layout = run.mirror.nodes.iter().next().unwrap().layout_of(device.then_some("D"));
+        let layout = layout.unwrap();
+        assert!(layout.bytes() >= layout.counted_bytes());
     }
 }
 
@@ -249,7 +300,7 @@ fn data_as_the_ot_half_writes_it_takes_the_fast_path_and_other_data_does_not() {
         let message = FastPath::of(&node, Some("D"), &relayed, &step.settings.caps);
         message.map(|message| step.take_fast_path(node.change(), Some("D"), 100, message)).is_ok()
     };
-    let mut run = Run::new(true, Aliases::Never);
+    let mut run = Run::new((true, false), Aliases::Never);
     assert!(takes(&mut run, vec![double(), double()], false));
     assert!(!takes(&mut run, vec![double()], true));
     assert!(!takes(&mut run, vec![], false));

@@ -68,6 +68,7 @@ impl Layout {
         // The layout is shared with snapshots, behind two counters.
         let own = allocation(size_of::<Layout>().saturating_add(16));
         let all = self.slots.iter().map(Slot::heap_bytes);
+        let own = own.saturating_add(self.journal.heap_bytes());
         all.fold(tables.saturating_add(own), usize::saturating_add)
     }
 
@@ -90,6 +91,7 @@ impl Layout {
 
     /// Notes the names of all metrics anew.
     pub(super) fn enter_all_names(&mut self) {
+        self.forget_places();
         self.index = NameIndex::default();
         let slots = &self.slots;
         for (place, slot) in slots.iter().enumerate() {

@@ -147,7 +147,8 @@ fn fill(kind: Kind) -> (usize, usize) {
                 received_ms: WALL,
                 ..Relayed::default()
             }));
-            let frame = Frame { seq, epoch: 1, appended_ms: WALL, body, in_head: false };
+            let frame =
+                Frame { seq, epoch: 1, appended_ms: WALL, body, in_head: false, layout: None };
             seq += 1;
             mirror.handle_item(now, Item::Frame(frame));
             while let Some(outgoing) = mirror.poll_outgoing() {

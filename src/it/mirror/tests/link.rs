@@ -108,7 +108,7 @@ fn old_frames_are_no_sign_of_life() {
         let appended_ms = world.now.wall_ms - behind_ms;
         let body = Some(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
         let seq = world.mirror.position().1;
-        let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: false };
+        let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: false, layout: None };
         world.mirror.handle_item(world.now, Item::Frame(frame));
         world.pass(Duration::from_secs(1));
     };
@@ -130,7 +130,7 @@ fn a_clock_ahead_of_ours_is_a_sign_of_life() {
     let appended_ms = world.now.wall_ms + 3_600_000;
     let body = Some(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
     let seq = world.mirror.position().1;
-    let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: false };
+    let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: false, layout: None };
     world.mirror.handle_item(world.now, Item::Frame(frame));
     world.pass(Duration::from_secs(1));
     assert_eq!(world.host.births, 2);

@@ -71,8 +71,14 @@ impl World {
 
     fn frame(&mut self, body: Body) {
         let appended_ms = self.now.wall_ms;
-        let frame =
-            Frame { seq: self.seq, epoch: 1, appended_ms, body: Some(body), in_head: false };
+        let frame = Frame {
+            seq: self.seq,
+            epoch: 1,
+            appended_ms,
+            body: Some(body),
+            in_head: false,
+            layout: None,
+        };
         self.seq += 1;
         let before = steps::taken();
         self.mirror.handle_item(self.now, Item::Frame(frame));
@@ -263,7 +269,8 @@ fn the_stages_of_a_birth_of_200_000_metrics() {
         ..Relayed::default()
     };
     let body = Some(Body::Relayed(relayed));
-    let frame = Frame { seq: world.seq, epoch: 1, appended_ms: WALL, body, in_head: false };
+    let frame =
+        Frame { seq: world.seq, epoch: 1, appended_ms: WALL, body, in_head: false, layout: None };
     world.mirror.handle_item(world.now, Item::Frame(frame));
     let mut breaths = breaths.lock().unwrap().clone();
     breaths.push(steps::taken());

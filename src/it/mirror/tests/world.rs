@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use journal_format::{Body, Frame, GivenAliases, Heartbeat, Keyframe, Relayed, Start};
+use journal_format::{Body, Frame, GivenAliases, Heartbeat, Keyframe, Layouts, Relayed, Start};
 use journal_read::Item;
 use prost::Message;
 use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value};
@@ -15,6 +15,7 @@ use crate::mirror::{
     Aliases, DataDatatypes, Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos,
     SessionEvent, SessionSpec,
 };
+use crate::place_teller::PlaceTeller;
 
 pub(super) const WALL: u64 = 1_700_000_000_000;
 
@@ -59,7 +60,10 @@ pub(super) fn data(mut metrics: Vec<Metric>) -> Vec<Metric> {
 /// The world around a mirror: a journal, a broker that may be down, a host.
 pub(super) struct World {
     pub(super) mirror: Mirror,
+    /// Data of these is by names; every second frame is handed on by places.
     pub(super) frames: Vec<Body>,
+    layouts: Layouts,
+    teller: PlaceTeller,
     /// Frames handed to the mirror so far.
     pub(super) read: usize,
     pub(super) now: Now,
@@ -83,6 +87,8 @@ impl World {
         World {
             mirror: Mirror::new(settings, None),
             frames: Vec::new(),
+            layouts: Layouts::new(usize::MAX),
+            teller: PlaceTeller::default(),
             read: 0,
             now: Now { mono: Duration::ZERO, wall_ms: WALL },
             broker_up: true,
@@ -106,7 +112,7 @@ impl World {
     }
 
     pub(super) fn append(&mut self, body: Body) {
-        self.frames.push(body);
+        self.frames.push(self.layouts.by_names(body, usize::MAX).expect("data without its layout"));
         self.read_all();
     }
 
@@ -144,7 +150,13 @@ impl World {
 
     pub(super) fn read_all(&mut self) {
         while self.read < self.frames.len() {
-            let item = self.item(self.read);
+            let mut item = self.item(self.read);
+            if let Item::Frame(frame) = &mut item {
+                let told = self.teller.tell(frame.clone());
+                if self.read % 2 == 1 || told.layout.is_none() {
+                    *frame = told;
+                }
+            }
             self.read += 1;
             self.mirror.handle_item(self.now, item);
             self.mirror.nodes.check_bytes();
@@ -159,6 +171,7 @@ impl World {
             appended_ms: self.now.wall_ms,
             body: Some(self.frames[at].clone()),
             in_head: at == 0,
+            layout: None,
         })
     }
 
@@ -171,6 +184,7 @@ impl World {
             appended_ms: self.now.wall_ms,
             body: Some(Body::Relayed(Relayed { topic, ..Relayed::default() })),
             in_head: false,
+            layout: None,
         })
     }
 

@@ -59,7 +59,7 @@ impl World {
         }));
         let seq = self.mirror.position().1;
         let (epoch, appended_ms) = (1, self.now.wall_ms);
-        let frame = Frame { seq, epoch, appended_ms, body, in_head: false };
+        let frame = Frame { seq, epoch, appended_ms, body, in_head: false, layout: None };
         self.mirror.handle_item(self.now, Item::Frame(frame));
     }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
+mod layouts;
+
 use journal_format::{Body, Heartbeat, Keyframe, Start};
 use journal_write::{Durability, Writer, WriterOptions};
 

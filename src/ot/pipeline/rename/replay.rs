@@ -170,6 +170,7 @@ impl Names {
                 outdated: false,
                 urgent: false,
                 withdrawn: Some("no_rule"),
+                layout: 0,
             };
             let entity = Entity::node(&group, &edge_node);
             deaths.push(Entry::Plant(Admitted::death(source, entity, now_ms, None, losses, flags)));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use account::Reason;
 use diagnostic::SourceFile;
-use journal_format::{Body, Keyframe, Relayed};
+use journal_format::{Body, Keyframe, Layouts, Relayed};
 use policy::Policy;
 use prost::Message;
 use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value, names};
@@ -46,8 +46,11 @@ pub(super) fn settings() -> PipelineSettings {
 pub(super) struct Bench {
     pub(super) pipeline: Pipeline,
     pub(super) now: Now,
-    /// Everything that was journalled, without heartbeats.
+    /// Everything that was journalled, by names, without heartbeats.
     pub(super) journal: Vec<Body>,
+    pub(super) layouts: Layouts,
+    /// Bytes of data that was told by places, and by names.
+    pub(super) told: (usize, usize),
     pub(super) reader: Reader,
     /// `seq` of the next message that [`Bench::node`] sends.
     pub(super) seq: u64,
@@ -71,6 +74,8 @@ impl Bench {
             pipeline,
             now,
             journal: Vec::new(),
+            layouts: Layouts::new(usize::MAX),
+            told: (0, 0),
             reader: Reader::default(),
             seq: 0,
             assured: false,
@@ -171,6 +176,7 @@ impl Bench {
         let stored = StoredPlant::decode(bytes.as_slice()).unwrap();
         self.pass(1000);
         self.pipeline = Pipeline::new(settings, policy(text), self.now);
+        self.layouts = Layouts::new(usize::MAX);
         self.pipeline.observe(self.now, self.shadow.map(policy));
         self.snapshot_probe = SnapshotProbe::default();
         let later = self.journal.split_off(stored_at);
@@ -181,7 +187,7 @@ impl Bench {
     }
 
     fn take(&mut self, out: Vec<Entry>) -> Vec<Body> {
-        let out: Vec<Body> = out.into_iter().map(Body::from).collect();
+        let out: Vec<Body> = out.into_iter().map(|entry| self.by_names(entry)).collect();
         self.snapshot_probe.step(&mut self.pipeline);
         assert_eq!(self.pipeline.check_account(), Ok(()), "{:?}", self.pipeline.ledger());
         self.pipeline.check_memory();
@@ -195,6 +201,18 @@ impl Bench {
             out.into_iter().filter(|body| !matches!(body, Body::Heartbeat(_))).collect();
         self.journal.extend(out.iter().cloned());
         out
+    }
+
+    fn by_names(&mut self, entry: Entry) -> Body {
+        let body = Body::from(entry);
+        let layouts = &mut self.layouts;
+        let (bytes, is_compact) = (body.encoded_len(), matches!(body, Body::Data(_)));
+        let named = layouts.by_names(body, usize::MAX).expect("data without its layout");
+        if is_compact {
+            self.told.0 += bytes;
+            self.told.1 += named.encoded_len();
+        }
+        named
     }
 
     pub(super) fn dropped(&self, reason: Reason) -> u64 {

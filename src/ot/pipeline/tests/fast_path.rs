@@ -348,23 +348,37 @@ proptest! {
     fn the_fast_path_does_what_the_long_way_does(
         first in 0..POLICIES.len(), steps in vec(step(), 0..80),
     ) {
-        let [mut fast, mut long] = [true, false].map(|takes_fast_path| {
+        // The fast path or not, by places or by names.
+        let ways = [(true, false), (false, false), (true, true), (false, true)];
+        let [mut fast, others @ ..] = ways.map(|(takes_fast_path, by_names)| {
             let mut bench = Bench::new(POLICIES[first]);
             bench.pipeline.takes_fast_path = takes_fast_path;
+            if by_names {
+                bench.pipeline.tell_by_names();
+            }
             run(&mut bench, &Step::Birth { device: false, null: false });
             run(&mut bench, &Step::Birth { device: true, null: false });
             bench
         });
+        let mut others = others;
         for step in &steps {
             run(&mut fast, step);
-            run(&mut long, step);
             assert_bits(&fast);
-            if fast.journal != long.journal {
-                // NaN isn't itself.
-                assert_eq!(state(&fast).0, state(&long).0, "{step:?}");
+            for other in &mut others {
+                run(other, step);
+                if fast.journal != other.journal {
+                    // NaN isn't itself.
+                    assert_eq!(state(&fast).0, state(other).0, "{step:?}");
+                }
             }
         }
-        assert_eq!(state(&fast), state(&long));
+        for other in &others {
+            assert_eq!(state(&fast), state(other));
+        }
+        // By places where it can be.
+        let [long, fast_named, long_named] = &others;
+        assert_eq!(fast.told, long.told);
+        assert_eq!((fast_named.told, long_named.told), ((0, 0), (0, 0)));
     }
 }
 

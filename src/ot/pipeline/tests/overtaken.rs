@@ -381,3 +381,44 @@ fn births_that_another_one_of_their_session_overtook_end_nothing_and_make_nothin
     send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
     assert!(is_doubted(&bench, NODE));
 }
+
+#[test]
+fn what_was_refused_unread_may_be_newer_than_what_is_judged_behind_it() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1, 0));
+    // The second message is refused, and comes before the first one: its number isn't known until the
+    // third one comes.
+    bench.pipeline.shed("spBv1.0/G/NDATA/E", 1, "G/E");
+    bench.tick();
+    bench.node("NDATA", vec![by_name("x", Value::Int(1))]);
+    bench.lose();
+    bench.node("NDATA", vec![by_name("other", Value::Int(3))]);
+    let told = keyframed(&bench.tick());
+    let losses = told.iter().map(|keyframe| keyframe.losses).collect::<Vec<_>>();
+    assert_eq!(losses, [2], "x is doubted once more");
+}
+
+#[test]
+fn messages_with_one_number_are_judged_as_they_came() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1, 0));
+    let data = |value: u32| Payload { seq: Some(7), metrics: x(value), ..Payload::default() };
+    assert!(bench.send("spBv1.0/G/NDATA/E", &data(1)).is_empty());
+    let told = bench.send("spBv1.0/G/NDATA/E", &data(2));
+    let values: Vec<_> = told.iter().map(|told| value_of(&payload(told), "x")).collect();
+    assert_eq!(values, [Some(Value::Int(1)), Some(Value::Int(2))]);
+}
+
+#[test]
+fn a_value_that_waits_for_a_limit_is_in_the_birth_under_another_name() {
+    let mut bench = Bench::new(SLOW);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 0));
+    for value in 1..4 {
+        bench.node("NDATA", x(value));
+    }
+    let renamed = format!("{SLOW}\n[rename.edge-node]\n\"G/E\" = \"Other\"\n");
+    let told = bench.reload(&renamed);
+    let born = told.iter().find(|told| told.topic == "spBv1.0/G/NBIRTH/Other").unwrap();
+    assert_eq!(value_of(&payload(born), "x"), Some(Value::Int(3)));
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use journal_format::Body;
+use journal_format::{Body, Layouts};
 use prost::Message;
 use sparkplug::{Caps, DataType, Metric, Payload, Value, steps};
 
@@ -23,6 +23,7 @@ struct Plant {
     pipeline: Pipeline,
     now: Now,
     out: Vec<Entry>,
+    layouts: Layouts,
 }
 
 fn metrics(value: u32) -> Vec<Metric> {
@@ -38,12 +39,13 @@ impl Plant {
         let settings = PipelineSettings { max_nodes: nodes, caps, ..settings() };
         let mut pipeline = Pipeline::new(settings, policy(text), now);
         pipeline.session(now, false);
-        let mut plant = Plant { pipeline, now, out: Vec::new() };
+        let layouts = Layouts::new(usize::MAX);
+        let mut plant = Plant { pipeline, now, out: Vec::new(), layouts };
         for node in 0..nodes {
             plant.send("NBIRTH", node, 0, std::iter::once(bd_seq(0)).chain(metrics(1)).collect());
         }
         plant.turns();
-        plant.out.clear();
+        let _ = plant.journalled();
         plant
     }
 
@@ -86,7 +88,8 @@ impl Plant {
     fn journalled(&mut self) -> BTreeMap<String, Vec<&'static str>> {
         let mut all: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
         for entry in self.out.drain(..) {
-            let (topic, kind) = match Body::from(entry) {
+            let body = self.layouts.by_names(Body::from(entry), usize::MAX).unwrap();
+            let (topic, kind) = match body {
                 Body::Keyframe(keyframe) => (keyframe.topic, "keyframe"),
                 Body::Relayed(relayed) => {
                     let kinds = ["NBIRTH", "NDATA", "NDEATH"];
@@ -95,6 +98,7 @@ impl Plant {
                     (relayed.topic, kind)
                 }
                 Body::Start(_) | Body::Heartbeat(_) => continue,
+                Body::Data(_) => unreachable!(),
             };
             let (_, node) = topic.rsplit_once('/').unwrap();
             all.entry(node.to_owned()).or_default().push(kind);

@@ -102,6 +102,7 @@ fn segments(dir: &Path) -> BTreeMap<u64, BTreeMap<String, Vec<&'static str>>> {
             Body::Relayed(relayed) => (relayed.topic, "message"),
             Body::Keyframe(keyframe) => (keyframe.topic, "keyframe"),
             Body::Heartbeat(_) => continue,
+            Body::Data(_) => panic!("data that isn't told by names"),
         };
         let mut last = segments.last_entry().unwrap();
         last.get_mut().entry(topic.rsplit_once('/').unwrap().1.into()).or_default().push(kind);

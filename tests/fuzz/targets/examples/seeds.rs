@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use journal_format::header::Header;
-use journal_format::{Body, Heartbeat, Relayed, Start, frame};
+use journal_format::{Body, Heartbeat, Layouts, Relayed, Start, frame};
 use ot::{Now, Pipeline, PipelineSettings, Received};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -133,11 +133,12 @@ fn as_plant(messages: &[Captured], policy: u8) -> Seed {
     })
 }
 
-/// What the OT half journals of the messages of a library.
+/// What the OT half journals of the messages of a library, by names.
 fn relayed(messages: &[Captured]) -> Vec<Relayed> {
     let (_, bodies) = followed(messages);
-    let only = |body: Body| match body {
-        Body::Relayed(relayed) => Some(relayed),
+    let mut layouts = Layouts::new(usize::MAX);
+    let mut only = |body: Body| match layouts.by_names(body, usize::MAX) {
+        Some(Body::Relayed(relayed)) => Some(relayed),
         _ => None,
     };
     bodies.into_iter().filter_map(only).collect()
@@ -182,6 +183,9 @@ fn operations(captures: &[(&str, Vec<Captured>)]) {
             write(target, library, &seed.0);
         }
     }
+    for target in ["mirror", "it_fast_path"] {
+        write(target, "places", &places().0);
+    }
     for (number, target) in
         ["pipeline", "ot_fast_path", "mirror", "it_fast_path"].iter().enumerate()
     {
@@ -190,6 +194,33 @@ fn operations(captures: &[(&str, Vec<Captured>)]) {
             write(target, &format!("noise-{at:02}"), &noise(number + 1, 200 + 60 * at));
         }
     }
+}
+
+/// A birth, and data by places in its layout as somebody may write it.
+fn places() -> Seed {
+    let metric = |(name, datatype): (&str, DataType)| Metric {
+        name: Some(name.into()),
+        datatype: Some(datatype.code()),
+        is_null: Some(true),
+        ..Metric::default()
+    };
+    let metrics =
+        [("switch", DataType::Boolean), ("double", DataType::Double)].map(metric).to_vec();
+    let payload = Payload { timestamp: Some(1), metrics, ..Payload::default() }.encode_to_vec();
+    let birth = |seed: Seed| seed.put(&[8]).with(b"spBv1.0/G/NBIRTH/E0").with(&payload).put(&[0]);
+    let entries: [&[u8]; 8] = [
+        &[6],
+        &[0x16, 2, 4, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+        &[7, 0x66, 0x0e],
+        &[0, 4, 0x18, 9, 0x38, 1],
+        &[0x0f, 0x16],
+        &[0x16, 0xff, 0xff, 0xff, 0xff, 0x1f],
+        &[8, 200, b'a'],
+        &[0x46, 0x86, 0x0e],
+    ];
+    let seed = birth(Seed::default().put(&[0, 0]));
+    let data = |seed: Seed, metrics: &&[u8]| seed.put(&[7, 4, 0]).with(metrics).put(&[0]);
+    birth(entries.iter().fold(seed, data))
 }
 
 fn texts() {
@@ -278,7 +309,7 @@ fn segments(captures: &[(&str, Vec<Captured>)]) {
         };
         let mut file = header.encode();
         let start = Body::Start(Start { epoch: 3, ..Start::default() });
-        let bodies = relayed(messages).into_iter().map(Body::Relayed);
+        let (_, bodies) = followed(messages);
         for (seq, body) in (5..).zip(std::iter::once(start).chain(bodies)) {
             frame::append(77, seq, 1, &body, &mut file).unwrap();
         }
@@ -290,6 +321,15 @@ fn segments(captures: &[(&str, Vec<Captured>)]) {
     let whole = || frames(Seed::default().put(&[1]));
     write("journal_segment", "frames", &whole().0);
     write("journal_segment", "two-segments", &frames(whole().put(&[0])).0);
+    // A keyframe with a layout, and data against it, whole and where that can't be read.
+    let placed = |seed: Seed| {
+        (1..6).fold(seed.put(&[2]).with(b"d"), |seed, at| {
+            seed.put(&[3, at]).with(&[at, 9, 200, at * 40])
+        })
+    };
+    write("journal_segment", "places", &placed(Seed::default().put(&[1])).0);
+    let damaged = placed(Seed::default().put(&[1])).put(&[10, 0x60, 2, 0xff]);
+    write("journal_segment", "places-flipped", &placed(damaged.put(&[0])).0);
     let damages: [(&str, &[u8]); 6] = [
         ("flipped", &[10, 0x60, 2, 0xff]),
         ("cut", &[12, 0x70, 2]),
@@ -318,8 +358,14 @@ fn states(captures: &[(&str, Vec<Captured>)]) {
         let now = it::mirror::Now { mono: std::time::Duration::ZERO, wall_ms: 1_700_000_000_000 };
         for (seq, relayed) in (1..).zip(relayed(messages)) {
             let body = Some(Body::Relayed(relayed));
-            let frame =
-                journal_format::Frame { seq, epoch: 1, appended_ms: 1, body, in_head: false };
+            let frame = journal_format::Frame {
+                seq,
+                epoch: 1,
+                appended_ms: 1,
+                body,
+                in_head: false,
+                layout: None,
+            };
             mirror.handle_item(now, journal_read::Item::Frame(frame));
         }
         let seed = Seed::default().put(&[2]).with(&it::testing::snapshot(&mut mirror)).put(&[0]);

@@ -190,7 +190,7 @@ fn what_shows_more_is_said_and_nothing_is_proved() {
             "",
             "[rule.rate]\nmessages-per-s = 1",
             "as much as comes",
-            "at most 1 messages/s (burst 1) of data, with all that `a` forwards",
+            "at most 1 messages/s (burst 1) of data for all that `a` forwards together",
         ),
         (
             "",

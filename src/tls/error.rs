@@ -18,13 +18,17 @@ pub enum TlsError {
     File(#[from] FileError),
     /// A PEM file whose sections can't be read.
     #[error("not PEM: `{}`: {detail}", path.display())]
-    NotPem { path: PathBuf, detail: String },
+    NotPem { path: PathBuf, detail: String, wanted: &'static str },
     /// Another form of certificate or key.
     #[error("`{}` is {}, wanted: {wanted} in PEM", path.display(), form.is)]
     Form { path: PathBuf, form: Form, wanted: &'static str },
     /// A PEM file without what it is named for.
     #[error("no certificate in `{}`", path.display())]
-    NoCertificate { path: PathBuf },
+    NoCertificate {
+        path: PathBuf,
+        /// What is there.
+        holds: Holds,
+    },
     /// Over the cap.
     #[error("more than {MAX_CERTIFICATES} certificates in `{}`", path.display())]
     TooMany { path: PathBuf },
@@ -39,7 +43,7 @@ pub enum TlsError {
     NotYet { path: PathBuf, from: String },
     /// A PEM file without a private key.
     #[error("no private key in `{}`", path.display())]
-    NoKey { path: PathBuf },
+    NoKey { path: PathBuf, holds: Holds },
     /// A key that would need a passphrase.
     #[error("private key in `{}` is encrypted", path.display())]
     EncryptedKey { path: PathBuf },
@@ -68,6 +72,15 @@ pub enum TlsError {
     Internal { detail: String },
 }
 
+/// What a file holds in place of what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Nothing,
+    /// A key where a certificate is wanted, or a certificate where a key is.
+    TheOther,
+    Something,
+}
+
 impl TlsError {
     /// The file that is to blame, if one is.
     pub fn path(&self) -> Option<&Path> {
@@ -75,12 +88,12 @@ impl TlsError {
             TlsError::File(error) => Some(error.path()),
             TlsError::NotPem { path, .. }
             | TlsError::Form { path, .. }
-            | TlsError::NoCertificate { path }
+            | TlsError::NoCertificate { path, .. }
             | TlsError::TooMany { path }
             | TlsError::BadCertificate { path, .. }
             | TlsError::Expired { path, .. }
             | TlsError::NotYet { path, .. }
-            | TlsError::NoKey { path }
+            | TlsError::NoKey { path, .. }
             | TlsError::EncryptedKey { path }
             | TlsError::BadKey { path, .. }
             | TlsError::KeyMismatch { path, .. } => Some(path),
@@ -95,6 +108,19 @@ impl TlsError {
         match self {
             TlsError::File(error) => error.hint(),
             TlsError::Form { form, .. } => Some(form.remedy.clone()),
+            TlsError::NoCertificate { holds: Holds::Nothing, .. }
+            | TlsError::NoKey { holds: Holds::Nothing, .. } => Some("the file is empty".to_owned()),
+            TlsError::NoCertificate { holds: Holds::TheOther, .. } => Some(
+                "it holds a private key: are `certificate-file` and `key-file` exchanged?"
+                    .to_owned(),
+            ),
+            TlsError::NoKey { holds: Holds::TheOther, .. } => Some(
+                "it holds a certificate: are `certificate-file` and `key-file` exchanged?"
+                    .to_owned(),
+            ),
+            TlsError::NotPem { wanted: "a private key", .. } => {
+                Some("wanted PEM, whole: PKCS#8, PKCS#1 or SEC1".to_owned())
+            }
             TlsError::NotPem { .. } | TlsError::NoCertificate { .. } => Some(
                 "wanted PEM (`-----BEGIN CERTIFICATE-----`); for DER: openssl x509 -inform der"
                     .to_owned(),

@@ -108,7 +108,10 @@ pub(crate) fn of_section(label: &str, path: &Path) -> Option<Form> {
         "X509 CRL" => form("a revocation list", "what is wanted is a certificate".to_owned()),
         "OPENSSH PRIVATE KEY" => form(
             "a key of OpenSSH",
-            format!("on a copy of it: ssh-keygen -p -N \"\" -m PEM -f {file}"),
+            format!(
+                "RSA and ECDSA: on a copy of it, ssh-keygen -p -N \"\" -m PEM -f {file}; Ed25519 has no \
+                 other form there: make a new key, openssl genpkey -algorithm ed25519 -out …"
+            ),
         ),
         "DSA PRIVATE KEY" => {
             form("a DSA key", "TLS has none of them any more: RSA, ECDSA, Ed25519".to_owned())

@@ -15,12 +15,14 @@ use rustls_pki_types::{
 use text::format_date;
 
 use crate::der::{OID, SEQUENCE, elements, next};
-use crate::error::{MAX_CERTIFICATES, TlsError};
+use crate::error::{Holds, MAX_CERTIFICATES, TlsError};
 use crate::form::{self, Wanted};
 use crate::pem::{PemSection, sections};
 use crate::x509::{X509, validity_of};
 use crate::{TlsConfig, TlsIdentity};
 
+const CERTIFICATE: &str = "a certificate";
+const KEY: &str = "a private key";
 /// What a key must be.
 const KEYS: &str = "wanted RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
 
@@ -152,6 +154,7 @@ fn certificates(path: &Path, trusted: bool) -> Result<Vec<CertificateDer<'static
     let sections = read_sections(&bytes, path, Wanted::Certificate)?;
     let mut certificates = Vec::new();
     let mut other = None;
+    let holds = holds(&bytes, &sections, |label| label.ends_with("PRIVATE KEY"));
     for PemSection { label, content, .. } in sections {
         if !["CERTIFICATE", "X509 CERTIFICATE", TRUSTED].contains(&label.as_str()) {
             other = other.or_else(|| form::of_section(&label, path));
@@ -163,7 +166,7 @@ fn certificates(path: &Path, trusted: bool) -> Result<Vec<CertificateDer<'static
             number,
             detail: detail.to_owned(),
         };
-        let content = content.map_err(|detail| not_pem(path, detail))?;
+        let content = content.map_err(|detail| not_pem(path, detail, CERTIFICATE))?;
         let whole = next(&content).filter(|whole| whole.tag == SEQUENCE);
         let whole = whole.ok_or_else(|| bad("it is no certificate"))?;
         if X509::read(whole.whole).is_none() {
@@ -184,9 +187,9 @@ fn certificates(path: &Path, trusted: bool) -> Result<Vec<CertificateDer<'static
     match (certificates.is_empty(), other) {
         (false, _) => Ok(certificates),
         (true, Some(form)) => {
-            Err(TlsError::Form { path: path.to_owned(), form, wanted: "a certificate" })
+            Err(TlsError::Form { path: path.to_owned(), form, wanted: CERTIFICATE })
         }
-        (true, None) => Err(TlsError::NoCertificate { path: path.to_owned() }),
+        (true, None) => Err(TlsError::NoCertificate { path: path.to_owned(), holds }),
     }
 }
 
@@ -214,7 +217,9 @@ fn private_key(file: &SecretFile) -> Result<PrivateKeyDer<'static>, TlsError> {
     let path = file.path();
     let bytes = file.read_bytes()?;
     let mut other = None;
-    for PemSection { label, is_encrypted, content } in read_sections(&bytes, path, Wanted::Key)? {
+    let sections = read_sections(&bytes, path, Wanted::Key)?;
+    let holds = holds(&bytes, &sections, |label| label.ends_with("CERTIFICATE"));
+    for PemSection { label, is_encrypted, content } in sections {
         let is_key = label.ends_with("PRIVATE KEY");
         if label == "ENCRYPTED PRIVATE KEY" || is_key && is_encrypted {
             return Err(TlsError::EncryptedKey { path: path.to_owned() });
@@ -228,27 +233,39 @@ fn private_key(file: &SecretFile) -> Result<PrivateKeyDer<'static>, TlsError> {
                 continue;
             }
         };
-        return content.map(make).map_err(|detail| not_pem(path, detail));
+        return content.map(make).map_err(|detail| not_pem(path, detail, KEY));
     }
     match other {
-        Some(form) => Err(TlsError::Form { path: path.to_owned(), form, wanted: "a private key" }),
-        None => Err(TlsError::NoKey { path: path.to_owned() }),
+        Some(form) => Err(TlsError::Form { path: path.to_owned(), form, wanted: KEY }),
+        None => Err(TlsError::NoKey { path: path.to_owned(), holds }),
     }
 }
 
 fn read_sections(bytes: &[u8], path: &Path, wanted: Wanted) -> Result<Vec<PemSection>, TlsError> {
-    let sections = sections(bytes).map_err(|detail| not_pem(path, detail))?;
-    let form = if sections.is_empty() { form::of_file(bytes, path, wanted) } else { None };
-    let wanted = match wanted {
-        Wanted::Certificate => "a certificate",
-        Wanted::Key => "a private key",
+    let name = match wanted {
+        Wanted::Certificate => CERTIFICATE,
+        Wanted::Key => KEY,
     };
+    let sections = sections(bytes).map_err(|detail| not_pem(path, detail, name))?;
+    let form = if sections.is_empty() { form::of_file(bytes, path, wanted) } else { None };
+    let wanted = name;
     match form {
         Some(form) => Err(TlsError::Form { path: path.to_owned(), form, wanted }),
         None => Ok(sections),
     }
 }
 
-fn not_pem(path: &Path, detail: &str) -> TlsError {
-    TlsError::NotPem { path: path.to_owned(), detail: detail.to_owned() }
+/// What a file holds that isn't what is wanted.
+fn holds(bytes: &[u8], sections: &[PemSection], is_other: fn(&str) -> bool) -> Holds {
+    if bytes.trim_ascii().is_empty() {
+        return Holds::Nothing;
+    }
+    match sections.iter().any(|section| is_other(&section.label)) {
+        true => Holds::TheOther,
+        false => Holds::Something,
+    }
+}
+
+fn not_pem(path: &Path, detail: &str, wanted: &'static str) -> TlsError {
+    TlsError::NotPem { path: path.to_owned(), detail: detail.to_owned(), wanted }
 }

@@ -82,6 +82,29 @@ fn every_unusable_file_is_named_with_what_is_wrong() {
 }
 
 #[test]
+fn hints_fit_what_is_there_and_what_is_wanted() {
+    let lab = Lab::new();
+    let config = lab.config("broker.plant");
+    let (certificate, key) = (lab.read("client.pem"), lab.read("client.key"));
+    let hint = |name: &str, content: &str| {
+        lab.write("client.pem", &certificate, 0o644);
+        lab.write("client.key", &key, 0o600);
+        lab.write(name, content, 0o600);
+        client_config(&config).unwrap_err().hint().unwrap()
+    };
+    assert!(hint("client.pem", &key).contains("holds a private key: are `certificate-file` and"));
+    assert!(
+        hint("client.key", &certificate).contains("holds a certificate: are `certificate-file`")
+    );
+    assert_eq!(hint("client.pem", " \n"), "the file is empty");
+    let cut = hint("client.key", key.get(..60).unwrap());
+    assert!(!cut.contains("CERTIFICATE") && cut.contains("PKCS#8"), "{cut}");
+    assert!(hint("client.pem", "text").contains("BEGIN CERTIFICATE"));
+    let ssh = hint("client.key", &key.replace("PRIVATE", "OPENSSH PRIVATE"));
+    assert!(ssh.contains("openssl genpkey -algorithm ed25519"), "{ssh}");
+}
+
+#[test]
 fn a_damaged_key_is_never_quoted() {
     let lab = Lab::new();
     let secret = "-----BEGIN PRIVATE KEY-----\nSECRETSECRET!\n";

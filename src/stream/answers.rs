@@ -2,8 +2,6 @@
 //! DISCONNECT. Brokers that speak MQTT 5 as well give codes of it to a client of MQTT 3.1.1, which
 //! that client takes for the end of the session.
 
-use crate::framing::FramingError;
-
 /// Packet types.
 const CONNACK: u8 = 2;
 const SUBACK: u8 = 9;
@@ -81,14 +79,14 @@ impl Held {
     ///
     /// # Errors
     /// The session can't go on.
-    pub(crate) fn answer(self) -> Result<(Vec<u8>, Option<Codes>), FramingError> {
+    pub(crate) fn answer(self) -> Result<(Vec<u8>, Option<Codes>), NoSession> {
         let Held { mut bytes, header, .. } = self;
         let kind = bytes.first().map_or(0, |first| first >> 4);
         let body = bytes.get_mut(header..).unwrap_or_default();
         match (kind, body) {
-            (DISCONNECT, body) => Err(FramingError::Disconnect(Disconnect(body.first().copied()))),
+            (DISCONNECT, body) => Err(NoSession::Disconnect(Disconnect(body.first().copied()))),
             // Flags, code, properties. What follows such a session is MQTT 5, too.
-            (CONNACK, [_, 0, _, ..]) => Err(FramingError::Five),
+            (CONNACK, [_, 0, _, ..]) => Err(NoSession::Five),
             (CONNACK, [flags, code, _, ..]) => Ok((vec![CONNACK << 4, 2, *flags & 1, *code], None)),
             (SUBACK, [high, low, codes @ ..]) => {
                 let id = u16::from_be_bytes([*high, *low]);
@@ -101,6 +99,20 @@ impl Held {
             _ => Ok((bytes, None)),
         }
     }
+}
+
+/// Why an answer ends the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSession {
+    /// MQTT 3.1.1 has no such packet.
+    #[error("the broker ended the session by a DISCONNECT ({0})")]
+    Disconnect(Disconnect),
+    /// A session that was asked for in MQTT 3.1.1.
+    #[error(
+        "the broker answers our CONNECT of MQTT 3.1.1 in MQTT 5, with a longer CONNACK: have it speak \
+         MQTT 3.1.1, too"
+    )]
+    Five,
 }
 
 /// A DISCONNECT of the broker, with its reason.
@@ -122,7 +134,7 @@ impl std::fmt::Display for Disconnect {
 mod tests {
     use super::*;
 
-    fn answer(bytes: &[u8]) -> Result<(Vec<u8>, Option<Codes>), FramingError> {
+    fn answer(bytes: &[u8]) -> Result<(Vec<u8>, Option<Codes>), NoSession> {
         let (header, body) = bytes.split_at(2);
         let mut held = Held::new(header, body.len());
         assert_eq!(held.take(body), body.len());
@@ -151,7 +163,7 @@ mod tests {
     fn a_connack_of_mqtt_5_refuses_by_its_code_and_makes_no_session() {
         assert_eq!(answer(&[0x20, 2, 1, 0]), Ok((vec![0x20, 2, 1, 0], None)));
         assert_eq!(answer(&[0x20, 3, 0, 0x87, 0]), Ok((vec![0x20, 2, 0, 0x87], None)));
-        assert_eq!(answer(&[0x20, 3, 0, 0, 0]), Err(FramingError::Five));
+        assert_eq!(answer(&[0x20, 3, 0, 0, 0]), Err(NoSession::Five));
     }
 
     #[test]

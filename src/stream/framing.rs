@@ -8,7 +8,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::answers::{Codes, Disconnect, Held};
+use crate::answers::{Codes, Held, NoSession};
 
 /// Packet type of a message.
 const MESSAGE: u8 = 3;
@@ -38,15 +38,9 @@ pub enum FramingError {
     /// No MQTT server sends this.
     #[error("what came is no MQTT packet (its first byte is {0:#04x}): what listens there?")]
     NoPacket(u8),
-    /// MQTT 3.1.1 has no such packet.
-    #[error("the broker ended the session by a DISCONNECT ({0})")]
-    Disconnect(Disconnect),
-    /// A session that was asked for in MQTT 3.1.1.
-    #[error(
-        "the broker answers our CONNECT of MQTT 3.1.1 in MQTT 5, with a longer CONNACK: have it speak \
-         MQTT 3.1.1, too"
-    )]
-    Five,
+    /// An answer of the broker that ends the session.
+    #[error(transparent)]
+    Answer(#[from] NoSession),
     /// More than MQTT's framing allows.
     #[error("a packet came whose length is not MQTT's: a broker doesn't send that")]
     Length,

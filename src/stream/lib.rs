@@ -23,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-pub use answers::Disconnect;
+pub use answers::{Disconnect, NoSession};
 pub use budget::Budget;
 pub use dial::dial;
 pub use framing::{Framing, FramingError, Mark, TooLarge};

@@ -13,6 +13,7 @@ use tls::Speaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::answers::NoSession;
 use crate::budget::Budget;
 use crate::framing::{Framing, FramingError, Portion};
 use crate::outbox::Outbox;
@@ -135,7 +136,7 @@ impl<S> Watched<S> {
 fn no_mqtt(error: FramingError) -> io::Error {
     let kind = match error {
         // By the other end, as a socket that it closes.
-        FramingError::Disconnect(_) => io::ErrorKind::ConnectionReset,
+        FramingError::Answer(NoSession::Disconnect(_)) => io::ErrorKind::ConnectionReset,
         _ => io::ErrorKind::InvalidData,
     };
     io::Error::new(kind, error)

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::answers::Disconnect;
 
 fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
@@ -101,9 +102,10 @@ fn answers_go_on_in_their_place_wherever_they_are_cut_and_keep_their_codes() {
         assert_eq!(framing.take_codes(), Some((7, vec![1, 0x87])), "{cut}");
         assert_eq!(framing.take_codes(), None);
     }
-    assert_eq!(error(&[0xe0, 2, 0x8e, 0]), FramingError::Disconnect(Disconnect(Some(0x8e))));
-    assert_eq!(error(&[0xe0, 0]), FramingError::Disconnect(Disconnect(None)));
-    assert_eq!(error(&[0x20, 3, 0, 0, 0]), FramingError::Five);
+    let ends = |code| FramingError::Answer(NoSession::Disconnect(Disconnect(code)));
+    assert_eq!(error(&[0xe0, 2, 0x8e, 0]), ends(Some(0x8e)));
+    assert_eq!(error(&[0xe0, 0]), ends(None));
+    assert_eq!(error(&[0x20, 3, 0, 0, 0]), FramingError::Answer(NoSession::Five));
 }
 
 proptest! {

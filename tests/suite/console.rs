@@ -62,6 +62,8 @@ fn execute(command: &str, directory: &Path) -> String {
         .unwrap();
     let mut printed = String::from_utf8(output.stdout).unwrap();
     printed.push_str(&String::from_utf8(output.stderr).unwrap());
+    // Where this is checked out is nobody's matter.
+    printed = printed.replace(directory.to_str().unwrap(), "DIRECTORY");
     if !printed.is_empty() && !printed.ends_with('\n') {
         printed.push('\n');
     }

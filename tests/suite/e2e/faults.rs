@@ -19,6 +19,8 @@ use crate::waiting::wait_until;
 use crate::wire::ot_guard;
 
 const COUNT: &str = "count";
+/// Messages that take more than a page of the journal.
+const MANY: u32 = 300;
 /// Enough for the IT half and some nodes.
 const MEMORY_BYTES: u64 = 48 << 20;
 const DISK_BYTES: u64 = 1 << 20;
@@ -90,7 +92,7 @@ fn a_full_journal_stops_acknowledgements_and_loses_nothing() {
     let mut edge = born(&rig, "E");
     disk.fill();
     let before = acknowledged(&rig);
-    for value in 1..=50 {
+    for value in 1..=MANY {
         edge.ndata(&[untyped(int(COUNT, value))]).unwrap();
     }
     rig.relay.wait_for_log(Half::Ot, &["DISK_ERROR", "no space left"]);
@@ -99,11 +101,11 @@ fn a_full_journal_stops_acknowledgements_and_loses_nothing() {
     let cat = rig.relay.run(&["journal", "cat", "journal"]);
     let journalled = String::from_utf8_lossy(&cat.stdout).matches(" message ").count();
     assert!(acknowledged_now <= journalled, "{acknowledged_now} of {journalled}");
-    assert!(journalled < before + 50, "the disk isn't full: {journalled}");
+    assert!(journalled < before + MANY as usize, "the disk isn't full: {journalled}");
     disk.make_room();
     rig.relay.wait_for_log(Half::Ot, &["DISK_OK"]);
-    rig.wait_for_value("Plant/E", COUNT, 50);
-    wait_until("everything is acknowledged", || acknowledged(&rig) == before + 50);
+    rig.wait_for_value("Plant/E", COUNT, MANY.into());
+    wait_until("everything is acknowledged", || acknowledged(&rig) == before + MANY as usize);
     rig.judge(Excuse::default());
 }
 

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
-use sparkplug::Value;
+use sparkplug::{Metric, Value};
 use telemetry::Event;
 
 use super::commands::contains;
 use super::tls::{Authority, settings};
 use crate::broker::{Broker, skipped};
 use crate::client::Client;
-use crate::metrics::{command, int, untyped};
+use crate::metrics::{command, int, string, untyped};
 use crate::peers::raw_edge::RawEdge;
 use crate::relay::{Half, Link, Relay, is_root};
 use crate::rig::{EVERYTHING, Rig, Variation};
@@ -191,6 +191,12 @@ fn run(program: &str, arguments: &[&str], last: &Path) -> bool {
     Command::new(program).args(arguments).arg(last).status().is_ok_and(|status| status.success())
 }
 
+/// Metrics whose values take something in the journal.
+fn padding() -> Vec<Metric> {
+    let value = "x".repeat(200);
+    (0..40).map(|number| string(&format!("padding {number}"), &value)).collect()
+}
+
 #[test]
 fn a_full_disk_is_told_once_and_so_is_its_end_and_nothing_acknowledged_is_lost() {
     if !is_root() {
@@ -207,7 +213,7 @@ fn a_full_disk_is_told_once_and_so_is_its_end_and_nothing_acknowledged_is_lost()
     edge.qos = 1;
     edge.nbirth(&[int("count", 0)]).unwrap();
     rig.wait_for("spBv1.0/Plant/NBIRTH/E", 1);
-    let padding: Vec<_> = (0..40).map(|number| int(&format!("{number:0>200}"), number)).collect();
+    let padding = padding();
     edge.dbirth("D", &padding).unwrap();
     for value in 1..=200 {
         let mut metrics: Vec<_> = padding.iter().cloned().map(untyped).collect();
@@ -294,7 +300,7 @@ fn a_journal_that_runs_against_its_limit_is_told_once_and_what_it_deletes() {
     let Some(mut rig) = Rig::prepare(EVERYTHING, &variation) else { return };
     rig.start_ot();
     let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
-    let padding: Vec<_> = (0..40).map(|number| int(&format!("{number:0>200}"), number)).collect();
+    let padding = padding();
     edge.nbirth(&padding).unwrap();
     for _ in 0..200 {
         edge.ndata(&padding.iter().cloned().map(untyped).collect::<Vec<_>>()).unwrap();
@@ -319,7 +325,7 @@ fn a_journal_that_cannot_be_read_is_told_and_tried_again() {
     // The owner, who is the OT half, may go on; its readers may not.
     // New segments go on to belong to the readers' group.
     mode(0o2700);
-    let padding: Vec<_> = (0..40).map(|number| int(&format!("{number:0>200}"), number)).collect();
+    let padding = padding();
     edge.dbirth("D", &padding).unwrap();
     for value in 2..=100 {
         edge.ddata("D", &padding.iter().cloned().map(untyped).collect::<Vec<_>>()).unwrap();

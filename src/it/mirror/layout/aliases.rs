@@ -64,7 +64,10 @@ impl AliasNumbers {
         };
         // Mostly all have theirs, and a layout may be shared with a snapshot.
         let mut next = self.next;
-        let is_given = layout.slots.iter().filter(|slot| gives(layout, slot)).all(|slot| {
+        let is_given = layout.slots.iter().all(|slot| {
+            if !gives(layout, slot) {
+                return !anew || slot.number.is_none();
+            }
             let is_same = slot.number.map(NonZeroU32::get) == Some(next);
             next = next.saturating_add(1);
             is_same
@@ -74,6 +77,10 @@ impl AliasNumbers {
             return;
         }
         let layout = Arc::make_mut(layout);
+        if anew {
+            // Also what those had in an earlier session that have no alias now.
+            layout.slots.iter_mut().for_each(|slot| slot.number = None);
+        }
         for place in 0..layout.slots.len() {
             let is_due = layout.slots.get(place).is_some_and(|slot| gives(layout, slot));
             if let Some(slot) = layout.slots.get_mut(place).filter(|_| is_due) {

@@ -306,11 +306,14 @@ fn bytes_of_data() {
             let edge_node = plant::edge_node(0);
             let birth = plant::birth(metrics, by_alias, NOW_MS);
             ot.handle(now(), received(&plant::topic("NBIRTH", &edge_node), &birth), &mut out);
-            out.clear();
+            let mut layouts = Layouts::new(usize::MAX);
+            out.drain(..).for_each(|entry| layouts.learn(&entry.into()));
             let mut data = Data::new(metrics, by_alias);
             let sent = data.fill(NOW_MS, 1, 1).to_vec();
             ot.handle(now(), received(&plant::topic("NDATA", &edge_node), &sent), &mut out);
-            mirror.handle_item(mirror_now(), item(10, out.pop().unwrap().into()));
+            let Item::Frame(frame) = item(10, out.pop().unwrap().into()) else { unreachable!() };
+            let frame = frame.after(&mut layouts, None).expect("data has its layout");
+            mirror.handle_item(mirror_now(), Item::Frame(frame));
             let Some(Outgoing::Publish { payload, .. }) = mirror.poll_outgoing() else {
                 panic!("no data");
             };

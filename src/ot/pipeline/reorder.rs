@@ -240,6 +240,11 @@ impl Pipeline {
         (self.ledger.take_entries(), order)
     }
 
+    /// Whether something waits to be written, of messages that were judged when the connection ended.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.reorder.unsent.is_empty()
+    }
+
     /// Number of the message that was handled last; those of a run are numbered from 1.
     pub(crate) fn last_number(&self) -> u64 {
         self.reorder.number

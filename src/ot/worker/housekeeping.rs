@@ -18,8 +18,9 @@ impl Worker {
     pub(super) fn keep_house(&mut self, now: Now) {
         let mut retain = self.next_retain <= now.mono;
         // One head after the other: of two segments, one has a whole one.
-        if self.writer.wants_segment() && self.next_segment <= now.mono && !self.pipeline.has_news()
-        {
+        // Nor behind frames that refer to layouts of this one and are yet to be written.
+        let is_free = !self.pipeline.has_news() && !self.pipeline.has_unsent();
+        if self.writer.wants_segment() && self.next_segment <= now.mono && is_free {
             retain = true;
             if let Err(error) = self.next_segment(now) {
                 self.next_segment = now.mono.saturating_add(LAST_PAUSE);

@@ -172,63 +172,69 @@ static NETWORK: &[Call] = &[
     any!(SYS_epoll_pwait, "the same on arm64 and with musl"),
 ];
 
+/// How TCP sockets are made, by the half or by its dialling process.
+const TCP_SOCKETS: Call = with!(
+    SYS_socket,
+    [
+        form!(
+            "AF_INET, SOCK_STREAM",
+            Argument::is(0, AF_INET),
+            Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+            Argument::is(2, 0),
+        ),
+        form!(
+            "AF_INET6, SOCK_STREAM",
+            Argument::is(0, AF_INET6),
+            Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+            Argument::is(2, 0),
+        ),
+    ],
+    "TCP connections to the broker and to syslog servers"
+);
+
+/// The same over UDP.
+const UDP_SOCKETS: Call = with!(
+    SYS_socket,
+    [
+        form!(
+            "AF_INET, SOCK_DGRAM",
+            Argument::is(0, AF_INET),
+            Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+        ),
+        form!(
+            "AF_INET6, SOCK_DGRAM",
+            Argument::is(0, AF_INET6),
+            Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+        ),
+    ],
+    "syslog over UDP"
+)
+.only_for(Need::SyslogUdp);
+
+/// The same on this machine.
+const LOCAL_SOCKETS: Call = with!(
+    SYS_socket,
+    [
+        // No stream and no SOCK_SEQPACKET: over one of these a third process (a message bus, the
+        // service manager, a name service) answers, and both halves could meet at it. A
+        // datagram socket without a name, which no call here can give it, can't be answered.
+        form!(
+            "AF_UNIX, SOCK_DGRAM",
+            Argument::is(0, AF_UNIX),
+            Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+            Argument::is(2, 0),
+        ),
+    ],
+    "the local syslog daemon comes back with another socket after a restart"
+)
+.only_for(Need::UnixDatagrams);
+
 /// Where the kernel's Landlock bounds which ports and sockets they reach.
 static OWN_SOCKETS: &[Call] = &[
-    with!(
-        SYS_socket,
-        [
-            form!(
-                "AF_INET, SOCK_STREAM",
-                Argument::is(0, AF_INET),
-                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
-                Argument::is(2, 0),
-            ),
-            form!(
-                "AF_INET6, SOCK_STREAM",
-                Argument::is(0, AF_INET6),
-                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
-                Argument::is(2, 0),
-            ),
-        ],
-        "TCP connections to the broker and to syslog servers"
-    )
-    .own(),
+    TCP_SOCKETS.own(),
     any!(SYS_connect, "the same; Landlock bounds the ports").own(),
-    with!(
-        SYS_socket,
-        [
-            form!(
-                "AF_INET, SOCK_DGRAM",
-                Argument::is(0, AF_INET),
-                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
-            ),
-            form!(
-                "AF_INET6, SOCK_DGRAM",
-                Argument::is(0, AF_INET6),
-                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
-            ),
-        ],
-        "syslog over UDP"
-    )
-    .only_for(Need::SyslogUdp)
-    .own(),
-    with!(
-        SYS_socket,
-        [
-            // No stream and no SOCK_SEQPACKET: over one of these a third process (a message bus, the
-            // service manager, a name service) answers, and both halves could meet at it. A
-            // datagram socket without a name, which no call here can give it, can't be answered.
-            form!(
-                "AF_UNIX, SOCK_DGRAM",
-                Argument::is(0, AF_UNIX),
-                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
-                Argument::is(2, 0),
-            ),
-        ],
-        "the local syslog daemon comes back with another socket after a restart"
-    )
-    .only_for(Need::UnixDatagrams)
-    .own(),
+    UDP_SOCKETS.own(),
+    LOCAL_SOCKETS.own(),
 ];
 
 /// Where it can't: the dialling process makes them.
@@ -242,58 +248,10 @@ static DIALLED_SOCKETS: &[Call] = &[any!(
 /// what comes from a network.
 pub static DIALLER: &[Call] = &[
     any!(SYS_recvfrom, "a request of its half"),
-    with!(
-        SYS_socket,
-        [
-            form!(
-                "AF_INET, SOCK_STREAM",
-                Argument::is(0, AF_INET),
-                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
-                Argument::is(2, 0),
-            ),
-            form!(
-                "AF_INET6, SOCK_STREAM",
-                Argument::is(0, AF_INET6),
-                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
-                Argument::is(2, 0),
-            ),
-        ],
-        "TCP connections to the broker and to syslog servers"
-    ),
+    TCP_SOCKETS,
     any!(SYS_connect, "to the ports and sockets of the configuration, which it compares itself"),
-    with!(
-        SYS_socket,
-        [
-            form!(
-                "AF_INET, SOCK_DGRAM",
-                Argument::is(0, AF_INET),
-                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
-            ),
-            form!(
-                "AF_INET6, SOCK_DGRAM",
-                Argument::is(0, AF_INET6),
-                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
-            ),
-        ],
-        "syslog over UDP"
-    )
-    .only_for(Need::SyslogUdp),
-    with!(
-        SYS_socket,
-        [
-            // No stream and no SOCK_SEQPACKET: over one of these a third process (a message bus, the
-            // service manager, a name service) answers, and both halves could meet at it. A
-            // datagram socket without a name, which no call here can give it, can't be answered.
-            form!(
-                "AF_UNIX, SOCK_DGRAM",
-                Argument::is(0, AF_UNIX),
-                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
-                Argument::is(2, 0),
-            ),
-        ],
-        "the local syslog daemon comes back with another socket after a restart"
-    )
-    .only_for(Need::UnixDatagrams),
+    UDP_SOCKETS,
+    LOCAL_SOCKETS,
     with!(
         SYS_fcntl,
         [

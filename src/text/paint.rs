@@ -79,18 +79,33 @@ impl Paint {
     }
 }
 
+/// Tells letters from those of colours (ANSI escapes).
+#[derive(Default)]
+pub(crate) struct Escapes {
+    inside: bool,
+}
+
+impl Escapes {
+    /// Whether a terminal shows the next letter of a text.
+    pub(crate) fn shows(&mut self, letter: char) -> bool {
+        if self.inside {
+            self.inside = !letter.is_ascii_alphabetic();
+            return false;
+        }
+        self.inside = letter == '\u{1b}';
+        !self.inside
+    }
+}
+
 /// The beginning of a line that has colours in it, so many columns wide. Colours end as they did.
 pub fn cut_painted(line: &str, columns: usize) -> String {
     let mut kept = String::new();
-    let (mut width, mut in_escape) = (0_usize, false);
+    let (mut width, mut escapes) = (0_usize, Escapes::default());
     for letter in line.chars() {
-        if in_escape {
-            in_escape = !letter.is_ascii_alphabetic();
-        } else if letter == '\u{1b}' {
-            in_escape = true;
-        } else if width >= columns {
-            continue;
-        } else {
+        if escapes.shows(letter) {
+            if width >= columns {
+                continue;
+            }
             width = width.saturating_add(1);
         }
         kept.push(letter);

@@ -1,5 +1,7 @@
 //! Lines broken between words, for terminals: what goes on stands below where the text of the line began.
 
+use crate::paint::Escapes;
+
 /// The text of a line doesn't begin further right than this.
 const MAX_INDENT: usize = 32;
 /// What goes on is indented so much deeper than a line without columns.
@@ -54,17 +56,9 @@ fn wrap_line(wrapped: &mut String, line: &str, columns: usize) {
 /// `most`: no column further right counts.
 fn indent_of(line: &str, most: usize) -> usize {
     let (mut column, mut spaces) = (0_usize, 0_usize);
-    let (mut in_escape, mut leading, mut found) = (false, true, None);
-    let mut first = 0;
-    for letter in line.chars() {
-        if in_escape {
-            in_escape = !letter.is_ascii_alphabetic();
-            continue;
-        }
-        if letter == '\u{1b}' {
-            in_escape = true;
-            continue;
-        }
+    let (mut leading, mut found) = (true, None);
+    let (mut first, mut escapes) = (0, Escapes::default());
+    for letter in line.chars().filter(|letter| escapes.shows(*letter)) {
         if letter == ' ' {
             spaces = spaces.saturating_add(1);
         } else {
@@ -81,16 +75,8 @@ fn indent_of(line: &str, most: usize) -> usize {
 }
 
 fn width(text: &str) -> usize {
-    let mut in_escape = false;
-    let is_shown = |letter: &char| {
-        if in_escape {
-            in_escape = !letter.is_ascii_alphabetic();
-            return false;
-        }
-        in_escape = *letter == '\u{1b}';
-        !in_escape
-    };
-    text.chars().filter(is_shown).count()
+    let mut escapes = Escapes::default();
+    text.chars().filter(|letter| escapes.shows(*letter)).count()
 }
 
 #[cfg(test)]

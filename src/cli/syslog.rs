@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use config::{Address, BrokerConfig, SyslogConfig, SyslogTo};
-use diagnostic::{Diagnostic, Diagnostics, Severity};
+use diagnostic::{Diagnostic, Diagnostics};
 use rustls_pki_types::ServerName;
 use telemetry::syslog::{Selection, Target, Transport};
 use tls::Source;
@@ -91,12 +91,12 @@ pub(super) struct Side<'a> {
 /// Warns about targets on the other half's side: a log is a way for data, and with TCP and TLS one
 /// for signals back.
 pub(super) fn crossings(ot: &Side<'_>, it: &Side<'_>, warnings: &mut Diagnostics) {
-    let mut warn = |side: &Side<'_>, title: String| {
-        let mut problem = Diagnostic::file_error("C111", side.path, title)
-            .help("each half logs on its own side, or locally: the log may not become a bridge");
-        problem.severity = Severity::Warning;
-        warnings.push(problem);
-    };
+    let mut warn =
+        |side: &Side<'_>, title: String| {
+            warnings.push(Diagnostic::file_warning("C111", side.path, title).help(
+                "each half logs on its own side, or locally: the log may not become a bridge",
+            ));
+        };
     for (own, other) in [(ot, it), (it, ot)] {
         for address in addresses(own) {
             if same_host(address, &other.broker.address) {

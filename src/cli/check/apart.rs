@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::places::{Relation, relation};
 use config::{Address, BrokerConfig, ItConfig, OtConfig};
-use diagnostic::{Diagnostic, Diagnostics, SecretFile, Severity};
+use diagnostic::{Diagnostic, Diagnostics, SecretFile};
 use sandbox::{Layer, UserSpec};
 
 const APART: &str = "nothing that one half writes may be read by the other but the journal, and rights to \
@@ -58,14 +58,14 @@ pub(super) fn brokers(
     }
     let loopback = left_hosts.iter().chain(&right_hosts).all(IpAddr::is_loopback);
     if !loopback {
-        let mut problem = Diagnostic::file_error(
-            "C110",
-            it_path,
-            format!("both brokers are on one host: {names}"),
-        )
-        .help("that host is a way between OT and IT beside the relay");
-        problem.severity = Severity::Warning;
-        warnings.push(problem);
+        warnings.push(
+            Diagnostic::file_warning(
+                "C110",
+                it_path,
+                format!("both brokers are on one host: {names}"),
+            )
+            .help("that host is a way between OT and IT beside the relay"),
+        );
     }
 }
 
@@ -146,10 +146,8 @@ pub(super) fn certificates(
         left_key.display(),
         right_key.display()
     );
-    let mut problem = Diagnostic::file_error("C111", it_path, title)
-        .help("whoever takes one half over has the other one's identity as well: make a key and a certificate for each");
-    problem.severity = Severity::Warning;
-    warnings.push(problem);
+    warnings.push(Diagnostic::file_warning("C111", it_path, title)
+        .help("whoever takes one half over has the other one's identity as well: make a key and a certificate for each"));
 }
 
 /// What a half reads and must not write: it lies where the half, and whoever takes it over, may write.
@@ -188,9 +186,8 @@ pub(super) fn own_directories(
                 file.display(),
                 directory.display()
             );
-            let mut problem = Diagnostic::file_error("C111", path, title)
+            let problem = Diagnostic::file_warning("C111", path, title)
                 .help("a half may write there: taken over, it would trust whom it likes; certificates and keys lie where it may only read");
-            problem.severity = Severity::Warning;
             warnings.push(problem);
         }
     }

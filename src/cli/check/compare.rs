@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use config::places::{Relation, relation};
 use config::{ItConfig, OtConfig};
-use diagnostic::{Diagnostic, Diagnostics, Severity};
+use diagnostic::{Diagnostic, Diagnostics};
 use policy::Policy;
 
 use super::{apart, limits};
@@ -22,9 +22,7 @@ pub(in crate::cli) fn compare(
 ) {
     let mut crossing = Diagnostics::new();
     let mut warn = |title: String, help: &str| {
-        let mut problem = Diagnostic::file_error("C110", it_path, title).help(help);
-        problem.severity = Severity::Warning;
-        warnings.push(problem);
+        warnings.push(Diagnostic::file_warning("C110", it_path, title).help(help));
     };
     for finding in limits::compare(&ot.limits, &it.limits) {
         warn(finding.title, &finding.help);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use diagnostic::{Diagnostic, Diagnostics, Severity};
+use diagnostic::{Diagnostic, Diagnostics};
 use policy::Policy;
 use telemetry::status::Status;
 use text::{counted, escape, format_utc_ms};
@@ -51,9 +51,7 @@ fn compare(
     let all = counted(wanted.len(), "subscription");
     line(text, &format!("  broker      granted {count} of {all} at {at}"));
     let mut warn = |title: String, help: &str| {
-        let mut problem = Diagnostic::file_error("C114", path, title).help(help);
-        problem.severity = Severity::Warning;
-        warnings.push(problem);
+        warnings.push(Diagnostic::file_warning("C114", path, title).help(help));
     };
     let refused: Vec<&String> =
         ot.subscriptions_refused.iter().filter(|filter| wanted.contains(*filter)).collect();

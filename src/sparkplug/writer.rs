@@ -65,11 +65,11 @@ impl PayloadWriter {
         &mut self,
         name: &str,
         timestamp: u64,
-        [is_historical, is_transient]: [Option<bool>; 2],
+        flags: [Option<bool>; 2],
         value: Scalar,
     ) {
         let mut tail = Tail::new();
-        tail.news(timestamp, [(0x28, is_historical), (0x30, is_transient)], value);
+        tail.news(timestamp, flags, value);
         let tail = tail.written();
         let mut head = Tail::new();
         head.key(0x0a);
@@ -91,14 +91,13 @@ impl PayloadWriter {
         &mut self,
         alias: u64,
         timestamp: u64,
-        is_historical: Option<bool>,
-        is_transient: Option<bool>,
+        flags: [Option<bool>; 2],
         value: Scalar,
     ) {
         let mut metric = Tail::new();
         metric.key(0x10);
         metric.varint(alias);
-        metric.news(timestamp, [(0x28, is_historical), (0x30, is_transient)], value);
+        metric.news(timestamp, flags, value);
         let metric = metric.written();
         let mut outer = Tail::new();
         outer.key(0x12);
@@ -230,17 +229,12 @@ impl Tail {
         Tail { bytes: [0; Tail::ROOM], length: 0 }
     }
 
-    /// Time, flags with their keys, and value.
+    /// Time, whether it is historical and whether it is transient, and value.
     #[inline]
-    fn news<const N: usize>(
-        &mut self,
-        timestamp: u64,
-        flags: [(u8, Option<bool>); N],
-        value: Scalar,
-    ) {
+    fn news(&mut self, timestamp: u64, flags: [Option<bool>; 2], value: Scalar) {
         self.key(0x18);
         self.varint(timestamp);
-        for (key, flag) in flags {
+        for (key, flag) in [0x28, 0x30].into_iter().zip(flags) {
             if let Some(flag) = flag {
                 self.bytes([key, flag.into()]);
             }
@@ -367,7 +361,7 @@ mod tests {
         #[test]
         fn scalars_by_alias_are_those_of_prost(
             (alias, timestamp) in (any::<u64>(), any::<u64>()),
-            flags in any::<(Option<bool>, Option<bool>)>(),
+            flags in any::<[Option<bool>; 2]>(),
             value in prop_oneof![
                 any::<u32>().prop_map(Scalar::Int), any::<u64>().prop_map(Scalar::Long),
                 any::<u32>().prop_map(|bits| Scalar::Float(f32::from_bits(bits))),
@@ -375,9 +369,9 @@ mod tests {
                 any::<bool>().prop_map(Scalar::Boolean),
             ],
         ) {
-            let (is_historical, is_transient) = flags;
+            let [is_historical, is_transient] = flags;
             let mut writer = PayloadWriter::new(None, 0);
-            writer.scalar_by_alias(alias, timestamp, is_historical, is_transient, value);
+            writer.scalar_by_alias(alias, timestamp, flags, value);
             let metric = Metric {
                 alias: Some(alias),
                 timestamp: Some(timestamp),

@@ -99,11 +99,11 @@ pub(super) fn scalars(stamp: u64, seq: u8, layout: &Layout, updates: &[Update]) 
     let room = updates.len().saturating_mul(metric).saturating_add(FRAME_BYTES);
     let mut payload = PayloadWriter::new(Some(stamp), room);
     for &Update { slot, timestamp, is_historical, is_transient, value } in updates {
+        let flags = [is_historical, is_transient];
         if let Some(alias) = layout.alias(slot) {
-            payload.scalar_by_alias(alias, timestamp, is_historical, is_transient, value);
+            payload.scalar_by_alias(alias, timestamp, flags, value);
             continue;
         }
-        let flags = [is_historical, is_transient];
         payload.scalar_by_name(layout.name_at(slot).unwrap_or_default(), timestamp, flags, value);
     }
     payload.finish(Some(seq.into()))

@@ -11,9 +11,8 @@ use sparkplug::Entity;
 use super::decode::Decoded;
 use super::reorder::key;
 use super::{Entry, Now, Pipeline};
+use crate::plant::OVERTAKEN;
 
-/// So long before its NBIRTH a birth is kept.
-const KEPT: Duration = Duration::from_secs(20);
 /// Edge nodes of which some are kept, devices of each, and bytes of all.
 const NODES: usize = 1_000;
 const NODE_DEVICES: usize = 64;
@@ -34,6 +33,13 @@ struct Kept {
     at: Duration,
     /// In milliseconds since the epoch.
     sent_ms: u64,
+}
+
+impl Kept {
+    /// Whether its NBIRTH may still come.
+    fn is_recent(&self, now: Duration) -> bool {
+        now.saturating_sub(self.at) <= OVERTAKEN
+    }
 }
 
 impl Ahead {
@@ -57,21 +63,21 @@ impl Ahead {
 
     /// The device died, or its node did.
     pub(super) fn forget(&mut self, entity: Entity<'_>) {
-        self.retain(&key(entity), |kept| {
-            entity.device.is_some_and(|device| *kept.device != *device)
-        });
+        if self.nodes.is_empty() {
+            return;
+        }
+        let key = key(entity);
+        let Some(births) = self.nodes.get_mut(&key) else { return };
+        let stays = |kept: &Kept| entity.device.is_some_and(|device| *kept.device != *device);
+        if !retain(births, &mut self.bytes, stays) {
+            self.nodes.remove(&key);
+        }
     }
 
     /// Forgets what is too old.
     pub(super) fn tick(&mut self, now: Duration) {
-        let is_old = |kept: &Kept| now.saturating_sub(kept.at) > KEPT;
-        let old: Vec<Box<str>> = self
-            .nodes
-            .iter()
-            .filter(|(_, births)| births.iter().any(is_old))
-            .map(|(key, _)| key.clone())
-            .collect();
-        old.iter().for_each(|key| self.retain(key, |kept| !is_old(kept)));
+        let bytes = &mut self.bytes;
+        self.nodes.retain(|_, births| retain(births, bytes, |kept| kept.is_recent(now)));
     }
 
     /// The births that were sent with this NBIRTH or behind it, in the order in which they came.
@@ -82,21 +88,18 @@ impl Ahead {
         let births = self.nodes.remove(&key(node)).unwrap_or_default();
         let bytes = births.iter().map(|kept| kept.payload.len()).sum();
         self.bytes = self.bytes.saturating_sub(bytes);
-        let is_of_it = |kept: &Kept| {
-            now.saturating_sub(kept.at) <= KEPT && born_ms.is_some_and(|born| kept.sent_ms >= born)
-        };
+        let is_of_it =
+            |kept: &Kept| kept.is_recent(now) && born_ms.is_some_and(|born| kept.sent_ms >= born);
         births.into_iter().filter(is_of_it).collect()
     }
+}
 
-    fn retain(&mut self, key: &str, stays: impl Fn(&Kept) -> bool) {
-        let Some(births) = self.nodes.get_mut(key) else { return };
-        for kept in births.extract_if(.., |kept| !stays(kept)) {
-            self.bytes = self.bytes.saturating_sub(kept.payload.len());
-        }
-        if births.is_empty() {
-            self.nodes.remove(key);
-        }
+/// Whether any stay. `bytes`: of all that is kept.
+fn retain(births: &mut Vec<Kept>, bytes: &mut usize, stays: impl Fn(&Kept) -> bool) -> bool {
+    for kept in births.extract_if(.., |kept| !stays(kept)) {
+        *bytes = bytes.saturating_sub(kept.payload.len());
     }
+    !births.is_empty()
 }
 
 impl Pipeline {

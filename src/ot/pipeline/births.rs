@@ -1,7 +1,5 @@
 //! Births and deaths: what they teach about the plant, and what of them crosses.
 
-use std::time::Duration;
-
 use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
 use sparkplug::{Entity, Metric, Payload, names};
@@ -11,7 +9,7 @@ use super::notify;
 use super::sequence::Late;
 use super::step::StepContext;
 use crate::plant::{
-    Ends, EntityState, Fault, Layout, Life, Node, OVERTAKEN, Plant, RefusedMetric, RefusedMetrics,
+    Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetric, RefusedMetrics,
     SURVEY_BYTES, Slot, Taught, Uncounted, Unfit, reason_of,
 };
 
@@ -43,9 +41,7 @@ impl StepContext<'_> {
             // The layout stays, for the types that the device most likely needs again. A birth that
             // was sent behind this one, and came before it, is of this session.
             let is_behind = |(device, node)| device > node || (device == node && is_another);
-            let is_recent = |at: Duration| self.now.mono.saturating_sub(at) <= OVERTAKEN;
-            let is_of_this = device.life.is_alive()
-                && device.born_at.is_some_and(is_recent)
+            let is_of_this = device.was_just_born(self.now.mono)
                 && device.layout.timestamp.zip(sent_ms).is_some_and(is_behind);
             device.life = if is_of_this { Life::Known } else { Life::Unknown };
             device.told_at = None;

@@ -12,7 +12,7 @@ use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 use super::shape;
 use crate::plant::{EntityState, Node, Slot, Unfit, allowance};
-pub(super) use data::{DataPayload, DataWriter, METRIC_BYTES, Places, scalar};
+pub(super) use data::{DataPayload, DataWriter, Form, METRIC_BYTES, scalar};
 
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;

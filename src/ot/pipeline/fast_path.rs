@@ -9,10 +9,10 @@
 use account::Fate;
 use mistake::mistake;
 use policy::{Permit, Verdict};
-use sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
+use sparkplug::{DataType, NotScalars, ScalarMetric};
 
 use super::decode::ScalarPayload;
-use super::encode::{DataPayload, METRIC_BYTES, Places, scalar};
+use super::encode::{DataPayload, Form, METRIC_BYTES, scalar};
 use super::step::{DataSource, StepContext};
 use crate::plant::{EntityState, Node, Slot};
 
@@ -80,10 +80,7 @@ fn plan(
     }
     // About twice what names take is enough where aliases come in, too.
     let room = data.bytes.saturating_mul(2).saturating_add(METRIC_BYTES);
-    let mut payload = match layout {
-        Some(layout) => Form::Compact(Places::new(layout, timestamp, data.metrics.len())),
-        None => Form::Named(PayloadWriter::new(Some(timestamp), room)),
-    };
+    let mut payload = Form::new(layout, timestamp, data.metrics.len(), room);
     let mut places = Vec::with_capacity(data.metrics.len());
     let (mut likely, mut permit) = (0, None);
     // The place behind all so far, and the latest time.
@@ -104,7 +101,7 @@ fn plan(
             return Err(NotScalars);
         }
         (behind, latest) = (behind.max(likely), latest.max(dated));
-        let written = payload.put(slot, dated, metric)?;
+        let written = put(&mut payload, slot, dated, metric)?;
         places.push(place);
         // At once: a few bytes of alias become a name each time.
         if written > most_bytes {
@@ -115,37 +112,22 @@ fn plan(
     Ok(Plan { permit, payload: payload.finish(), places })
 }
 
-/// A payload under construction.
-enum Form {
-    Named(PayloadWriter),
-    Compact(Places),
-}
-
-impl Form {
-    /// Appends a metric; what the payload takes by names so far.
-    #[inline]
-    fn put(
-        &mut self,
-        slot: &Slot,
-        timestamp: u64,
-        metric: &ScalarMetric<'_>,
-    ) -> Result<usize, NotScalars> {
-        match self {
-            Form::Named(payload) => {
-                payload.scalar(slot.exported_name(), timestamp, metric);
-                Ok(payload.written())
-            }
-            Form::Compact(places) => {
-                let place = slot.place().ok_or(NotScalars)?;
-                Ok(places.put(place, slot.exported_name(), &scalar(timestamp, metric)))
-            }
+/// Appends a metric; what the payload takes by names so far.
+#[inline]
+fn put(
+    payload: &mut Form,
+    slot: &Slot,
+    timestamp: u64,
+    metric: &ScalarMetric<'_>,
+) -> Result<usize, NotScalars> {
+    match payload {
+        Form::Named(payload) => {
+            payload.scalar(slot.exported_name(), timestamp, metric);
+            Ok(payload.written())
         }
-    }
-
-    fn finish(self) -> DataPayload {
-        match self {
-            Form::Named(payload) => DataPayload::Named(payload.finish(None)),
-            Form::Compact(places) => places.finish(),
+        Form::Compact(places) => {
+            let place = slot.place().ok_or(NotScalars)?;
+            Ok(places.put(place, slot.exported_name(), &scalar(timestamp, metric)))
         }
     }
 }

@@ -428,11 +428,10 @@ impl Pipeline {
         // It was here before the death of its node, and says nothing of the time since.
         let died =
             |node: &Node| node.own.life == Life::Known && node.crossing.died_since(early.since);
-        let place = node.map(|NodeSlot(place)| place);
+        let state = node.and_then(|NodeSlot(place)| self.plant.nodes().get(place));
         let refuses = |node: &Node| early.counted.is_some() && node.refusals != early.refusals;
-        let outdated =
-            late && place.and_then(|place| self.plant.nodes().get(place)).is_some_and(refuses);
-        let fate = if place.and_then(|place| self.plant.nodes().get(place)).is_some_and(died) {
+        let outdated = late && state.is_some_and(refuses);
+        let fate = if state.is_some_and(died) {
             Fate::Dropped(Reason::Late)
         } else {
             self.process(now, received, Way::Waited { late, outdated }, &mut Origin::default(), out)

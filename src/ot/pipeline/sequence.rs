@@ -1,15 +1,11 @@
 //! The sequence check: whether it is a message's turn in the order of its edge node, and what holes
 //! in that order say about the values.
 
-use std::time::Duration;
-
 use mistake::mistake;
 
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{
-    Early, Life, Node, Numbered, Numbering, OVERTAKEN, Place, WINDOW, is_shortly_before,
-};
+use crate::plant::{Early, Life, Node, Numbered, Numbering, Place, WINDOW, is_shortly_before};
 
 /// Behind an NBIRTH a number of 0 comes again after 255 others; so far before that nothing but a
 /// node that doesn't count sends it.
@@ -239,9 +235,7 @@ impl StepContext<'_> {
         // The birth in force came before that of its node, which it belongs to.
         let within = self.settings.reorder_timeout;
         let is_before = |(sent, born): (u64, u64)| is_shortly_before(sent, born, within);
-        let is_recent = |at: Duration| self.now.mono.saturating_sub(at) <= OVERTAKEN;
-        let is_new = state.life.is_alive() && state.born_at.is_some_and(is_recent);
-        if is_new && born.is_some_and(is_before) {
+        if state.was_just_born(self.now.mono) && born.is_some_and(is_before) {
             return true;
         }
         let newer = |(told, seq): (u8, u8)| told != seq && told.wrapping_sub(seq) <= WINDOW;

@@ -8,8 +8,8 @@ use policy::NodeBuckets;
 use sparkplug::{Entity, Metric, steps};
 
 use super::{
-    Backlog, Counting, Crossing, Definitions, EarlyMessages, Heard, Layout, Life, Output, Sequence,
-    Sessions, Taught, Types, Unfit,
+    Backlog, Counting, Crossing, Definitions, EarlyMessages, Heard, Layout, Life, OVERTAKEN,
+    Output, Sequence, Sessions, Taught, Types, Unfit,
 };
 
 /// An edge node's own metrics, or a device.
@@ -56,6 +56,13 @@ pub(crate) struct EntityState {
 }
 
 impl EntityState {
+    /// Whether it lives, of a birth that came so shortly ago that others may have overtaken it, or been
+    /// overtaken by it.
+    pub(crate) fn was_just_born(&self, now: Duration) -> bool {
+        let is_recent = |at: Duration| now.saturating_sub(at) <= OVERTAKEN;
+        self.life.is_alive() && self.born_at.is_some_and(is_recent)
+    }
+
     /// Forgets layout and life.
     pub(crate) fn forget(&mut self) {
         self.become_new(EntityState::default());

@@ -43,10 +43,34 @@ pub(in crate::pipeline) struct DataWriter {
     most_bytes: usize,
 }
 
+/// What [`DataPayload`] is written as.
 #[derive(Debug)]
-enum Form {
+pub(in crate::pipeline) enum Form {
     Named(PayloadWriter),
     Compact(Places),
+}
+
+impl Form {
+    /// By the places of the layout of this number; by names, with room for so many bytes, where there
+    /// is none.
+    pub(in crate::pipeline) fn new(
+        layout: Option<u64>,
+        timestamp: u64,
+        metrics: usize,
+        room: usize,
+    ) -> Form {
+        match layout {
+            Some(layout) => Form::Compact(Places::new(layout, timestamp, metrics)),
+            None => Form::Named(PayloadWriter::new(Some(timestamp), room)),
+        }
+    }
+
+    pub(in crate::pipeline) fn finish(self) -> DataPayload {
+        match self {
+            Form::Named(payload) => DataPayload::Named(payload.finish(None)),
+            Form::Compact(places) => places.finish(),
+        }
+    }
 }
 
 impl DataWriter {
@@ -60,13 +84,8 @@ impl DataWriter {
         layout: Option<u64>,
     ) -> DataWriter {
         let metrics = metrics.saturating_add(1);
-        let form = match layout {
-            Some(layout) => Form::Compact(Places::new(layout, timestamp, metrics)),
-            None => {
-                let room = metrics.saturating_mul(METRIC_BYTES.saturating_mul(2));
-                Form::Named(PayloadWriter::new(Some(timestamp), room))
-            }
-        };
+        let room = metrics.saturating_mul(METRIC_BYTES.saturating_mul(2));
+        let form = Form::new(layout, timestamp, metrics, room);
         DataWriter { form, has_metrics: false, most_bytes }
     }
 
@@ -108,10 +127,7 @@ impl DataWriter {
 
     /// The payload; `None` where not one metric fits.
     pub(in crate::pipeline) fn finish(self) -> Option<DataPayload> {
-        self.has_metrics.then(|| match self.form {
-            Form::Named(payload) => DataPayload::Named(payload.finish(None)),
-            Form::Compact(places) => places.finish(),
-        })
+        self.has_metrics.then(|| self.form.finish())
     }
 }
 
@@ -126,7 +142,7 @@ pub(in crate::pipeline) struct Places {
 
 impl Places {
     /// Places in the layout of this number, with room for so many metrics.
-    pub(in crate::pipeline) fn new(layout: u64, timestamp: u64, metrics: usize) -> Places {
+    fn new(layout: u64, timestamp: u64, metrics: usize) -> Places {
         let room = metrics.saturating_mul(PLACED_BYTES);
         let writer = CompactWriter::new(timestamp, room);
         Places { layout, timestamp, writer, named_bytes: number(timestamp) }
@@ -164,7 +180,7 @@ impl Places {
         fits
     }
 
-    pub(in crate::pipeline) fn finish(self) -> DataPayload {
+    fn finish(self) -> DataPayload {
         let Places { layout, timestamp, writer, named_bytes } = self;
         DataPayload::Compact { layout, timestamp, metrics: writer.finish(), named_bytes }
     }

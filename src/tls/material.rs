@@ -248,9 +248,8 @@ fn read_sections(bytes: &[u8], path: &Path, wanted: Wanted) -> Result<Vec<PemSec
     };
     let sections = sections(bytes).map_err(|detail| not_pem(path, detail, name))?;
     let form = if sections.is_empty() { form::of_file(bytes, path, wanted) } else { None };
-    let wanted = name;
     match form {
-        Some(form) => Err(TlsError::Form { path: path.to_owned(), form, wanted }),
+        Some(form) => Err(TlsError::Form { path: path.to_owned(), form, wanted: name }),
         None => Ok(sections),
     }
 }

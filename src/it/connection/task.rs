@@ -417,6 +417,8 @@ impl Task {
         let mut failure = broker::failure(error, refused);
         let mut beside = None;
         let by_broker = broker::is_ended_by_broker(error);
+        let at_subscribe = self.progress == Progress::Subscribing
+            || (self.progress == Progress::Ready && by_broker && self.commands.is_asking());
         let ended = match self.progress {
             Progress::Connecting => {
                 self.addresses.turn();
@@ -431,10 +433,7 @@ impl Task {
                 }
                 Ended::BeforeSession
             }
-            Progress::Subscribing | Progress::Ready
-                if self.progress == Progress::Subscribing
-                    || by_broker && self.commands.is_asking() =>
-            {
+            _ if at_subscribe => {
                 let filters = self.commands.names();
                 failure.text =
                     format!("{}; our SUBSCRIBE of {filters} had no answer", failure.text);
@@ -443,9 +442,8 @@ impl Task {
                 }
                 Ended::AtSubscribe
             }
-            Progress::Subscribing => Ended::Otherwise,
-            Progress::Ready if by_broker => Ended::ByBroker,
-            Progress::Ready => Ended::Otherwise,
+            _ if by_broker => Ended::ByBroker,
+            _ => Ended::Otherwise,
         };
         self.failed(failure, beside, ended);
     }

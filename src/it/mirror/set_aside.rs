@@ -2,7 +2,7 @@
 //! twice, or can't be read. Nothing of them counts but whose they are, which is doubted.
 
 use account::{Fate, Origin, Reason};
-use journal_format::{Body, Frame};
+use journal_format::Frame;
 
 use super::frames::entity_topic;
 use super::guard::Deed;
@@ -18,10 +18,9 @@ impl Mirror {
     pub fn set_aside(&mut self, now: Now, frame: &Frame) {
         let is_fresh = self.begin_frame(now, frame);
         self.hear_before(now, frame);
-        let is_message = matches!(frame.body, Some(Body::Relayed(_) | Body::Data(_)));
         let topic = frame.message().map(|(topic, _)| topic);
         let id = self.doubt_unread(now, topic, "a frame was set aside");
-        if is_message {
+        if frame.is_relayed() {
             let entity = topic.and_then(|topic| entity_topic(topic).ok()).map(|topic| topic.entity);
             let origin = Origin { entity, node: id.map(Into::into) };
             self.ledger.receive(origin.node);
@@ -59,14 +58,13 @@ impl Mirror {
     /// doubt.
     pub fn leave_out(&mut self, now: Now, frame: &Frame) {
         let is_fresh = self.begin_frame(now, frame);
-        let is_message = matches!(frame.body, Some(Body::Relayed(_) | Body::Data(_)));
         let topic = frame.message().map(|(topic, _)| topic);
         let entity = topic.and_then(|topic| entity_topic(topic).ok()).map(|topic| topic.entity);
         let by = self.doubt_ends(now);
         let (mut step, nodes) = self.step(now);
         let node = entity.and_then(|entity| nodes.find(entity.group, entity.edge_node));
         let id = node.as_ref().map(|node| node.id);
-        if is_message {
+        if frame.is_relayed() {
             let origin = Origin { entity, node: id.map(Into::into) };
             step.ledger.receive(origin.node);
             step.ledger.settle(origin, Fate::Dropped(Reason::SetAside));

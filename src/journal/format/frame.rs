@@ -81,9 +81,12 @@ impl Frame {
             _ => None,
         }
     }
-}
 
-impl Frame {
+    /// Whether it is a message of the plant, and no word of this program about it.
+    pub fn is_relayed(&self) -> bool {
+        matches!(self.body, Some(Body::Relayed(_) | Body::Data(_)))
+    }
+
     /// A frame of the segment with this header.
     pub fn new(header: &Header, envelope: Envelope) -> Frame {
         let place = envelope.seq.saturating_sub(header.first_seq);

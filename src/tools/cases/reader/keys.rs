@@ -14,7 +14,7 @@ use crate::cases::{Arrives, value};
 
 /// Oldest and youngest timestamp: ten years from now.
 const MAX_AGE_MS: f64 = 315_576_000_000.0;
-pub(crate) const METRIC_KEYS: [&str; 15] = [
+const METRIC_KEYS: [&str; 15] = [
     "metric",
     "datatype",
     "value",
@@ -31,7 +31,7 @@ pub(crate) const METRIC_KEYS: [&str; 15] = [
     "observed-by",
     "metrics",
 ];
-pub(crate) const ARRIVES_KEYS: [&str; 8] =
+const ARRIVES_KEYS: [&str; 8] =
     ["value", "pseudonym", "pattern", "null", "metric", "topic", "properties", "quality"];
 const METADATA_KEYS: [&str; 6] =
     ["content-type", "description", "file-name", "file-type", "md5", "size"];

@@ -101,8 +101,8 @@ impl<'s> Annotations<'s> for CasesReader<'s> {
             );
         }
         for (file, name) in &self.observing {
-            let acts = |rule: &&Rule| rule.name() == name.value && rule.mode() == Mode::Enforce;
-            if rules.iter().any(|rule| acts(&rule)) {
+            let acts = |rule: &Rule| rule.name() == name.value && rule.mode() == Mode::Enforce;
+            if rules.iter().any(acts) {
                 let title = format!("`{}` acts, and doesn't only observe", name.value);
                 problems.push(
                     Diagnostic::warning("P252", file, name.span.clone(), title)

@@ -307,6 +307,7 @@ impl Layouts {
         if let Some(given) = self.by_topic.get_mut(&*topic)
             && given.number == number
             && given.layout.is_of(source, payload)
+            && self.by_number.get(&number).is_some_and(|own| Arc::ptr_eq(own, &given.layout))
         {
             given.anew = true;
             return;

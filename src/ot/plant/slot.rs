@@ -214,7 +214,7 @@ impl Slot {
         (self.place != NOWHERE).then_some(self.place)
     }
 
-    pub(super) fn set_place(&mut self, place: Option<u32>) {
+    pub(crate) fn set_place(&mut self, place: Option<u32>) {
         self.place = place.unwrap_or(NOWHERE);
     }
 

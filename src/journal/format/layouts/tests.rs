@@ -95,6 +95,17 @@ fn a_layout_that_is_given_again_is_the_same_and_another_one_ends_it() {
     assert!(known(&layouts, 3).is_none());
 }
 
+/// No writer does that. Who does gets no data under the names of another layout.
+#[test]
+fn a_number_that_is_given_to_several_means_the_last_of_them() {
+    let mut layouts = Layouts::new(usize::MAX);
+    for node in ["E", "F", "E"] {
+        layouts.learn(&birth(1, &alloc::format!("spBv1.0/G/NBIRTH/{node}"), &["a"]));
+        let (topic, _) = named(&mut layouts, data(1, &[0])).unwrap();
+        assert_eq!(topic, alloc::format!("spBv1.0/G/NDATA/{node}"));
+    }
+}
+
 #[test]
 fn layouts_live_as_long_as_segments_give_them() {
     let mut layouts = Layouts::new(usize::MAX);

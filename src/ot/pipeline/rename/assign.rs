@@ -25,14 +25,23 @@ impl StepContext<'_> {
     /// Takes over the names under which a node is announced from now on. It must not be known
     /// under others.
     pub(in crate::pipeline) fn name_node(&self, node: &mut Node) {
-        node.exported_as = self.node_names(node);
+        let exported = self.node_names(node);
+        if node.exported_as != exported {
+            node.exported_as = exported;
+            // The layouts that the journal was given are of other topics.
+            node.own.layout.take_back();
+            node.devices.values_mut().for_each(|state| state.layout.take_back());
+        }
     }
 
     /// The same for a device.
     pub(in crate::pipeline) fn name_device(&self, node: &mut Node, device: &str) {
         let exported = self.device_name(node, device);
-        if let Some(state) = node.devices.get_mut(device) {
+        if let Some(state) = node.devices.get_mut(device)
+            && state.exported_as != exported
+        {
             state.exported_as = exported;
+            state.layout.take_back();
         }
     }
 
@@ -152,6 +161,8 @@ impl StepContext<'_> {
                 slot.exported_as = exported;
                 // Readers know it under another name, which is as good as not at all.
                 slot.set_born(false);
+                // It gets another place, and with it the layout another number.
+                slot.set_place(None);
             }
         }
     }

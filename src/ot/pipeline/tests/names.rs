@@ -50,6 +50,31 @@ fn born(bench: &mut Bench) -> Vec<Relayed> {
     frames
 }
 
+/// Data goes by the layouts of births, under whose names it arrives.
+#[test]
+fn data_has_the_names_in_force_after_a_change_there_and_back() {
+    let mut bench = Bench::new(RENAMED);
+    born(&mut bench);
+    let data = |bench: &mut Bench, seq| {
+        let values = vec![by_alias(1, Value::Int(2))];
+        let node = send(bench, "spBv1.0/OldPlant/NDATA/OldLine", seq, values.clone());
+        let press = "spBv1.0/OldPlant/DDATA/OldLine/OldPress";
+        let mut frames = node;
+        frames.extend(send(bench, press, seq + 1, values));
+        let of = |frame: &Relayed| format!("{} {}", frame.topic, names_of(&payload(frame))[0]);
+        frames.iter().map(of).collect::<Vec<String>>()
+    };
+    let here = ["spBv1.0/emea-7/NDATA/line-4 new/a", "spBv1.0/emea-7/DDATA/line-4/press-1 new/a"];
+    assert_eq!(data(&mut bench, 3), here);
+    for (seq, was, is) in [(5, "line-4", "line-5"), (9, "press-1", "press-2"), (13, "new/", "own/")]
+    {
+        bench.reload(&RENAMED.replace(was, is));
+        assert_eq!(data(&mut bench, seq), here.map(|one| one.replace(was, is)));
+        bench.reload(RENAMED);
+        assert_eq!(data(&mut bench, seq + 2), here);
+    }
+}
+
 #[test]
 fn the_journal_has_new_names_only() {
     let mut bench = Bench::new(RENAMED);

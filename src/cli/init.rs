@@ -2,12 +2,14 @@
 //! a page.
 
 mod appliance;
+mod installed;
 mod lab;
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config::{parse_address, relay_name_fault};
+use text::is_treacherous;
 
 use super::new_files::{NewFile, write_all};
 use super::{Exit, Failure, report};
@@ -22,7 +24,9 @@ const POLICY: &str = include_str!("init/policy.toml");
 /// DIR: both configurations, a policy with its cases, throw-away certificates, configurations of two
 /// mosquitto brokers, and an edge node to look at. For an appliance (`--appliance`) DIR gets the
 /// commented configurations of both halves and a policy, and the directories below /var/lib/sparkdiode
-/// are made, or the commands printed that make them. Nothing is ever overwritten.
+/// are made, or the commands printed that make them. Nothing is ever overwritten: where the package is
+/// installed, `--appliance /etc/sparkdiode` says what is there, makes what isn't, and names the next
+/// commands.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  sparkdiode init lab\n  sparkdiode init --appliance --ot-broker \
@@ -31,7 +35,7 @@ const POLICY: &str = include_str!("init/policy.toml");
 )]
 pub(super) struct InitArgs {
     /// Directory for the files; made if it doesn't exist.
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = directory)]
     directory: PathBuf,
     /// A laboratory on this machine, under your own user.
     #[arg(long, conflicts_with = "appliance")]
@@ -73,6 +77,15 @@ fn policy(arguments: &InitArgs, name: &str) -> NewFile {
     NewFile::public(name, text)
 }
 
+/// A name that can stand in a configuration and in a command.
+fn directory(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains(is_treacherous) || text.contains("${") {
+        return Err("wanted: a path, without `${` and without characters that control a terminal"
+            .to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
 fn relay_name(text: &str) -> Result<String, String> {
     relay_name_fault(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
@@ -101,6 +114,13 @@ fn filled(text: &str, values: &[(&str, &str)]) -> String {
         .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("@{name}@"), value))
 }
 
+/// One word of a command, as a shell takes it.
+fn shell_word(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:=@%".contains(letter);
+    let text = if text.starts_with('-') { format!("./{text}") } else { text.to_owned() };
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// `made in /path: a, b, c`, one line each.
 fn listed(directory: &Path, files: &[(&str, &str)]) -> String {
     let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
@@ -126,6 +146,25 @@ mod tests {
         assert!(address("b:8883").is_ok() && address("[fd00::5]:1").is_ok());
         assert!(address("mqtts://b:8883").is_err() && address("b").is_err());
         assert!(relay_name("plant-a").is_ok() && relay_name("plant a").is_err());
+    }
+
+    #[test]
+    fn paths_are_words_of_a_shell() {
+        for (path, word) in [
+            ("/etc/sparkdiode", "/etc/sparkdiode"),
+            ("my lab", "'my lab'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("~", "'~'"),
+            ("-x", "./-x"),
+            ("Grüße", "'Grüße'"),
+        ] {
+            assert_eq!(shell_word(path), word);
+        }
+        assert!(directory("Grüße und mehr").is_ok());
+        for bad in ["", "a\nb", "a\u{202e}b", "${HOME}/x"] {
+            assert!(directory(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

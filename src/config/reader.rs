@@ -90,14 +90,8 @@ impl Reader {
         let value = if errors.is_empty() {
             typed(&mut self, Section::top(&file, "", document.get_ref(), &ConfigWording))
         } else {
-            let syntax = |error| {
-                let problem = Diagnostic::from_toml(code::SYNTAX, &file, error);
-                match problem.help.is_empty() && problem.title.contains("must be quoted") {
-                    true => problem.help("text stands in quotes: address = \"10.10.0.5:8883\""),
-                    false => problem,
-                }
-            };
-            self.problems.extend(errors.iter().map(syntax));
+            let quotes = "text stands in quotes: address = \"10.10.0.5:8883\"";
+            self.problems.extend(Diagnostic::syntax(code::SYNTAX, &file, &errors, quotes));
             None
         };
         self.problems.sort_by_position(std::slice::from_ref(&self.file));

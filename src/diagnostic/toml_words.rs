@@ -1,20 +1,76 @@
 //! What the TOML parser says, with what it leaves out: which key, and what people mean who write that.
 
+mod habits;
+
 use std::ops::Range;
 
 use crate::{Diagnostic, SourceFile};
+use habits::{hint, line_at};
 
-/// Quotes of word processors.
-const TYPOGRAPHIC: [char; 8] = ['“', '”', '„', '‟', '‘', '’', '«', '»'];
+/// More of them don't help: a file with so many is none of TOML.
+const MOST: usize = 5;
+/// By these the parser says that it reads on within a list or a table that isn't closed.
+const WITHIN: [&str; 5] = [
+    "missing comma between array elements",
+    "missing assignment between key-value pairs",
+    "extra comma in inline table",
+    "unclosed",
+    "invalid multi-line",
+];
 
 impl Diagnostic {
-    /// An error of the TOML parser, or of serde behind it.
+    /// An error of serde behind the TOML parser.
     pub fn from_toml(code: &'static str, file: &SourceFile, error: &toml::de::Error) -> Diagnostic {
         let span = error.span().unwrap_or(0..0);
         let title = error.message().lines().next().unwrap_or("not TOML").to_owned();
         let mut diagnostic = Diagnostic::error(code, file, span, title);
         diagnostic.help.extend(error.message().lines().skip(1).map(str::to_owned));
         complete(diagnostic, file)
+    }
+
+    /// The errors of the TOML parser without those that follow from one before: the first of each line,
+    /// none behind a bracket that isn't closed, and not more than anybody reads. `quotes`: what
+    /// is said of text without quotes.
+    pub fn syntax(
+        code: &'static str,
+        file: &SourceFile,
+        errors: &[toml::de::Error],
+        quotes: &str,
+    ) -> Vec<Diagnostic> {
+        let mut said: Vec<Diagnostic> = Vec::new();
+        let mut last_line = None;
+        let mut left_out = 0_usize;
+        // The parser reads a file in several passes.
+        let mut errors: Vec<&toml::de::Error> = errors.iter().collect();
+        errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = file.text.get(..at).map(|above| above.matches('\n').count());
+            if line.is_some() && line == last_line {
+                continue;
+            }
+            last_line = line;
+            if said.len() == MOST {
+                left_out = left_out.saturating_add(1);
+                continue;
+            }
+            let mut problem = Diagnostic::from_toml(code, file, error);
+            if problem.help.is_empty() && problem.title.contains("must be quoted") {
+                problem = problem.help(quotes);
+            }
+            let within = WITHIN.iter().any(|title| error.message().starts_with(title));
+            said.push(problem);
+            if within {
+                break;
+            }
+        }
+        if left_out > 0
+            && let Some(last) = said.pop()
+        {
+            let lines = if left_out == 1 { "line" } else { "lines" };
+            said.push(last.help(format!("and {left_out} more {lines} that aren't TOML")));
+        }
+        said
     }
 }
 
@@ -25,7 +81,7 @@ fn complete(mut problem: Diagnostic, file: &SourceFile) -> Diagnostic {
     let at = text.get(span.clone()).unwrap_or("");
     if problem.title.starts_with("duplicate key") && !at.is_empty() {
         problem.title = format!("duplicate key: `{at}`");
-        let line = line_at(text, span.start).trim_start();
+        let line = line_at(text, span.start).0.trim_start();
         let first = earlier(text, &span, at);
         let is_list = line.starts_with("[[");
         let help = match (is_list, line.starts_with('[')) {
@@ -38,23 +94,35 @@ fn complete(mut problem: Diagnostic, file: &SourceFile) -> Diagnostic {
         problem.also.extend(first.map(|first| (first, "the first one is here".to_owned())));
         return problem.help(help);
     }
-    if at.contains(TYPOGRAPHIC) {
-        return problem.help("these are the quotes of a word processor; TOML has `\"`");
+    if problem.title.starts_with("missing comma between array elements")
+        && let Some(open) = open_list(text, span.start)
+    {
+        problem.title = "a list that isn't closed, or lacks a comma".to_owned();
+        problem.also.push((open, "it begins here".to_owned()));
+        return problem.help("a list ends with `]`, also one over several lines");
     }
-    if problem.title.contains("boolean") {
-        return problem.help("`true` and `false` are in small letters");
+    match hint(text, span.start, &problem.title) {
+        Some(hint) => problem.help(hint),
+        None => problem,
     }
-    let colon = text.get(span.start..).is_some_and(|rest| rest.starts_with(':'));
-    if colon && problem.title.contains("key") {
-        return problem.help("this is TOML, not YAML: `key = value` below the head of a `[table]`");
+}
+
+/// The bracket of the list in which a line begins that isn't a part of it.
+fn open_list(text: &str, at: usize) -> Option<Range<usize>> {
+    let (line, column) = line_at(text, at);
+    if !line.get(..column)?.trim().is_empty() {
+        return None;
     }
-    problem
+    let above = text.get(..at)?;
+    let bracket = above.rfind("= [").map(|at| at.saturating_add(2));
+    let bracket = bracket.or_else(|| above.rfind("=[").map(|at| at.saturating_add(1)))?;
+    Some(bracket..bracket.saturating_add(1))
 }
 
 /// Where the same key, or the head of the same table, stands above `span`.
 fn earlier(text: &str, span: &Range<usize>, key: &str) -> Option<Range<usize>> {
     let above = text.get(..span.start)?;
-    let is_head = line_at(text, span.start).trim_start().starts_with('[');
+    let is_head = line_at(text, span.start).0.trim_start().starts_with('[');
     let mut found = None;
     let mut start = 0_usize;
     for line in above.split_inclusive('\n') {
@@ -83,14 +151,6 @@ fn earlier(text: &str, span: &Range<usize>, key: &str) -> Option<Range<usize>> {
     found
 }
 
-/// The whole line in which a byte is.
-fn line_at(text: &str, at: usize) -> &str {
-    let begin =
-        text.get(..at).and_then(|above| above.rfind('\n')).map_or(0, |end| end.saturating_add(1));
-    let line = text.get(begin..).unwrap_or("");
-    line.split('\n').next().unwrap_or("")
-}
-
 #[cfg(test)]
 mod tests {
     use toml::de::DeTable;
@@ -101,9 +161,8 @@ mod tests {
     fn said(text: &str) -> String {
         let file = SourceFile::new("a.toml", text);
         let (_, errors) = DeTable::parse_recoverable(&file.text);
-        let said =
-            errors.iter().map(|error| Diagnostic::from_toml("X", &file, error).render(false));
-        said.collect::<Vec<_>>().join("\n")
+        let said = Diagnostic::syntax("X", &file, &errors, "in quotes");
+        said.iter().map(|problem| problem.render(false)).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -124,10 +183,46 @@ mod tests {
         for (text, wanted) in [
             ("a = “b”\n", "quotes of a word processor"),
             ("a = True\n", "in small letters"),
+            ("a = yes\n", "in small letters"),
             ("broker:\n  address: x\n", "not YAML"),
+            ("{\"a\": 1}\n", "not JSON"),
+            ("; words\n", "begins with `#`"),
+            ("// words\n", "begins with `#`"),
+            ("a = \"b\";\n", "nothing stands behind the value"),
+            ("a = \"b\",\n", "nothing stands behind the value"),
+            ("a = \"b\" c = 1\n", "one key on each line"),
+            ("a = \"b\n", "no quote at its end"),
+            ("a = \"C:\\data\"\n", "in single quotes"),
+            ("a = b\n", "in quotes"),
+            ("a = (\"b\")\n", "in square brackets"),
+            ("[a b]\nc = 1\n", "`[a.b]`"),
+            ("a\u{a0}= 1\n", "U+00A0"),
+            ("retain-bytes = 1.073.741.824\n", ": 1073741824"),
+            ("retain-bytes = 1,073,741\n", ": 1073741"),
+            ("retain-bytes = 1'000'000\n", ": 1000000"),
+            ("retain-bytes = 10GB\n", "its unit is in the name of the key, `retain-bytes`"),
+            ("keep-alive-s = 30 s\n", "its unit is in the name of the key, `keep-alive-s`"),
+            ("min = 1,5\n", ": 1.5"),
+            ("shape = { min = 1,5 }\n", ": 1.5"),
         ] {
             let said = said(text);
             assert!(said.contains(wanted), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn what_follows_from_a_mistake_is_none() {
+        let rules = "[[rule]]\nname = \"b\"\naction = \"deny\"\n".repeat(30);
+        let list = said(&format!("[[rule]]\nx = [\"a\"\n\n{rules}"));
+        assert_eq!(list.matches("error[X]").count(), 1, "{list}");
+        assert!(list.contains("2 | x = [\"a\"") && list.contains("it begins here"), "{list}");
+        let yaml = said("a: b\nc = 1\nd e\n");
+        assert_eq!(yaml.matches("error[X]").count(), 2, "{yaml}");
+        let prose = said(&"these are words\n".repeat(20));
+        assert_eq!(prose.matches("error[X]").count(), MOST, "{prose}");
+        assert!(prose.contains("and 15 more lines that aren't TOML"), "{prose}");
+        // Within one line a comma is what is missing.
+        let comma = said("x = [\"a\" \"b\"]\n");
+        assert!(comma.contains("missing comma between array elements"), "{comma}");
     }
 }

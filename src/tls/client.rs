@@ -156,7 +156,40 @@ pub fn inspect(config: &TlsConfig, now: SystemTime) -> Result<Vec<Finding>, TlsE
     if let Some((path, own)) = &material.own {
         look(path, &own.cert, true)?;
     }
+    findings.extend(of_another_kind(&material));
     Ok(findings)
+}
+
+/// Certificates that are valid, and where those of another kind are wanted.
+fn of_another_kind(material: &Material<'_>) -> Vec<Finding> {
+    let ca_file = &material.config.ca_file;
+    let authorities = material.authorities.iter().enumerate().filter_map(|(index, certificate)| {
+        let read = X509::read(certificate)?;
+        // One that nobody else signed may be the broker's own, which is trusted by itself.
+        if read.version < 3 || read.is_self_issued() || read.is_authority() == Some(true) {
+            return None;
+        }
+        let which = which(&material.authorities, index, false).unwrap_or("certificate".to_owned());
+        let text = format!(
+            "{which} in `{}` is no authority's: it signs no other; wanted that of who signed it",
+            ca_file.display()
+        );
+        Some(Finding { path: ca_file.clone(), text })
+    });
+    let own = material.own.as_ref().and_then(|(path, own)| {
+        let purposes = X509::read(own.cert.first()?)?.purposes();
+        let fits = |purpose: &String| purpose == "clientAuth" || purpose == "anyExtendedKeyUsage";
+        if purposes.is_empty() || purposes.iter().any(fits) {
+            return None;
+        }
+        let text = format!(
+            "certificate in `{}` is for {} alone: a broker that looks at that refuses it; wanted clientAuth",
+            path.display(),
+            purposes.join(", ")
+        );
+        Some(Finding { path: path.to_path_buf(), text })
+    });
+    authorities.chain(own).collect()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ shown() { # WHAT ONE OTHER
     head -n 20 <<<"$lines" | sed 's/^/    /'
     [ "$(wc -l <<<"$lines")" -le 20 ] || echo "    … $(wc -l <<<"$lines") lines of difference"
 }
-is_elf() { [ "$(head -c 4 "$1")" = $'\x7fELF' ]; }
+is_elf() { head -c 4 "$1" | cmp -s - <(printf '\177ELF'); }
 
 # Where two files differ: sections and words of programs, lines of text, bytes of the rest.
 differ() { # NAME ONE OTHER

@@ -55,17 +55,29 @@ check "no namespace without a NIC" refused ip netns exec sparkdiode-ot true
 check "the log names the file and the key" \
     grep -q "ot.net: INTERFACE is empty" <(journalctl -u sparkdiode-netns@ot --no-pager)
 
+echo "== init, where the package is"
+init() { sparkdiode init --appliance --group Plant1 --edge-node Line4 --it-broker 10.20.0.5:8883 "$@"; }
+as_shipped() { [ -z "$(dpkg --verify sparkdiode)" ]; }
+check "the package's files are as it brought them" as_shipped
+check "no laboratory is made over it" refused sparkdiode init /etc/sparkdiode
+check "who isn't root is told what is there" grep -q "ot.toml .*as it is shipped" \
+    <(setpriv --reuid nobody --regid nogroup --clear-groups sparkdiode init --appliance /etc/sparkdiode)
+check "and that root has something to make" grep -q "sparkdiode init --appliance /etc/sparkdiode" \
+    <(setpriv --reuid nobody --regid nogroup --clear-groups sparkdiode init --appliance /etc/sparkdiode)
+check "root makes the policy that is missing" grep -qx "  /etc/sparkdiode/policies/first.toml" <(init /etc/sparkdiode)
+check "and changes nothing" as_shipped
+check "the next commands" grep -q "editor /etc/sparkdiode/ot.net" <(init /etc/sparkdiode)
+check "a configuration elsewhere is read by nobody, and it says so" grep -q "nothing reads what was made here" <(init /root/elsewhere)
+check "which changes nothing either" as_shipped
+init /etc/sparkdiode | grep '^  sed ' >/root/printed
+check "a command for what was given" equals "$(wc -l </root/printed)" 1
+check "it can be pasted" bash -e /root/printed
+check "and sets the address" grep -qx 'address = "10.20.0.5:8883"' /etc/sparkdiode/it.toml
+
 echo "== configure"
 . ./configure.sh
 configure
-cat >/etc/sparkdiode/policies/line4.toml <<'END'
-[[rule]]
-name = "line4-temperatures"
-action = "forward"
-group = "Plant1"
-edge-node = "Line4"
-allow-metrics = ["Temperature/**"]
-END
+check "what is configured isn't asked for again" refused grep -qE "editor .*(net|ot.toml)|sed |install -m|made:" <(init /etc/sparkdiode)
 # Local logs: the one thing for which a sealed half has a socket of the machine.
 for role in ot it; do
     printf '%s\n' '[[syslog]]' 'to = "journald"' >>/etc/sparkdiode/$role.toml

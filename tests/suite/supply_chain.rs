@@ -2,8 +2,9 @@
 //! signed checksums.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -223,4 +224,62 @@ fn signed_checksums_are_verified_as_the_manual_says() {
     let unsigned = script("checksums", &[published.to_str().unwrap()]);
     assert!(unsigned.status.success());
     assert!(!verify(&published), "no signature");
+}
+
+/// A package with one file.
+fn package(place: &Path, name: &str, mode: u32, text: &str) -> PathBuf {
+    let root = place.join(name);
+    let file = root.join("etc/thing");
+    fs::create_dir_all(root.join("DEBIAN")).unwrap();
+    fs::create_dir_all(root.join("etc")).unwrap();
+    let control = "Package: thing\nVersion: 1\nArchitecture: all\nMaintainer: m <m@x.invalid>\n\
+                   Description: thing\n";
+    fs::write(root.join("DEBIAN/control"), control).unwrap();
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+    let deb = place.join(format!("{name}.deb"));
+    let mut command = Command::new("dpkg-deb");
+    command.env("SOURCE_DATE_EPOCH", "1").args(["--root-owner-group", "-b"]);
+    assert!(command.args([&root, &deb]).output().unwrap().status.success());
+    deb
+}
+
+#[test]
+fn packages_that_are_not_the_same_are_told_apart_by_what_differs() {
+    if lacks("dpkg-deb") || lacks("ar") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let one = package(place.path(), "one", 0o644, "a\nb\n");
+    let compare = |other: &Path| {
+        let script = Path::new(ROOT).join("tests/package/compare.sh");
+        let run = Command::new(script).args([&one, other]).output().unwrap();
+        let said = String::from_utf8([run.stdout, run.stderr].concat()).unwrap();
+        (run.status.code(), said)
+    };
+    let (code, said) = compare(&package(place.path(), "same", 0o644, "a\nb\n"));
+    assert_eq!(code, Some(0), "{said}");
+    for (name, mode, text, words) in [
+        ("mode", 0o600, "a\nb\n", "-rw-------"),
+        ("text", 0o644, "a\nc\n", "etc/thing: 4 and 4 bytes, 1 differ"),
+        ("line", 0o644, "a\nc\n", "> c"),
+    ] {
+        let (code, said) = compare(&package(place.path(), name, mode, text));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+    // Programs by their sections.
+    let program = fs::read(std::env::current_exe().unwrap()).unwrap();
+    let bytes = &program[..program.len().min(1 << 20)];
+    for (name, last) in [("p", 0_u8), ("q", 1)] {
+        let path = place.path().join(name);
+        fs::write(&path, [bytes, &[last]].concat()).unwrap();
+    }
+    let script = Path::new(ROOT).join("tests/package/compare.sh");
+    let run = Command::new(script).current_dir(place.path()).args(["p", "q"]).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.contains("bytes, 1 differ"), "{said}");
+    let (code, said) = compare(&place.path().join("nowhere.deb"));
+    assert_eq!(code, Some(66), "{said}");
 }

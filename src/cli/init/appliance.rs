@@ -2,21 +2,23 @@
 //! has for itself.
 
 use std::fs::{self, DirBuilder, Permissions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::Path;
 
 use sandbox::{Identity, UserSpec};
 
-use super::super::Failure;
-use super::super::new_files::failed;
-use super::{InitArgs, NewFile, listed, policy, write_all};
+use super::super::new_files::{existing, failed};
+use super::super::{Exit, Failure};
+use super::installed::{Installed, complete};
+use super::{InitArgs, NewFile, listed, policy, shell_word, write_all};
 
-const OT: &str = include_str!("../../../systemd/ot.toml");
-const IT: &str = include_str!("../../../systemd/it.toml");
+pub(super) const OT: &str = include_str!("../../../systemd/ot.toml");
+pub(super) const IT: &str = include_str!("../../../systemd/it.toml");
 /// What the samples name, and where it stands.
-const OT_BROKER: &str = "10.10.0.5:8883";
-const IT_BROKER: &str = "broker.example.com:8883";
-const NAME: &str = "plant-a-relay";
+pub(super) const OT_BROKER: &str = "10.10.0.5:8883";
+pub(super) const IT_BROKER: &str = "broker.example.com:8883";
+pub(super) const NAME: &str = "plant-a-relay";
 
 /// Directory, mode, user, group: as the package's systemd/sparkdiode.tmpfiles has them.
 const DIRECTORIES: [(&str, u32, &str, &str); 7] = [
@@ -29,41 +31,95 @@ const DIRECTORIES: [(&str, u32, &str, &str); 7] = [
     ("/etc/sparkdiode/credentials/it", 0o700, "root", "root"),
 ];
 
+/// Directories that were made, and the commands for the others.
+#[derive(Debug, Default)]
+pub(super) struct SetUp {
+    pub(super) made: Vec<&'static str>,
+    pub(super) to_do: Vec<String>,
+}
+
 pub(super) fn make(arguments: &InitArgs) -> Result<String, Failure> {
+    let is_root = Identity::current().uid == 0;
+    let set_up = || set_up(Path::new("/"), is_root, identity);
+    match Installed::find(Path::new("/")) {
+        Some(installed) if installed.reads(&arguments.directory) => {
+            complete(&installed, arguments, is_root, set_up)
+        }
+        // Those who run have theirs, to which nothing here belongs.
+        Some(installed) => {
+            let shown = write_files(arguments)?;
+            Ok(format!(
+                "{shown}\n{}: nothing reads what was made here.\n\nNext:\n  \
+                 sparkdiode init --appliance /etc/sparkdiode\n\
+                 says what is there, and what is left to do\n",
+                installed.words()
+            ))
+        }
+        None => {
+            let mut text = write_files(arguments)?;
+            let SetUp { made, to_do } = set_up()?;
+            made.iter().for_each(|path| text.push_str(&format!("  {path}\n")));
+            text.push_str(&next(&arguments.directory, &to_do));
+            Ok(text)
+        }
+    }
+}
+
+/// Writes the files into a directory of their own, and lists them.
+fn write_files(arguments: &InitArgs) -> Result<String, Failure> {
     let directory = &arguments.directory;
-    write_all(directory, &files(arguments))?;
-    let mut text = listed(
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+    let files = files(arguments, &absolute);
+    if let Some(path) = existing(directory, &files) {
+        let hint = format!(
+            "nothing was written; what is missing says: sparkdiode doctor {}",
+            both_in(directory)
+        );
+        return Err(Failure::new(Exit::Io, format!("file exists: `{}`", path.display()))
+            .hint(hint)
+            .hint("or choose another directory"));
+    }
+    write_all(directory, &files)?;
+    Ok(listed(
         directory,
         &[
             ("ot.toml, it.toml", "configurations of both halves, with every key"),
             ("policies/first.toml", "a first policy, with its cases"),
         ],
-    );
-    let (made, to_do) = set_up(Path::new("/"), Identity::current().uid == 0, identity)?;
-    made.iter().for_each(|path| text.push_str(&format!("  {path}\n")));
+    ))
+}
+
+/// What is left to do where no package is installed.
+fn next(directory: &Path, to_do: &[String]) -> String {
+    let mut text = String::new();
     if !to_do.is_empty() {
-        text.push_str("\nAs root, once the users exist (systemd-sysusers, or useradd --system):\n");
+        text.push_str("\nAs root:\n");
         to_do.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
-    let shown = directory.display();
+    let both = both_in(directory);
     text.push_str(&format!(
         "\nNext:\n  \
          - put ca.pem, client.pem and client.key of each side into /etc/sparkdiode/credentials/ot and \
          it (root's, mode 0600)\n  \
          - set the addresses in ot.toml and it.toml, and the names in policies/first.toml\n  \
-         - sparkdiode check {shown}/ot.toml {shown}/it.toml\n  \
-         - sparkdiode doctor {shown}/ot.toml {shown}/it.toml\n"
+         - sparkdiode check {both}\n  \
+         - sparkdiode doctor {both}\n"
     ));
-    Ok(text)
+    text
 }
 
-/// Both configurations, and a policy.
-fn files(arguments: &InitArgs) -> [NewFile; 3] {
-    let policies = arguments.directory.join("policies");
-    let policies = std::path::absolute(&policies).unwrap_or(policies);
+fn both_in(directory: &Path) -> String {
+    let path = |name| shell_word(&directory.join(name).to_string_lossy());
+    format!("{} {}", path("ot.toml"), path("it.toml"))
+}
+
+/// Both configurations, and a policy, for a directory with this absolute path.
+pub(super) fn files(arguments: &InitArgs, directory: &Path) -> [NewFile; 3] {
+    let policies = directory.join("policies").to_string_lossy().into_owned();
+    let policies = toml::Value::String(policies).to_string();
     let fill = |text: &str| {
         let text = text
-            .replace("/etc/sparkdiode/policies", &policies.display().to_string())
+            .replace("\"/etc/sparkdiode/policies\"", &policies)
             .replace(NAME, arguments.name.as_deref().unwrap_or(NAME));
         let text = replaced(&text, OT_BROKER, arguments.ot_broker.as_deref());
         replaced(&text, IT_BROKER, arguments.it_broker.as_deref())
@@ -75,28 +131,43 @@ fn files(arguments: &InitArgs) -> [NewFile; 3] {
     ]
 }
 
-/// Makes the directories below `root` that aren't there, where this is root and the users are known;
-/// returns which, and the commands for the others.
+/// Makes the directories below `root` that aren't there, where this is root and the users are known.
 fn set_up(
     root: &Path,
     is_root: bool,
     owner: impl Fn(&str, &str) -> Option<Identity>,
-) -> Result<(Vec<&'static str>, Vec<String>), Failure> {
-    let (mut made, mut to_do) = (Vec::new(), Vec::new());
+) -> Result<SetUp, Failure> {
+    let (mut made, mut users, mut directories) = (Vec::new(), Vec::new(), Vec::new());
     for (name, mode, user, group) in DIRECTORIES {
         let path = root.join(name.trim_start_matches('/'));
-        if path.is_dir() {
+        let is_there = match path.metadata() {
+            Ok(found) => found.is_dir(),
+            // Who may not look can't say that it is missing.
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        };
+        if is_there {
             continue;
         }
-        match owner(user, group).filter(|_| is_root) {
+        let owner = owner(user, group);
+        match owner.filter(|_| is_root) {
             Some(owner) => {
                 make_directory(&path, mode, owner)?;
                 made.push(name);
             }
-            None => to_do.push(format!("install -d -m {mode:04o} -o {user} -g {group} {name}")),
+            None => {
+                directories.push(format!("install -d -m {mode:04o} -o {user} -g {group} {name}"));
+            }
+        }
+        if owner.is_none() {
+            for one in [user, group] {
+                let line = format!("useradd --system --user-group --shell /usr/sbin/nologin {one}");
+                if !users.contains(&line) && one != "root" {
+                    users.push(line);
+                }
+            }
         }
     }
-    Ok((made, to_do))
+    Ok(SetUp { made, to_do: [users, directories].concat() })
 }
 
 /// Of the address alone, not of names that begin with it.
@@ -146,25 +217,30 @@ mod tests {
         let me = Identity::current();
         let journal = "install -d -m 2750 -o sparkdiode-ot -g sparkdiode-it \
                        /var/lib/sparkdiode/journal";
-        for (is_root, user) in [(false, Some(me)), (true, None)] {
-            let (made, to_do) = set_up(root.path(), is_root, |_, _| user).unwrap();
-            assert_eq!((made.len(), to_do.len()), (0, DIRECTORIES.len()));
+        let users = ["ot", "it"].map(|half| {
+            format!("useradd --system --user-group --shell /usr/sbin/nologin sparkdiode-{half}")
+        });
+        for (is_root, user, users) in [(false, Some(me), &[][..]), (true, None, &users)] {
+            let SetUp { made, to_do } = set_up(root.path(), is_root, |_, _| user).unwrap();
+            assert_eq!((made.len(), to_do.len()), (0, DIRECTORIES.len() + users.len()));
+            assert!(to_do.starts_with(users), "{to_do:?}");
             assert!(to_do.contains(&journal.to_owned()), "{to_do:?}");
         }
-        let (made, to_do) = set_up(root.path(), true, |_, _| Some(me)).unwrap();
+        let SetUp { made, to_do } = set_up(root.path(), true, |_, _| Some(me)).unwrap();
         assert_eq!((made.len(), to_do.len()), (DIRECTORIES.len(), 0));
         let mode = |path: &str| root.path().join(path).metadata().unwrap().permissions().mode();
         assert_eq!(mode("var/lib/sparkdiode/journal") & 0o7777, 0o2750);
         assert_eq!(mode("etc/sparkdiode/credentials/ot") & 0o7777, 0o700);
         // What is there stays as it is.
-        let (made, to_do) = set_up(root.path(), true, |_, _| Some(me)).unwrap();
+        let SetUp { made, to_do } = set_up(root.path(), true, |_, _| Some(me)).unwrap();
         assert_eq!((made.len(), to_do.len()), (0, 0));
     }
 
     #[test]
     fn addresses_name_and_place_of_the_policies_are_filled_in() {
+        let odd = "/srv/a \"b\" \\ 'c'";
         let arguments = InitArgs {
-            directory: "/srv/etc".into(),
+            directory: odd.into(),
             lab: false,
             appliance: true,
             name: Some("mine".to_owned()),
@@ -174,9 +250,12 @@ mod tests {
             it_broker: Some("[fd00::1]:8885".to_owned()),
             ports: 0,
         };
-        let [ot, it, _] = files(&arguments).map(|file| file.content);
+        let [ot, it, _] = files(&arguments, Path::new(odd)).map(|file| file.content);
         assert!(ot.contains("address = \"10.1.2.3:8884\"") && ot.contains("name = \"mine\""));
         assert!(it.contains("address = \"[fd00::1]:8885\""));
-        assert!(ot.contains("\npaths = [\"/srv/etc/policies\"]"), "{ot}");
+        let parsed: toml::Table = ot.parse().unwrap();
+        let paths = parsed["policies"]["paths"].as_array().unwrap();
+        assert_eq!(paths[0].as_str(), Some(format!("{odd}/policies").as_str()));
+        assert_eq!(both_in(Path::new("-x")), "./-x/ot.toml ./-x/it.toml");
     }
 }

@@ -1,12 +1,14 @@
 //! A laboratory: everything in one directory, under one user.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 
 use text::counted;
 
 use super::super::new_files::failed;
-use super::super::{Failure, lab_certs};
-use super::{InitArgs, NewFile, filled, listed, policy, write_all};
+use super::super::{Exit, Failure, lab_certs};
+use super::installed::Installed;
+use super::{InitArgs, NewFile, filled, listed, policy, shell_word, write_all};
 
 /// No well-known port is near: on Debian the package of mosquitto starts a broker on 1883.
 pub(super) const FIRST_PORT: u16 = 18_830;
@@ -27,6 +29,14 @@ fn ports(first: u16) -> [u16; 4] {
 
 pub(super) fn make(arguments: &InitArgs) -> Result<String, Failure> {
     let directory = &arguments.directory;
+    if let Some(installed) = Installed::find(Path::new("/")).filter(|one| one.reads(directory)) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("no place for a laboratory: {}", installed.words()),
+        )
+        .hint("wanted for an appliance: sparkdiode init --appliance /etc/sparkdiode")
+        .hint("a laboratory goes into a directory of its own: sparkdiode init --lab lab"));
+    }
     let numbers = ports(arguments.ports);
     let [ot_plain, ot_tls, it_plain, it_tls] = numbers.map(|port| port.to_string());
     let name = arguments.name.as_deref().unwrap_or(NAME);
@@ -41,7 +51,7 @@ pub(super) fn make(arguments: &InitArgs) -> Result<String, Failure> {
     let edge = filled(EDGE, &[("PORT", &ot_plain)])
         .replace("Plant1/{}/Line4", &node)
         .replace("Plant1/Line4", &node.replace("/{}", ""))
-        .replace("b\"Line4\"", &format!("{:?}.encode()", arguments.edge_node));
+        .replace("b\"Line4\"", &format!("\"{}\".encode()", arguments.edge_node));
     let mut files = vec![
         NewFile::public("ot.toml", filled(OT, &[("NAME", name), ("OT_TLS", &ot_tls)])),
         NewFile::public("it.toml", filled(IT, &[("IT_TLS", &it_tls)])),
@@ -84,7 +94,7 @@ pub(super) fn make(arguments: &InitArgs) -> Result<String, Failure> {
             taken.join(", ")
         ));
     }
-    let shown = directory.display();
+    let shown = shell_word(&directory.to_string_lossy());
     text.push_str(&format!(
         "\nNext, as an ordinary user, each in the background or in a terminal of its own:\n  \
          cd {shown}\n  \
@@ -116,7 +126,8 @@ mod tests {
             appliance: false,
             name: Some("r".to_owned()),
             group: "G 1".to_owned(),
-            edge_node: "N".to_owned(),
+            // Whose accent is a letter of its own.
+            edge_node: "\u{301}N".to_owned(),
             ot_broker: None,
             it_broker: None,
             ports: 40_000,
@@ -127,7 +138,8 @@ mod tests {
             assert!(!text.contains('@'), "{name}: {text}");
         }
         let edge = fs::read_to_string(directory.join("edge.py")).unwrap();
-        assert!(edge.contains("NODE = \"G 1/{}/N\"") && edge.contains("\"N\".encode()"), "{edge}");
+        assert!(edge.contains("NODE = \"G 1/{}/\u{301}N\""), "{edge}");
+        assert!(edge.contains("text(\"\u{301}N\".encode())"), "{edge}");
         assert!(fs::read_to_string(directory.join("ot.toml")).unwrap().contains(":40001\""));
         let before = fs::read(directory.join("certs/ot-ca.pem")).unwrap();
         assert!(make(&arguments).is_err());

@@ -72,7 +72,7 @@ address = "10.10.0.5:8883"
 [broker.tls]
 ca-file = "${CREDENTIALS_DIRECTORY}/ot_ca.pem"
 "#;
-    "C103" "a certificate out of its time": "A certificate isn't valid yet, is over, or ends soon." "Renew it, and put it at the same path: files are taken up without a restart. Or set the clock." Console "
+    "C103" "a certificate out of its time, or of another kind": "A certificate isn't valid yet, is over, or ends soon; or it stands where another kind is wanted: one in `ca-file` that signs no other, or our own for servers alone." "Renew it, and put it at the same path: files are taken up without a restart. Or set the clock. Of another kind: `ca-file` wants the certificate of who signed the broker's, our own wants `clientAuth` among its purposes, if it names any." Console "
 $ sparkdiode check ot.toml
 warning[C103]: `client.pem` ends in 9 days, on 2026-12-07
 ";

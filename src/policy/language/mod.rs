@@ -91,7 +91,8 @@ pub(crate) fn read<'s>(
         }
         let (document, errors) = DeTable::parse_recoverable(&file.text);
         if !errors.is_empty() {
-            problems.extend(errors.iter().map(|error| syntax_error(file, error)));
+            let quotes = "text stands in quotes, such as `group = \"Plant1\"`";
+            problems.extend(Diagnostic::syntax("P001", file, &errors, quotes));
             continue;
         }
         let has = |key: &str| document.get_ref().contains_key(key);
@@ -139,19 +140,4 @@ pub(crate) fn read<'s>(
     }
     problems.sort_by_position(sources.iter().copied());
     (Content { rules, limits: limits.finish(), renames }, problems)
-}
-
-/// What the TOML parser says, with a hint where it alone doesn't help.
-fn syntax_error(file: &SourceFile, error: &toml::de::Error) -> Diagnostic {
-    let problem = Diagnostic::from_toml("P001", file, error);
-    if problem.title.contains("escaped value") {
-        return problem.help("write text with backslashes in single quotes: `'a\\*b'`");
-    }
-    if !problem.help.is_empty() {
-        return problem;
-    }
-    if problem.title.contains("must be quoted") || problem.title.contains("basic string") {
-        return problem.help("text stands in quotes, such as `group = \"Plant1\"`");
-    }
-    problem
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+
 use super::*;
 use crate::lab::{Lab, handshake};
 
@@ -161,4 +163,49 @@ fn only_our_own_certificate_must_be_valid_and_another_one_is_named() {
     let error = inspect(&config, now).unwrap_err().to_string();
     assert!(error.ends_with("client.pem` expired on 2026-11-01"), "{error}");
     assert!(Material::read_valid(&config, now).is_err());
+}
+
+#[test]
+fn certificates_of_another_kind_are_told() {
+    let lab = Lab::new();
+    let config = lab.config("broker.plant");
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_354_043);
+    let found = || inspect(&config, now).unwrap();
+    assert_eq!(found(), []);
+    let issue = |purposes: &[ExtendedKeyUsagePurpose]| {
+        let mut params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "leaf");
+        params.extended_key_usages = purposes.to_vec();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &lab.authority).unwrap().pem();
+        lab.write("client.pem", &certificate, 0o644);
+        lab.write("client.key", key.serialize_pem(), 0o600);
+        certificate
+    };
+    let client = ExtendedKeyUsagePurpose::ClientAuth;
+    let server = ExtendedKeyUsagePurpose::ServerAuth;
+    for (purposes, told) in [
+        (&[][..], false),
+        (std::slice::from_ref(&client), false),
+        (&[server.clone(), client.clone()], false),
+        (&[ExtendedKeyUsagePurpose::Any], false),
+        (std::slice::from_ref(&server), true),
+    ] {
+        issue(purposes);
+        let found = found();
+        assert_eq!(found.len(), usize::from(told), "{purposes:?}: {found:?}");
+        let text = "is for serverAuth alone: a broker that looks at that refuses it";
+        assert!(found.iter().all(|one| one.text.contains(text)), "{found:?}");
+    }
+    // Exchanged with our own; then both in one file.
+    let leaf = issue(&[]);
+    let ca = lab.read("ca.pem");
+    lab.write("ca.pem", &leaf, 0o644);
+    let alone = found();
+    assert!(alone[0].text.starts_with("certificate in `"), "{alone:?}");
+    assert!(alone[0].text.contains("ca.pem` is no authority's"), "{alone:?}");
+    lab.write("ca.pem", format!("{ca}{leaf}"), 0o644);
+    let both = found();
+    assert_eq!(both.len(), 1, "{both:?}");
+    assert!(both[0].text.starts_with("certificate 2 (`leaf`) in `"), "{both:?}");
 }

@@ -393,10 +393,13 @@ impl Pipeline {
                 let by_number = matches!(late, Late::ByNumber | Late::Outdated);
                 let birth_ms = birth.payload.timestamp.filter(|_| !by_number);
                 let fate = step.device_birth(node, device, birth, late);
-                if node.own.life.is_unverified()
-                    && let Some(state) = node.state_mut(Some(device))
-                {
-                    state.life.doubt();
+                let is_unverified = node.own.life.is_unverified();
+                if let Some(state) = node.state_mut(Some(device)) {
+                    // It may be the first that is heard of the device.
+                    state.told_at = seq;
+                    if is_unverified {
+                        state.life.doubt();
+                    }
                 }
                 plant.make_room(place);
                 let missed = self.unborn.born(topic.entity, now.mono, birth_ms);

@@ -422,3 +422,17 @@ fn a_value_that_waits_for_a_limit_is_in_the_birth_under_another_name() {
     let born = told.iter().find(|told| told.topic == "spBv1.0/G/NBIRTH/Other").unwrap();
     assert_eq!(value_of(&payload(born), "x"), Some(Value::Int(3)));
 }
+
+#[test]
+fn births_and_deaths_of_a_device_in_the_order_count_though_the_clock_was_set_back() {
+    for ms in [1, 500, 2_000, 2_001, 60_000] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, "NBIRTH", 0, sent, birth(1, 0));
+        send(&mut bench, "DBIRTH/D", 1, sent, x(1));
+        assert_eq!(send(&mut bench, "DDEATH/D", 2, sent - ms, vec![]), "DDEATH", "{ms}");
+        assert_eq!(send(&mut bench, "DBIRTH/D", 3, sent - ms, x(2)), "DBIRTH", "{ms}");
+        assert_eq!(send(&mut bench, "DBIRTH/D", 4, sent - ms - 1, x(3)), "DBIRTH", "{ms}");
+        assert_eq!(bench.dropped(Reason::Late), 0);
+    }
+}

@@ -202,7 +202,7 @@ impl World {
                 self.taken.push(Taken { id, at: self.now.mono, number, is_kept });
             }
             if id.is_none()
-                && let Some(node) = self.unclear_death(&delivery.topic)
+                && let Some(node) = self.unclear_death(&delivery.topic, is_aside)
             {
                 self.overtaken.insert(node);
             }
@@ -272,11 +272,11 @@ impl World {
     }
 
     /// The node of a copy of an NDEATH that nobody can tell from another: it says the same of every
-    /// session.
-    fn unclear_death(&self, topic: &[u8]) -> Option<usize> {
+    /// session, or is set aside and so read by nobody.
+    fn unclear_death(&self, topic: &[u8], is_aside: bool) -> Option<usize> {
         let topic = std::str::from_utf8(topic).ok()?;
         let node = self.plant.find(topic.split_once("/NDEATH/")?.1)?;
-        (self.plant.nodes[node].habits.bd_seq != BdSeq::Counts).then_some(node)
+        (is_aside || self.plant.nodes[node].habits.bd_seq != BdSeq::Counts).then_some(node)
     }
 
     /// Notes a node of which a message comes too late: behind one that was sent after it by more than

@@ -324,18 +324,14 @@ impl Pipeline {
         let next = node.sequence.next();
         let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
         let seq = if leaves_zero_out { Some(0) } else { seq };
+        let precedes_birth = way == Way::Arrived
+            && seq.is_some()
+            && !received.dup
+            && node.crossing.precedes_birth(now.mono, timeout, timestamp);
         if way == Way::Arrived {
-            let precedes_birth = seq.is_some()
-                && !received.dup
-                && node.crossing.precedes_birth(now.mono, timeout, timestamp);
             if precedes_birth && seq != next {
                 // Of before the birth: its number and its aliases mean something else by now.
                 return Fate::Dropped(Reason::Late);
-            }
-            if precedes_birth {
-                // Or else the node's clock was set back, and it is what comes next.
-                node.doubt();
-                step.order_keyframe(node);
             }
             node.crossing.heard(now.mono, timestamp);
             // What can't be read may have a number that isn't found.
@@ -365,6 +361,16 @@ impl Pipeline {
                 self.wait(now, place, received, waits);
                 return Fate::Waiting;
             }
+        };
+        let late = if precedes_birth {
+            // By its number it comes next, as where the node's clock was set back; or it is of before
+            // the birth, and happens to have that number. What goes on behind it proves neither.
+            node.lives().for_each(Life::give_up_verifying);
+            node.lose();
+            step.order_keyframe(node);
+            Late::Outdated
+        } else {
+            late
         };
         node.unheard_since = (!lives).then(|| node.unheard_since.unwrap_or(now.mono));
         let device = topic.entity.device;
@@ -404,7 +410,9 @@ impl Pipeline {
                 plant.make_room(place);
                 let missed = self.unborn.born(topic.entity, now.mono, birth_ms);
                 if let Some(node) = self.plant.node_mut(place)
-                    && (missed.is_some() || node.crossing.missed_newer(now.mono, birth_ms))
+                    && (missed.is_some()
+                        || precedes_birth
+                        || node.crossing.missed_newer(now.mono, birth_ms))
                     && let Some(state) = node.state_mut(Some(device))
                 {
                     state.doubt();

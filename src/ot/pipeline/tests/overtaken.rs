@@ -3,6 +3,7 @@
 
 use account::Reason;
 use journal_format::Keyframe;
+use prost::Message;
 use sparkplug::{Caps, DataType, Metric, Payload, Value};
 
 use super::bench::{
@@ -434,5 +435,32 @@ fn births_and_deaths_of_a_device_in_the_order_count_though_the_clock_was_set_bac
         assert_eq!(send(&mut bench, "DBIRTH/D", 3, sent - ms, x(2)), "DBIRTH", "{ms}");
         assert_eq!(send(&mut bench, "DBIRTH/D", 4, sent - ms - 1, x(3)), "DBIRTH", "{ms}");
         assert_eq!(bench.dropped(Reason::Late), 0);
+    }
+}
+
+/// Nobody can tell them from what comes next of a node whose clock was set back: neither is shown as
+/// good, and nothing is set back.
+#[test]
+fn what_was_sent_before_a_birth_and_has_the_number_that_is_due_makes_nothing_good() {
+    for number in [2, 3] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+        send(&mut bench, "NBIRTH", 0, sent + 20, birth(number, 2));
+        // Of the session before, and what goes on behind the birth.
+        send(&mut bench, "DBIRTH/D", 1, sent + 10, x(3));
+        send(&mut bench, "DBIRTH/E", 2, sent + 20, x(4));
+        assert!(is_doubted(&bench, NODE) && is_doubted(&bench, DEVICE), "{number}");
+        let other = "spBv1.0/G/DBIRTH/E/E";
+        assert!(!keyframe(&bench, other).unwrap().uncertain, "born behind it");
+
+        let mut bench = Bench::new(ALL);
+        send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+        send(&mut bench, "NBIRTH", 0, sent + 20, birth(number, 2));
+        send(&mut bench, "NDATA", 1, sent + 10, x(3));
+        assert!(is_doubted(&bench, NODE), "{number}");
+        let frame = keyframe(&bench, NODE).unwrap();
+        let shown = Payload::decode(&*frame.payload).unwrap();
+        assert_eq!(value_of(&shown, "x"), Some(Value::Int(2)), "nothing is set back");
     }
 }

@@ -179,12 +179,15 @@ impl World {
         let poisons = |message: &Message| {
             message.id.is_some() && self.poison == message.id.map(|id| Poison::Is(id, ENDS))
         };
-        let aside = messages.iter().find(|message| poisons(message)).cloned();
+        let aside = messages.iter().find(|message| poisons(message));
+        if let Some(Message { delivery, .. }) = aside {
+            self.aside = Some((delivery.topic.clone(), delivery.payload.clone()));
+        }
         for Message { delivery, id, dropped_for } in messages {
             let mut is_untold = false;
-            // It, and copies of it.
-            let is_aside = aside.as_ref().is_some_and(|Message { delivery: aside, .. }| {
-                (&aside.topic, &aside.payload) == (&delivery.topic, &delivery.payload)
+            // It, and copies of it, also those that come later.
+            let is_aside = self.aside.as_ref().is_some_and(|(topic, payload)| {
+                (topic, payload) == (&delivery.topic, &delivery.payload)
             });
             // What was too large has none, nor what is set aside.
             self.number += u64::from(!delivery.is_too_large && !is_aside);

@@ -107,13 +107,16 @@ impl Crossing {
     }
 
     /// Whether a message that was sent behind a birth that comes now was here before it: it was taken
-    /// for one of the session before.
+    /// for one of the session before, or a birth between the two came too late for it as well.
     pub(crate) fn overtook_birth(&mut self, now: Duration, timestamp: Option<u64>) -> bool {
-        let is_behind = |(at, sent): &(Duration, u64)| {
-            timestamp.is_some_and(|birth| *sent > birth) && now.saturating_sub(*at) <= OVERTAKEN
+        let is_behind = |missed: &Missed| {
+            let is_newer = |(newest, birth): (u64, u64)| newest > birth;
+            missed.newest_ms.zip(timestamp).is_some_and(is_newer)
+                && now.saturating_sub(missed.at) <= OVERTAKEN
         };
-        let latest = self.latest.take().filter(is_behind);
-        self.missed = latest.map(|(at, sent)| Missed { at, newest_ms: Some(sent) });
+        let latest = self.latest.take().map(|(at, sent)| Missed { at, newest_ms: Some(sent) });
+        let missed = [latest, self.missed.take()].into_iter().flatten().filter(is_behind);
+        self.missed = missed.max_by_key(|missed| missed.newest_ms);
         self.missed.is_some()
     }
 

@@ -464,3 +464,22 @@ fn what_was_sent_before_a_birth_and_has_the_number_that_is_due_makes_nothing_goo
         assert_eq!(value_of(&shown, "x"), Some(Value::Int(2)), "nothing is set back");
     }
 }
+
+/// A shared subscription of a cluster, or a broker that repeats at QoS 1, may do so.
+#[test]
+fn all_births_that_a_message_overtook_are_in_doubt() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+    // Of the last of the sessions that follow.
+    send(&mut bench, "NDATA", 1, sent + 40, x(9));
+    for (number, ms) in [(2, 10), (3, 20), (4, 30)] {
+        assert_eq!(send(&mut bench, "NBIRTH", 0, sent + ms, birth(number, 2)), "NBIRTH");
+        assert!(is_doubted(&bench, NODE), "{number}");
+        send(&mut bench, "DBIRTH/D", 1, sent + ms, x(1));
+        assert!(is_doubted(&bench, DEVICE), "{number}");
+    }
+    send(&mut bench, "NBIRTH", 0, sent + 41, birth(5, 2));
+    send(&mut bench, "DBIRTH/D", 1, sent + 41, x(1));
+    assert!(!is_doubted(&bench, NODE) && !is_doubted(&bench, DEVICE));
+}

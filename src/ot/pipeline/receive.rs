@@ -163,9 +163,10 @@ impl Pipeline {
         }
         node.counting.birth();
         let seq = low_byte(birth.payload.seq).unwrap_or(0);
+        let before = node.crossing.overtook_both(now.mono, sent_ms);
         let was_overtaken = node.crossing.overtook_birth(now.mono, sent_ms)
             || node.crossing.precedes_birth(now.mono, timeout, sent_ms);
-        let missed = self.unborn.born(topic.entity, now.mono, sent_ms);
+        let missed = self.unborn.born(topic.entity, now.mono, sent_ms).or(before);
         let came_late = was_overtaken || missed.is_some();
         if let Some(missed) = missed {
             node.crossing.miss(missed);

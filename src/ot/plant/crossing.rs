@@ -107,22 +107,32 @@ impl Crossing {
     }
 
     /// Whether a message that was sent behind a birth that comes now was here before it: it was taken
-    /// for one of the session before, or a birth between the two came too late for it as well.
+    /// for one of the session before.
     pub(crate) fn overtook_birth(&mut self, now: Duration, timestamp: Option<u64>) -> bool {
-        let is_behind = |missed: &Missed| {
-            let is_newer = |(newest, birth): (u64, u64)| newest > birth;
-            missed.newest_ms.zip(timestamp).is_some_and(is_newer)
-                && now.saturating_sub(missed.at) <= OVERTAKEN
+        let is_behind = |(at, sent): &(Duration, u64)| {
+            timestamp.is_some_and(|birth| *sent > birth) && now.saturating_sub(*at) <= OVERTAKEN
         };
-        let latest = self.latest.take().map(|(at, sent)| Missed { at, newest_ms: Some(sent) });
-        let missed = [latest, self.missed.take()].into_iter().flatten().filter(is_behind);
-        self.missed = missed.max_by_key(|missed| missed.newest_ms);
+        let latest = self.latest.take().filter(is_behind);
+        self.missed = latest.map(|(at, sent)| Missed { at, newest_ms: Some(sent) });
         self.missed.is_some()
     }
 
-    /// The birth that came now came too late for these messages.
+    /// What the birth before came too late for, if one that comes now was sent before it as well.
+    /// Messages overtake each other by seconds: more of it is a clock that was set back.
+    pub(crate) fn overtook_both(&self, now: Duration, timestamp: Option<u64>) -> Option<Missed> {
+        let missed = self.missed.filter(|missed| now.saturating_sub(missed.at) <= OVERTAKEN)?;
+        let (newest, birth) = missed.newest_ms.zip(timestamp)?;
+        is_shortly_before(birth, newest, OVERTAKEN).then_some(missed)
+    }
+
+    /// The birth that came now came too late for these messages, too.
     pub(crate) fn miss(&mut self, missed: Missed) {
-        self.missed = Some(missed);
+        let is_newer = |known: Missed| {
+            known.newest_ms.zip(missed.newest_ms).is_some_and(|(known, newest)| known > newest)
+        };
+        if !self.missed.is_some_and(is_newer) {
+            self.missed = Some(missed);
+        }
     }
 
     /// Whether the birth of a device that comes now comes too late for something that its node's came

@@ -46,7 +46,7 @@ fn try_layer(layer: Layer, abi: i32) -> Result<String, String> {
             let needs = landlock::needs(layer);
             let profile = Profile::Half { role: Role::It, dialled: true };
             let filters = Filters::compile(profile, &[Need::UnixDatagrams], Otherwise::Refuse);
-            filters.map_err(|error| error.to_string())?.install().map_err(text)?;
+            filters.map_err(|error| error.to_string())?.install().map_err(no_filters)?;
             let seen = match layer {
                 Layer::LandlockTcp => {
                     refused(TcpStream::connect(("127.0.0.1", 9)), "making a TCP socket")
@@ -91,7 +91,7 @@ fn try_layer(layer: Layer, abi: i32) -> Result<String, String> {
             let filters = Filters::compile(profile, &[Need::UnixDatagrams], Otherwise::Refuse);
             let filters = filters.map_err(|error| error.to_string())?;
             let instructions = filters.instructions();
-            filters.install().map_err(text)?;
+            filters.install().map_err(no_filters)?;
             let seen =
                 refused(UdpSocket::bind("127.0.0.1:0"), "a socket that isn't in the profile")?;
             let met = "a stream to another process of this machine, which could answer,";
@@ -101,6 +101,11 @@ fn try_layer(layer: Layer, abi: i32) -> Result<String, String> {
             Ok(format!("{seen}; {met}; {instructions} instructions"))
         }
     }
+}
+
+/// A kernel, or what stands in its place, without filters.
+fn no_filters(error: io::Error) -> String {
+    format!("the kernel can't enforce filters of system calls (seccomp): {error}")
 }
 
 fn waived_but(layers: &[Layer]) -> Vec<Layer> {

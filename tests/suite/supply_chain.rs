@@ -89,7 +89,7 @@ fn the_bill_of_materials_has_what_is_linked_in_c_included_and_nothing_else() {
     let tree = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "--no-default-features", "--prefix", "none"])
         .args(["--package", "sparkdiode", "--edges", "normal,no-proc-macro", "--format", "{p}"])
-        .args(["--target", "x86_64-unknown-linux-gnu"])
+        .args(["--target", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)])
         .current_dir(ROOT)
         .output()
         .unwrap();
@@ -102,6 +102,14 @@ fn the_bill_of_materials_has_what_is_linked_in_c_included_and_nothing_else() {
     assert_eq!(linked, wanted);
     for absent in ["srad", "rumqttd", "paste", "proptest", "demo"] {
         assert!(!names.contains(absent), "{absent}");
+    }
+    // The README says how many, for the processor that packages are built for.
+    if cfg!(target_arch = "x86_64") {
+        let crates = bom["components"].as_array().unwrap().iter();
+        let crates = crates.filter(|one| one["purl"].as_str().unwrap().starts_with("pkg:cargo/"));
+        let words = format!("\n{} crates linked in", crates.count());
+        let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+        assert!(readme.contains(&words), "the README doesn't say `{words}`");
     }
     let aws_lc = bom["components"].as_array().unwrap().iter().find(|one| one["name"] == "AWS-LC");
     let cpe = aws_lc.unwrap()["cpe"].as_str().unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::appliance::{self, IT, IT_BROKER, NAME, OT, OT_BROKER, SetUp};
-use super::{Failure, InitArgs, NewFile, policy, shell_word, write_all};
+use super::{Failure, InitArgs, NewFile, shell_word, write_all};
 
 /// Where units are, the more important ones first.
 const UNIT_DIRS: [&str; 3] = ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system"];
@@ -144,7 +144,8 @@ fn steps(installed: &Installed, arguments: &InitArgs, ot: Found, it: Found) -> V
     }
     let ot_values = [("address", OT_BROKER, &arguments.ot_broker), ("name", NAME, &arguments.name)];
     let it_values = [("address", IT_BROKER, &arguments.it_broker)];
-    for (file, found, values) in [("ot.toml", ot, &ot_values[..]), ("it.toml", it, &it_values)] {
+    for (file, found, values) in [("ot.toml", ot, &ot_values[..]), ("it.toml", it, &it_values[..])]
+    {
         let text = installed.text(file).unwrap_or_default();
         let given = values.iter().filter_map(|(key, sample, given)| {
             let line = format!("{key} = \"{}\"", given.as_ref()?);
@@ -156,17 +157,19 @@ fn steps(installed: &Installed, arguments: &InitArgs, ot: Found, it: Found) -> V
             (!is_set).then(|| format!("editor {DIRECTORY}/{file}   # {line}"))
         });
         // What was missing has been written with them.
-        let given: Vec<String> = given.filter(|_| found != Found::Missing).collect();
-        if given.is_empty() && found == Found::Shipped {
+        steps.extend(given.filter(|_| found != Found::Missing));
+        let has_address = values.first().is_some_and(|(_, _, given)| given.is_some());
+        if found == Found::Shipped && !has_address {
             steps.push(format!("editor {DIRECTORY}/{file}   # the address of its broker"));
         }
-        steps.extend(given);
     }
     for side in ["ot", "it"] {
         let directory = format!("{DIRECTORY}/credentials/{side}");
-        let yours = match fs::read_dir(installed.at(&directory)) {
-            Ok(mut files) if files.next().is_some() => continue,
-            Ok(_) => format!("yours of {side}"),
+        let is_empty =
+            fs::read_dir(installed.at(&directory)).map(|mut files| files.next().is_none());
+        let yours = match is_empty {
+            Ok(false) => continue,
+            Ok(true) => format!("yours of {side}"),
             // Nobody but root sees whether they are there.
             Err(_) => format!("yours of {side}, unless they are there"),
         };

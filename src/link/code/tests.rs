@@ -1,3 +1,6 @@
+//! Tests of `code`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use proptest::prelude::{Just, Strategy, any, proptest};
 
 use super::{CodeError, Decoder, Encoder, MAX_REPAIR_SYMBOLS, MAX_SOURCE_SYMBOLS};

@@ -1,3 +1,6 @@
+//! Tests of `datagram`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 use super::{

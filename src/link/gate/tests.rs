@@ -1,3 +1,6 @@
+//! Tests of `gate`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

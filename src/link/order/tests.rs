@@ -1,3 +1,6 @@
+//! Tests of `order`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

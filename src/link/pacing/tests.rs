@@ -1,3 +1,6 @@
+//! Tests of `pacing`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use std::time::Duration;
 
 use proptest::prelude::proptest;

@@ -1,3 +1,6 @@
+//! Tests of `packing`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
 use super::{Item, MAX_ITEM_BYTES, NONE, Packer, TooLarge, Unpacked, Unpacker};

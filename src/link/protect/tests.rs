@@ -1,3 +1,6 @@
+//! Tests of `protect`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use super::{
     CounterExhausted, GENERATION_BITS, Keys, LinkKey, LinkName, MAX_COUNTER, Opener, Sealer,
 };

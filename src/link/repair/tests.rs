@@ -1,3 +1,6 @@
+//! Tests of `repair`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! Tests of `replay`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};

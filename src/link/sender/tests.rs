@@ -1,3 +1,6 @@
+//! Tests of `sender`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use std::time::Duration;
 
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
@@ -144,13 +147,14 @@ fn a_full_link_still_protects() {
 
 #[test]
 fn options_that_no_link_works_with_are_refused() {
-    let refused = |change: fn(&mut SenderOptions)| {
+    type Change = fn(&mut SenderOptions);
+    let refused = |change: Change| {
         let mut options = SenderOptions::default();
         change(&mut options);
         options.checked().err()
     };
     assert_eq!(refused(|_| {}), None);
-    let cases: [(fn(&mut SenderOptions), SenderOptionsError); 10] = [
+    let cases: [(Change, SenderOptionsError); 10] = [
         (|o| o.datagram_bytes = 255, SenderOptionsError::DatagramBytes(255)),
         (|o| o.datagram_bytes = 65_508, SenderOptionsError::DatagramBytes(65_508)),
         (|o| o.blocks.symbols = 0, SenderOptionsError::Symbols(0)),

@@ -1,3 +1,6 @@
+//! Tests of `session`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use proptest::prelude::{any, proptest};
 
 use super::{Edge, ReceiverState, SenderState, SessionsExhausted, StateError};

@@ -10,6 +10,9 @@ use crate::account::length;
 
 /// Symbols that may wait.
 const MAX_WAITING: usize = 1 << 16;
+/// A receiver that sees one of so many first symbols has seen the session begin: what overtook others
+/// doesn't make it forget them.
+const NEAR_START: u64 = 4_096;
 /// Holes that are remembered, so that what fills them is told from what is there already.
 const MAX_HOLES: usize = 4_096;
 
@@ -53,8 +56,8 @@ impl Order {
         }
     }
 
-    /// Takes a symbol. `first` is that of its block, from which on symbols are expected if it is the
-    /// very first that comes.
+    /// Takes a symbol. If it is the very first that comes, symbols are expected from the session's
+    /// start on, or from `first`, that of its block, where that is long ago.
     pub(crate) fn place(
         &mut self,
         now: Duration,
@@ -62,7 +65,8 @@ impl Order {
         number: u64,
         bytes: Arc<[u8]>,
     ) -> Place {
-        let next = *self.next.get_or_insert(first.min(number));
+        let begin = if number < NEAR_START { 0 } else { first.min(number) };
+        let next = *self.next.get_or_insert(begin);
         if number < next {
             return if self.fill(number) { Place::Late } else { Place::Known };
         }

@@ -171,6 +171,20 @@ impl Sealer {
 
     /// Makes `out` the datagram that says `body`.
     pub fn seal(&mut self, body: &Body<'_>, out: &mut Vec<u8>) -> Result<(), CounterExhausted> {
+        self.seal_with(|plain| body.encode(plain), out)
+    }
+
+    /// The same with any bytes in the place of kind and body: what somebody with the key could send.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn seal_raw(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), CounterExhausted> {
+        self.seal_with(|body| body.extend_from_slice(plain), out)
+    }
+
+    fn seal_with(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>),
+        out: &mut Vec<u8>,
+    ) -> Result<(), CounterExhausted> {
         out.clear();
         if self.counter >= MAX_COUNTER {
             return Err(CounterExhausted);
@@ -187,7 +201,7 @@ impl Sealer {
             counter: self.counter,
         };
         header.encode(out);
-        body.encode(out);
+        encode(out);
         let tag = out.split_at_mut_checked(HEADER_BYTES).zip(self.current.as_ref()).and_then(
             |((header, plain), (_, key))| {
                 let aad = Aad::from(&*header);

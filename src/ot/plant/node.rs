@@ -153,6 +153,8 @@ pub(crate) struct Node {
     pub(crate) sessions: Sessions,
     /// Births or data of it came at QoS 0: the broker doesn't vouch for it.
     pub(crate) has_unassured: bool,
+    /// Data of it came at QoS 1 or 2 in this run: births alone say nothing of how it sends data.
+    pub(crate) has_assured_data: bool,
     /// Births and deaths of it that may have overtaken each other.
     pub(crate) crossing: Crossing,
     /// The `Node Control/Rebirth` metric of the NBIRTH.

@@ -138,3 +138,23 @@ fn a_node_that_rests_while_no_rule_selects_it_is_known_when_one_does() {
     let frames = bench.node("DDATA/D", vec![by_name("x", Value::Int(2))]);
     assert!(verbs(&frames).contains("DBIRTH"), "{}", verbs(&frames));
 }
+
+/// A node that comes while news is spread takes nobody's turn.
+#[test]
+fn every_node_hears_of_an_outage_though_another_one_comes_meanwhile() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1, 1));
+    bench.pipeline.disconnected(bench.now);
+    bench.pipeline.session(bench.now, false);
+    bench.tick();
+    bench.node("NBIRTH", birth(1, 2));
+    assert!(!is_doubted(&bench, NODE));
+    bench.pipeline.disconnected(bench.now);
+    bench.pipeline.session(bench.now, false);
+    let sent = bench.now.wall_ms;
+    for node in 0..3 {
+        send(&mut bench, &format!("spBv1.0/G/NBIRTH/F{node}"), 0, sent, birth(1, 1));
+    }
+    bench.tick();
+    assert!(is_doubted(&bench, NODE));
+}

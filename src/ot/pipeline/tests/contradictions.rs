@@ -158,3 +158,23 @@ fn every_node_hears_of_an_outage_though_another_one_comes_meanwhile() {
     bench.tick();
     assert!(is_doubted(&bench, NODE));
 }
+
+#[test]
+fn a_message_with_a_number_that_was_given_up_that_is_newer_than_all_is_of_another_session() {
+    for is_newer in [false, true] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        let both =
+            |value| [x(value), vec![typed("y", DataType::Int32, Value::Int(value))]].concat();
+        send(&mut bench, NODE, 0, sent, [vec![bd_seq(1)], both(1)].concat());
+        let data = |name: &str| vec![by_name(name, Value::Int(5))];
+        send(&mut bench, "spBv1.0/G/NDATA/E", 5, sent + 10, data("x"));
+        wait(&mut bench);
+        let losses = keyframe(&bench, NODE).unwrap().losses;
+        let sent = if is_newer { sent + 20 } else { sent + 5 };
+        send(&mut bench, "spBv1.0/G/NDATA/E", 2, sent, data("y"));
+        bench.tick();
+        let doubted = keyframe(&bench, NODE).unwrap().losses > losses;
+        assert_eq!(doubted, is_newer, "whether x is still that of message 5");
+    }
+}

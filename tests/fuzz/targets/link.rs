@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use link::{
-    Body, HEADER_BYTES, Header, Item, Keys, LinkKey, LinkName, Opener, Output, Rates, Receiver,
-    ReceiverOptions, ReceiverState, Sealer, Seen, Sender, SenderOptions, SenderState, SessionId,
-    TAG_BYTES, Verdict, WINDOW, Window,
+    Body, HEADER_BYTES, Header, Keys, LinkKey, LinkName, Opener, Output, Rates, Receiver,
+    ReceiverOptions, ReceiverState, Sealer, Seen, Segment, Sender, SenderOptions, SenderState,
+    SessionId, TAG_BYTES, Verdict, WINDOW, Window,
 };
 
 use crate::input::Input;
@@ -142,8 +142,7 @@ pub fn link_datagrams(input: &[u8]) {
                     assert!(late || last.is_none_or(|last| number > last));
                     last = if late { last } else { Some(number) };
                 }
-                Output::Note { bytes, .. } => bytes_out += bytes.len(),
-                Output::Gap { .. } | Output::Session(_) | Output::Heartbeat(_) => {}
+                Output::Session(_) | Output::Heartbeat(_) => {}
             }
         }
         assert_eq!(receiver.account().datagrams(), came);
@@ -215,7 +214,7 @@ pub fn link_blocks(input: &[u8]) {
     for _ in 0..input.below(64) {
         let bytes = vec![frames.len() as u8; usize::from(input.short()) % 700];
         let number = frames.len() as u64 + 1;
-        sender.push(now, Item::Frame { number, bytes: &bytes }).unwrap();
+        sender.push(now, &Segment::default(), number, &bytes).unwrap();
         frames.push(bytes);
         if input.below(2) == 0 {
             sender.flush(now);

@@ -205,6 +205,8 @@ impl StepContext<'_> {
                 continue;
             }
             match place(metric, layout, date, birth) {
+                // The birth in force may not need the template any more that it refers to.
+                Ok(Some(metric)) if !node.layout.defines_all_of(&metric) => unplaceable = true,
                 Ok(historical) => metrics.extend(historical),
                 Err(NoPlace) => unplaceable = true,
             }

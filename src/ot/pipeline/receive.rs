@@ -394,12 +394,13 @@ impl Pipeline {
             }
         };
         let waited = way != Way::Arrived;
+        let is_birth = topic.message_type == MessageType::DBirth;
         match (topic.message_type, device) {
             (MessageType::DBirth | MessageType::DDeath, Some(device))
-                if step.is_superseded(node, device, (seq, timestamp), late, waited) =>
+                if step.is_superseded(node, device, (is_birth, seq, timestamp), late, waited) =>
             {
                 let is_newer = |(born, sent): (u64, u64)| sent > born;
-                if topic.message_type == MessageType::DBirth
+                if is_birth
                     && let Some(sent_ms) = timestamp
                     && node.own.layout.timestamp.zip(timestamp).is_some_and(is_newer)
                 {

@@ -238,7 +238,7 @@ impl StepContext<'_> {
         &mut self,
         node: &mut Node,
         device: &str,
-        (seq, sent_ms): (Option<u8>, Option<u64>),
+        (is_birth, seq, sent_ms): (bool, Option<u8>, Option<u64>),
         late: Late,
         waited: bool,
     ) -> bool {
@@ -257,7 +257,7 @@ impl StepContext<'_> {
         let is_no_later = |(sent, born): (u64, u64)| sent <= born;
         let is_late = late.is_late() || (waited && born.is_some_and(is_no_later));
         if is_late && state.told_at.zip(seq).is_some_and(newer) {
-            if born.is_some_and(|(sent, born)| sent > born) {
+            if is_birth && born.is_some_and(|(sent, born)| sent > born) {
                 // Its number says that it is older, and its time that it is newer: what is known may
                 // be of a session before.
                 state.doubt();

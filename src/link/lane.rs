@@ -120,7 +120,7 @@ impl LaneReceiver {
         if self.order.place(now, first, number, bytes.clone()) == Place::Late {
             // What begins and ends in it is whole.
             let mut unpacker = Unpacker::new(self.max_frame_bytes);
-            let taken = unpacker.symbol(&bytes, |item| out(item));
+            let taken = unpacker.symbol(&bytes, &mut *out);
             self.counts.malformed = self.counts.malformed.saturating_add(u64::from(taken.is_err()));
             self.counts.too_large = self.counts.too_large.saturating_add(unpacker.too_large());
             self.counts.lost = self.counts.lost.saturating_sub(1);
@@ -130,7 +130,7 @@ impl LaneReceiver {
     /// Hands over what is in order.
     fn drain(&mut self, out: &mut impl FnMut(Unpacked)) {
         while let Some(bytes) = self.order.poll() {
-            let taken = self.unpacker.symbol(&bytes, |item| out(item));
+            let taken = self.unpacker.symbol(&bytes, &mut *out);
             if taken.is_err() {
                 self.counts.malformed = self.counts.malformed.saturating_add(1);
             }

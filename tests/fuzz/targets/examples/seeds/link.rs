@@ -1,5 +1,9 @@
 //! Seeds of the link's targets.
 
+use std::ops::Range;
+use std::time::Duration;
+
+use link::{Keys, LinkKey, LinkName, Opener, Segment, Sender, SenderOptions, SenderState};
 use targets::input::Seed;
 
 use super::{noise, write};
@@ -30,34 +34,70 @@ pub(super) fn link() {
     }
 }
 
-fn datagrams() {
-    /// A source symbol with one frame of one byte.
-    fn source(lane: u8, number: u8, frame: u8) -> Vec<u8> {
-        let mut body = vec![lane, 0, 0, 0, 0, 0, 0, 0, number, 0, number];
-        body.extend([0, 0, 1, 1, frame, frame]);
-        body
+/// What a sender says of frames, each in a symbol of its own, in blocks of four with a repair symbol,
+/// and of those that go again.
+fn bodies(frames: &[u64], again: Range<u64>) -> Vec<Vec<u8>> {
+    let name = LinkName::new("seed").unwrap();
+    let key = LinkKey::new(&[1; 32]);
+    let mut options = SenderOptions { datagram_bytes: 300, ..SenderOptions::default() };
+    options.blocks.symbols = 4;
+    options.blocks.linger = Duration::ZERO;
+    options.second_pass.share_percent = 0;
+    let state = SenderState { session: 1 };
+    let mut now = Duration::ZERO;
+    let mut sender = Sender::new(options, &name, &key, state, [1; 8], now).unwrap();
+    for number in frames {
+        sender.push(now, &segment(), *number, b"frame").unwrap();
+        sender.flush(now);
     }
-    let sealed = |seed: Seed, body: &[u8]| seed.put(&[0, 1]).with(body);
-    let in_order = (0..6).fold(Seed::default(), |seed, at| sealed(seed, &source(0, at, at + 1)));
+    sender.resend(again).unwrap();
+    let mut opener = Opener::new(&name, Keys::new(key, None).unwrap());
+    let mut bodies = Vec::new();
+    let mut out = Vec::new();
+    while !sender.is_idle() {
+        while sender.poll_datagram(now, 1_000, &mut out).unwrap() {
+            let (_, plain) = opener.open(&mut out).unwrap();
+            bodies.push(plain.to_vec());
+        }
+        if let Some(numbers) = sender.poll_again(now) {
+            for number in numbers {
+                sender.push_again(now, &segment(), number, b"frame").unwrap();
+            }
+            sender.again_done(now);
+        }
+        now = sender.next_due().max(now);
+    }
+    bodies
+}
+
+fn segment() -> Segment {
+    Segment { epoch: 1, first_seq: 1, relay_name: "plant".to_owned(), ..Segment::default() }
+}
+
+fn datagrams() {
+    let sealed = |seed: Seed, body: &Vec<u8>| seed.put(&[0, 1]).with(body);
+    let all = |bodies: &[Vec<u8>]| bodies.iter().fold(Seed::default(), sealed);
+    let sent = bodies(&[1, 2, 3, 4, 5, 6], 0..0);
+    let in_order = all(&sent);
     write("link_datagrams", "in-order", &in_order.0);
-    let hole = [0, 1, 4, 5].into_iter();
-    let hole = hole.fold(Seed::default(), |seed, at| sealed(seed, &source(0, at, at + 1)));
-    let hole = hole.put(&[0, 6, 0xe8, 0x07]);
-    let again = [2, 3, 4].into_iter();
-    let filled = again.fold(hole, |seed, at| sealed(seed, &source(1, at - 2, at + 1)));
-    write("link_datagrams", "second-pass", &filled.0);
+    let second_pass = all(&bodies(&[1, 2, 5, 6], 3..5)).put(&[0, 6, 0xe8, 0x07]);
+    write("link_datagrams", "second-pass", &second_pass.0);
+    // One in four is lost, and mended; and a hole that isn't, whose time ends.
+    for (name, lost) in [("repaired", 3), ("hole", 2)] {
+        let left =
+            sent.iter().enumerate().filter(|(at, _)| at % 4 != lost && (lost == 3 || *at < 7));
+        let left: Vec<Vec<u8>> = left.map(|(_, body)| body.clone()).collect();
+        write("link_datagrams", name, &all(&left).put(&[0, 6, 0xe8, 0x07]).0);
+    }
     let replayed = in_order.clone().put(&[1, 3, 0, 0, 3, 0, 1, 3, 2, 0, 3, 9]);
     write("link_datagrams", "replayed", &replayed.0);
     let damaged = in_order.clone().put(&[0, 4, 1, 7, 1, 0, 4, 2, 0, 0]);
     write("link_datagrams", "damaged", &damaged.0);
     let restarted = in_order.clone().put(&[0, 5, 1, 0, 3, 2, 0, 3, 3]);
     write("link_datagrams", "receiver-restarted", &restarted.0);
-    let session = sealed(in_order.clone().put(&[0, 5, 0]), &source(0, 0, 9));
+    let session = bodies(&[4, 5, 9], 0..0);
+    let session = session.iter().fold(in_order.clone().put(&[0, 5, 0]), sealed);
     write("link_datagrams", "session", &session.put(&[0, 3, 0]).0);
-    let mut repair = vec![2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0];
-    repair.extend([6, 0, 0, 0, 1, 1, 5, 5]);
-    write("link_datagrams", "copy", &sealed(Seed::default(), &repair).0);
-    let heartbeat = [[5].as_slice(), &[0; 32]].concat();
-    let signs = sealed(sealed(Seed::default(), &heartbeat), &[4, 5, 192, 4, 0, 0, 0, 0, 250]);
+    let signs = all(&[[[5].as_slice(), &[0; 32]].concat(), vec![4, 5, 192, 4, 0, 0, 0, 0, 250]]);
     write("link_datagrams", "signs", &signs.0);
 }

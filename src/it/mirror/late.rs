@@ -85,9 +85,8 @@ impl Mirror {
     /// Tells of late frames, if it is time.
     pub(super) fn tell_late(&mut self, now: Now) {
         let stopping = self.stopping;
-        let due = |late: &mut LateFrames| {
-            stopping || now.mono.saturating_sub(late.since) >= TELL_AFTER
-        };
+        let due =
+            |late: &mut LateFrames| stopping || now.mono.saturating_sub(late.since) >= TELL_AFTER;
         if let Some(LateFrames { first, last, frames, used, .. }) = self.late.take_if(due) {
             self.notices.push(Notice::LateFrames { first, last, frames, used });
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use prost::encoding::{encoded_len_varint, uint64};
 
 use crate::Body;
-use crate::frame::{FILLER_KEY, LONG, MAX_BODY_BYTES, PREFIX_BYTES, TooLarge, UNIT, low_byte};
+use crate::prefix::{FILLER_KEY, LONG, MAX_BODY_BYTES, PREFIX_BYTES, TooLarge, UNIT, low_byte};
 
 /// Appends one frame to `out`. On an error `out` is as before.
 ///

@@ -27,19 +27,10 @@ use prost::encoding::decode_varint;
 pub use crate::encode::{append, append_envelope};
 use crate::header::Header;
 use crate::layouts::{Layout, Layouts};
+use crate::prefix::{LONG, UNIT, low_byte};
+pub use crate::prefix::{MAX_BODY_BYTES, PREFIX_BYTES, TooLarge};
 use crate::{Body, Envelope};
 
-/// Cap of an encoded envelope, in bytes: twice the largest MQTT packet that can be configured, so
-/// that a birth can grow when names replace aliases, and room for topic and the rest.
-pub const MAX_BODY_BYTES: usize = (128 << 20) + (256 << 10);
-/// Envelopes of so many bytes are long: their length is in units.
-pub(crate) const LONG: usize = 1 << 23;
-/// Bytes that the length of a long envelope counts.
-pub(crate) const UNIT: usize = 32;
-/// Key of the field that fills a long envelope up: field 15, bytes. Never given to anything else.
-pub(crate) const FILLER_KEY: u8 = 15 << 3 | 2;
-/// Length and checksum.
-pub const PREFIX_BYTES: usize = 8;
 /// The shortest envelope: a sequence number and nothing else.
 const MIN_BODY_BYTES: usize = 2;
 /// The shortest frame; bounds how many frames a damaged stretch can have held.
@@ -47,7 +38,7 @@ pub const MIN_FRAME_BYTES: u64 = (PREFIX_BYTES + MIN_BODY_BYTES) as u64;
 /// Prefix, key and the longest varint of the sequence number.
 pub const PEEK_BYTES: usize = PREFIX_BYTES + 1 + 10;
 /// Key of `Envelope.seq`: field 1, varint.
-pub(crate) const SEQ_KEY: u8 = 0x08;
+const SEQ_KEY: u8 = 0x08;
 /// Envelopes up to this size are decoded without counting their elements first: what prost
 /// allocates for them is bounded by some 20 times their size.
 const UNCOUNTED_BYTES: usize = 64 << 10;
@@ -118,14 +109,6 @@ impl Frame {
         }
         Some(self)
     }
-}
-
-/// A body over [`MAX_BODY_BYTES`]; it wasn't appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("frame body of {bytes} bytes is over the cap of {cap}")]
-pub struct TooLarge {
-    pub bytes: usize,
-    pub cap: usize,
 }
 
 /// What the bytes at the place of a frame are.
@@ -220,11 +203,6 @@ fn checked_length(salt: u32, length: [u8; 4]) -> Option<(usize, u32)> {
     };
     let sound = check == low_byte(length_crc) && (MIN_BODY_BYTES..=MAX_BODY_BYTES).contains(&bytes);
     sound.then(|| (bytes.saturating_add(PREFIX_BYTES), length_crc))
-}
-
-pub(crate) fn low_byte(crc: u32) -> u8 {
-    let [low, ..] = crc.to_le_bytes();
-    low
 }
 
 /// The sequence number of an envelope.

@@ -40,6 +40,7 @@ pub mod header;
 mod layouts;
 mod missing;
 pub mod note;
+mod prefix;
 
 pub use body::{Body, Data, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
 pub use frame::{Frame, MAX_BODY_BYTES, TooLarge};

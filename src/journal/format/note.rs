@@ -82,7 +82,9 @@ impl NoteEnvelope {
     pub fn decode_envelope(envelope: &[u8]) -> Option<NoteEnvelope> {
         let note = NoteEnvelope::decode(envelope.strip_prefix(&SEQ_FIELD)?).ok()?;
         match &note.note {
-            Some(Note::Missing(missing)) if missing.ranges.len() > MAX_MISSING.saturating_mul(2) => {
+            Some(Note::Missing(missing))
+                if missing.ranges.len() > MAX_MISSING.saturating_mul(2) =>
+            {
                 None
             }
             _ => Some(note),

@@ -167,11 +167,8 @@ impl Side {
 pub fn compare(dir: &Path, other: &Path) -> Result<Comparison, JournalError> {
     let prints = Prints::default();
     let (mut here, mut there) = (Side::open(dir, &prints)?, Side::open(other, &prints)?);
-    let mut found = Comparison {
-        dir: dir.to_path_buf(),
-        other: other.to_path_buf(),
-        ..Comparison::default()
-    };
+    let mut found =
+        Comparison { dir: dir.to_path_buf(), other: other.to_path_buf(), ..Comparison::default() };
     // What either has deleted by its retention, or doesn't have yet, says nothing.
     let common = here.range.zip(there.range).map(|(here, there)| {
         let ((first_here, last_here), (first_there, last_there)) = (here, there);
@@ -282,7 +279,9 @@ mod tests {
                 let start = Body::Start(Start { epoch: writer.epoch(), ..Start::default() });
                 writer.begin_segment(5, std::iter::once(start)).unwrap();
             }
-            writer.push(5, &Body::Heartbeat(Heartbeat { received, ..Heartbeat::default() })).unwrap();
+            writer
+                .push(5, &Body::Heartbeat(Heartbeat { received, ..Heartbeat::default() }))
+                .unwrap();
         }
         writer.commit().unwrap();
     }
@@ -309,7 +308,10 @@ mod tests {
             };
             if comes(seq) {
                 let pushed = writer.push(5, &origin, seq, envelope).unwrap();
-                assert!(matches!(pushed, Pushed::InOrder { .. } | Pushed::Late | Pushed::Refused(_)));
+                assert!(matches!(
+                    pushed,
+                    Pushed::InOrder { .. } | Pushed::Late | Pushed::Refused(_)
+                ));
             }
         }
         writer.commit().unwrap();

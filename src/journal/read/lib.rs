@@ -15,6 +15,7 @@
 mod compare;
 mod item;
 mod lag;
+mod late;
 mod raw;
 mod reader;
 mod received;

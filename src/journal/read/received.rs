@@ -1,14 +1,12 @@
-//! What a reader makes of the notes in a journal that was received over a link: frames that came late,
-//! and the sender's clock.
-
-use std::ops::Range;
+//! What a reader knows of whoever sent a journal that was received over a link: its clock, and layouts
+//! that came late.
 
 use journal_format::header::Header;
-use journal_format::note::{Late, Note, NoteEnvelope};
-use journal_format::{Body, Frame, Layouts, frame};
+use journal_format::note::Clock;
+use journal_format::{Body, Frame, Layouts};
 
-use crate::item::Item;
-use crate::reader::{MAX_LAYOUT_BYTES, Reader};
+/// What a reader holds of layouts that came late.
+const MAX_LATE_LAYOUT_BYTES: usize = 64 << 20;
 
 /// What a reader knows of whoever sent the journal.
 #[derive(Debug)]
@@ -24,7 +22,7 @@ pub(crate) struct Received {
 
 impl Default for Received {
     fn default() -> Received {
-        let layouts = Layouts::new(MAX_LAYOUT_BYTES);
+        let layouts = Layouts::new(MAX_LATE_LAYOUT_BYTES);
         Received { by_own_clock: false, ahead_ms: None, layouts, epoch: 0 }
     }
 }
@@ -33,6 +31,10 @@ impl Received {
     pub(crate) fn begin_segment(&mut self, epoch: u64) {
         self.layouts.begin_segment(epoch);
         self.epoch = epoch;
+    }
+
+    pub(crate) fn set_clock(&mut self, clock: Clock) {
+        self.ahead_ms = clock.ahead_ms;
     }
 
     /// The frame with its time by the clock of this machine, if that is wanted.
@@ -48,7 +50,13 @@ impl Received {
     }
 
     /// By names, if its layout is known: a number means one layout for as long as the writer runs.
-    fn by_names(&mut self, body: Body, epoch: u64, known: &Layouts, most: usize) -> Option<Body> {
+    pub(crate) fn by_names(
+        &mut self,
+        body: Body,
+        epoch: u64,
+        known: &Layouts,
+        most: usize,
+    ) -> Option<Body> {
         let Body::Data(data) = &body else {
             if epoch == self.epoch {
                 self.layouts.learn(&body);
@@ -60,49 +68,5 @@ impl Received {
         }
         let layout = known.of(data).or_else(|| self.layouts.of(data))?;
         layout.by_names(data, most).map(Body::Relayed)
-    }
-}
-
-impl Reader {
-    /// Takes a note; what it gives.
-    pub(crate) fn take_note(&mut self, envelope: Range<usize>) -> Option<Item> {
-        let cursor = self.cursor.as_ref()?;
-        // One that was stepped over unread is empty.
-        let note = NoteEnvelope::decode_envelope(cursor.envelope(envelope))?.note?;
-        let late = match note {
-            Note::Clock(clock) => {
-                self.received.ahead_ms = clock.ahead_ms;
-                return None;
-            }
-            Note::Missing(_) => return None,
-            Note::Late(late) => late,
-        };
-        // Those before the last frame that was read were given with it, or before a restart.
-        if cursor.expected() < self.want.seq {
-            return None;
-        }
-        self.late(&late).map(Item::Late)
-    }
-
-    fn late(&mut self, late: &Late) -> Option<Frame> {
-        let seq = frame::peek_seq(&late.envelope)?;
-        if seq >= self.want.seq {
-            // No receiver writes that.
-            return None;
-        }
-        let envelope = frame::decode(&late.envelope, seq)?;
-        let (Reader { received, layouts, most_body_bytes, .. }, epoch) = (self, late.epoch);
-        let body = envelope
-            .body
-            .and_then(|body| received.by_names(body, epoch, layouts, *most_body_bytes));
-        let appended_ms = envelope.appended_ms;
-        Some(Frame { seq, epoch, appended_ms, body, in_head: false, layout: None })
-    }
-
-    /// Everything before this number was given, with all that came late before the frame after it: a
-    /// reader that starts there misses nothing.
-    pub fn settled_to(&self) -> u64 {
-        let is_received = self.cursor.as_ref().is_some_and(|cursor| cursor.header().received);
-        self.want.seq.saturating_sub(u64::from(is_received))
     }
 }

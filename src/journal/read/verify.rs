@@ -190,8 +190,7 @@ fn verify_segment(
                 let frame = frame::decode(cursor.envelope(envelope), seq)
                     .map(|envelope| Frame::new(&header, envelope));
                 let is_data = matches!(frame, Some(Frame { body: Some(Body::Data(_)), .. }));
-                let frame =
-                    frame.and_then(|frame| frame.after(&mut layouts, Some(MAX_BODY_BYTES)));
+                let frame = frame.and_then(|frame| frame.after(&mut layouts, Some(MAX_BODY_BYTES)));
                 let Some(Frame { body, .. }) = frame else {
                     // What gave its layout may not have come.
                     if is_data && link.has_holes(first_seq) {

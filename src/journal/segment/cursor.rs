@@ -283,9 +283,8 @@ impl Cursor {
             read_at(&self.file, &mut behind, end).map_err(JournalError::os("read", &self.path))?;
         let received = self.header.received;
         let follows = || {
-            frame::peek(self.header.salt, &behind).is_some_and(|(seq, _)| {
-                seq == next || received && (seq > next || seq == NOTE_SEQ)
-            })
+            frame::peek(self.header.salt, &behind)
+                .is_some_and(|(seq, _)| seq == next || received && (seq > next || seq == NOTE_SEQ))
         };
         if read > 0 && !follows() {
             return Ok(None);

@@ -53,7 +53,9 @@ pub struct Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushed {
     /// It is the last one now; so many before it are missing.
-    InOrder { missing: u64 },
+    InOrder {
+        missing: u64,
+    },
     /// The sender's journal was made anew, or has lost its end: frames from the segment's first on
     /// are replaced.
     Rewound,

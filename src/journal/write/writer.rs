@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use journal_format::header::{FRAMES_OFFSET, Header};
 use journal_format::{Body, TooLarge, frame};
-use journal_segment::files as segment;
 use journal_segment::JournalError;
+use journal_segment::files as segment;
 
 use crate::directory::{
     Claim, MAX_KEPT_SEGMENTS, claim, create, delete, make, random_salt, sync_dir,

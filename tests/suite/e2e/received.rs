@@ -122,9 +122,8 @@ fn what_a_link_lost_and_brought_late_is_history_on_it() {
     });
     cable.is_cut = false;
     edge.ndata(&[untyped(int("count", 7))]).unwrap();
-    cable.wait_until("what came after it is live", || {
-        rig.it.current("Plant/E", "count") == Some(7)
-    });
+    cable
+        .wait_until("what came after it is live", || rig.it.current("Plant/E", "count") == Some(7));
     let lost = rig.relay.wait_for_event(Half::It, Event::FramesLost, &["cause=link"]);
     assert!(lost.contains(&format!("count={} ", cable.lost)), "{lost}");
     let against = ["journal", "verify", "--against", "journal", "received"];

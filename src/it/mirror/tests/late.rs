@@ -72,11 +72,8 @@ fn late_data_is_history_once_and_never_over_a_newer_value() {
     assert_eq!(world.host.live["g/e/:a"], [1, 5]);
     assert_eq!(world.host.historical["g/e/:a"], [2, 3, 4]);
     assert_eq!((world.mirror.tally().late, world.mirror.tally().frames_lost), (3, 3));
-    let told: Vec<&Notice> = world
-        .notices
-        .iter()
-        .filter(|notice| matches!(notice, Notice::LateFrames { .. }))
-        .collect();
+    let told: Vec<&Notice> =
+        world.notices.iter().filter(|notice| matches!(notice, Notice::LateFrames { .. })).collect();
     let first = *world.lost.first().unwrap();
     let wanted = Notice::LateFrames { first, last: first + 2, frames: 3, used: 3 };
     assert_eq!(told, [&wanted], "told together");

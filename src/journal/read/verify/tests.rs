@@ -1,3 +1,5 @@
+//! Journals as they were written are sound, and what is damaged is found and placed.
+
 use std::fs;
 
 use journal_format::{Heartbeat, Start};

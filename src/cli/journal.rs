@@ -74,8 +74,8 @@ pub(super) struct CatOptions {
     /// Only messages and keyframes with a metric whose name contains this, and of those only such metrics.
     #[arg(long, value_name = "TEXT")]
     metric: Option<String>,
-    /// Only what was appended then or later: `2026-11-22T13:27`, in UTC, or so long ago: `90s`, `10m`,
-    /// `2h`, `1d`.
+    /// Only what was appended then or later: `2026-11-22T13:27` in UTC, `2026-11-22T14:27+01:00`, or so
+    /// long ago: `90s`, `10m`, `2h`, `1d`. A date alone is its midnight in UTC.
     #[arg(long, value_name = "TIME", value_parser = units::moment)]
     since: Option<u64>,
     /// Only what was appended before then.

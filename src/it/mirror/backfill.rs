@@ -209,7 +209,7 @@ impl StepContext<'_> {
         };
         let birth = matches!(topic.message_type, MessageType::NBirth | MessageType::DBirth);
         // What is refused of these metrics was counted when the frame came first.
-        let history = self.history(layout, decoded.payload, relayed.received_ms, birth);
+        let history = self.history(&node, layout, decoded.payload, relayed.received_ms, birth);
         let published = !history.metrics.is_empty();
         if published {
             self.publish_data(node.change(), device, history.metrics);
@@ -220,6 +220,7 @@ impl StepContext<'_> {
     /// Makes historical data of the metrics of a frame, which says what was.
     pub(super) fn history(
         &self,
+        node: &Node,
         layout: &Layout,
         payload: Payload,
         received_ms: u64,
@@ -237,6 +238,10 @@ impl StepContext<'_> {
                 continue;
             }
             match place(metric, layout, date, birth) {
+                // The birth in force may not need the template any more that it refers to.
+                Ok(Some(metric)) if !node.layout.defines_all_of(&metric) => {
+                    count(&mut history.without_place);
+                }
                 Ok(historical) => history.metrics.extend(historical),
                 Err(NoPlace) => count(&mut history.without_place),
             }

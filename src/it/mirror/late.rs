@@ -183,7 +183,7 @@ impl StepContext<'_> {
         };
         let layout = layout.ok_or(Reason::DataBeforeBirth)?;
         let is_birth = entity_topic(&relayed.topic)?.message_type.is_birth();
-        let history = self.history(layout, decoded.payload, relayed.received_ms, is_birth);
+        let history = self.history(node, layout, decoded.payload, relayed.received_ms, is_birth);
         let is_any = !history.metrics.is_empty();
         if is_any {
             self.publish_data(node, device, history.metrics);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use account::{Fate, NodeSlot, Origin, Reason};
 use journal_format::{Body, Frame, Relayed, Start};
-use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
+use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic, names};
 
 use super::births::{Worth, why_dead};
 use super::fast_path::FastPath;
@@ -276,6 +276,9 @@ impl StepContext<'_> {
             let worth = Worth::of(relayed.synthetic, relayed.outdated);
             origin.node = Some(node.id.into());
             let birth = with_given(payload, &relayed.given_aliases);
+            if worth == Worth::Doubted {
+                self.doubt_unknown(node, names::bd_seq(&birth), relayed.losses);
+            }
             self.node_birth(node, seq, birth, date, worth)?;
             if !relayed.synthetic {
                 node.losses = relayed.losses;

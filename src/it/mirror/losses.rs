@@ -85,6 +85,19 @@ impl StepContext<'_> {
         self.notify(Notice::ValuesDoubted { node: node.key() });
     }
 
+    /// A birth that shows doubted values is of a session that isn't known: all of its values are. Nothing
+    /// of it was published that would have to be taken back.
+    pub(super) fn doubt_unknown(&self, node: &mut Node, bd_seq: Option<u8>, losses: u64) {
+        if node.is_alive() && node.ot_bd_seq == bd_seq {
+            return;
+        }
+        node.losses = losses;
+        node.trust = match self.settings.on_gap {
+            OnGap::Ignore | OnGap::Mark => Trust::Uncertain,
+            OnGap::Death => Trust::Suspended,
+        };
+    }
+
     /// The OT half's word on how often the values of a device had to be doubted for themselves.
     pub(super) fn compare_doubts(&mut self, node: &mut Node, name: &str, seq: u64, doubts: u64) {
         let is_certain = node.trust == Trust::Certain;

@@ -60,6 +60,8 @@ pub(super) struct Node {
     pub(super) born_anew: Duration,
     /// Sessions in a row that ended before they had lasted.
     pub(super) failures: u32,
+    /// Those of them since the broker couldn't be reached at all: they are this node's affair.
+    pub(super) own_failures: u32,
     /// Births of the current session that the broker hasn't confirmed.
     pub(super) births: Option<BirthsOut>,
     /// Sessions in a row that ended with such births.
@@ -193,6 +195,7 @@ impl Node {
             last_ms: 0,
             born_anew: Duration::ZERO,
             failures: 0,
+            own_failures: 0,
             births: None,
             birth_ends: 0,
             timers: Timers::default(),

@@ -189,7 +189,11 @@ impl StepContext<'_> {
         // A session that ends soon after it began, at its births say, must not be met with a
         // storm of connects.
         if was_born.is_some_and(|since| self.now.mono.saturating_sub(since) >= LASTING) {
-            node.failures = 0;
+            (node.failures, node.own_failures) = (0, 0);
+        }
+        if !connect_sent && !self.broker_stands {
+            // Nobody is there: what happened until now may have been the broker's affair.
+            node.own_failures = 0;
         }
         let births = was_born.and(node.births.take());
         node.birth_ends = match births {
@@ -198,10 +202,16 @@ impl StepContext<'_> {
             // It didn't come as far as that.
             None => node.birth_ends,
         };
-        let own = self.broker_stands || node.birth_ends >= BIRTH_ENDS;
-        let longest = if own { BACKOFF_OWN_MAX } else { BACKOFF_MAX };
-        let wait = backoff(node.failures, longest, node.id, self.now.mono);
+        let is_own = self.broker_stands || node.birth_ends >= BIRTH_ENDS;
+        let (failures, longest) = match is_own {
+            true => (node.own_failures.max(node.birth_ends), BACKOFF_OWN_MAX),
+            false => (node.failures, BACKOFF_MAX),
+        };
+        let wait = backoff(failures, longest, node.id, self.now.mono);
         node.failures = node.failures.saturating_add(1);
+        if is_own {
+            node.own_failures = node.own_failures.saturating_add(1);
+        }
         node.timers.set(Timer::Connect, self.now.mono.saturating_add(wait));
         if was_born.is_some() {
             let births = births.map(|BirthsOut { bytes, largest, .. }| Unconfirmed {
@@ -218,7 +228,7 @@ impl StepContext<'_> {
         node.confirm_all();
         node.lose_unconfirmed();
         node.stop_session_timers();
-        node.failures = 0;
+        (node.failures, node.own_failures) = (0, 0);
         (node.births, node.birth_ends) = (None, 0);
         self.reconcile(node, "");
     }

@@ -163,9 +163,10 @@ impl Pipeline {
         }
         node.counting.birth();
         let seq = low_byte(birth.payload.seq).unwrap_or(0);
+        let before = node.crossing.overtook_both(now.mono, sent_ms);
         let was_overtaken = node.crossing.overtook_birth(now.mono, sent_ms)
             || node.crossing.precedes_birth(now.mono, timeout, sent_ms);
-        let missed = self.unborn.born(topic.entity, now.mono, sent_ms);
+        let missed = self.unborn.born(topic.entity, now.mono, sent_ms).or(before);
         let came_late = was_overtaken || missed.is_some();
         if let Some(missed) = missed {
             node.crossing.miss(missed);
@@ -324,18 +325,14 @@ impl Pipeline {
         let next = node.sequence.next();
         let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
         let seq = if leaves_zero_out { Some(0) } else { seq };
+        let precedes_birth = way == Way::Arrived
+            && seq.is_some()
+            && !received.dup
+            && node.crossing.precedes_birth(now.mono, timeout, timestamp);
         if way == Way::Arrived {
-            let precedes_birth = seq.is_some()
-                && !received.dup
-                && node.crossing.precedes_birth(now.mono, timeout, timestamp);
             if precedes_birth && seq != next {
                 // Of before the birth: its number and its aliases mean something else by now.
                 return Fate::Dropped(Reason::Late);
-            }
-            if precedes_birth {
-                // Or else the node's clock was set back, and it is what comes next.
-                node.doubt();
-                step.order_keyframe(node);
             }
             node.crossing.heard(now.mono, timestamp);
             // What can't be read may have a number that isn't found.
@@ -366,6 +363,16 @@ impl Pipeline {
                 return Fate::Waiting;
             }
         };
+        let late = if precedes_birth {
+            // By its number it comes next, as where the node's clock was set back; or it is of before
+            // the birth, and happens to have that number. What goes on behind it proves neither.
+            node.lives().for_each(Life::give_up_verifying);
+            node.lose();
+            step.order_keyframe(node);
+            Late::Outdated
+        } else {
+            late
+        };
         node.unheard_since = (!lives).then(|| node.unheard_since.unwrap_or(now.mono));
         let device = topic.entity.device;
         let decoded = match decoded {
@@ -393,15 +400,20 @@ impl Pipeline {
                 let by_number = matches!(late, Late::ByNumber | Late::Outdated);
                 let birth_ms = birth.payload.timestamp.filter(|_| !by_number);
                 let fate = step.device_birth(node, device, birth, late);
-                if node.own.life.is_unverified()
-                    && let Some(state) = node.state_mut(Some(device))
-                {
-                    state.life.doubt();
+                let is_unverified = node.own.life.is_unverified();
+                if let Some(state) = node.state_mut(Some(device)) {
+                    // It may be the first that is heard of the device.
+                    state.told_at = seq;
+                    if is_unverified {
+                        state.life.doubt();
+                    }
                 }
                 plant.make_room(place);
                 let missed = self.unborn.born(topic.entity, now.mono, birth_ms);
                 if let Some(node) = self.plant.node_mut(place)
-                    && (missed.is_some() || node.crossing.missed_newer(now.mono, birth_ms))
+                    && (missed.is_some()
+                        || precedes_birth
+                        || node.crossing.missed_newer(now.mono, birth_ms))
                     && let Some(state) = node.state_mut(Some(device))
                 {
                     state.doubt();

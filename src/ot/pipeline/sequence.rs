@@ -232,10 +232,12 @@ impl StepContext<'_> {
     ) -> bool {
         let Some(state) = node.devices.get_mut(device) else { return false };
         let born = sent_ms.zip(state.layout.timestamp);
-        // The birth in force came before that of its node, which it belongs to.
+        // The birth in force may have come before that of its node, which it belongs to. One with a
+        // number in the order behind that didn't: then numbers decide, and no clock that was set back.
         let within = self.settings.reorder_timeout;
         let is_before = |(sent, born): (u64, u64)| is_shortly_before(sent, born, within);
-        if state.was_just_born(self.now.mono) && born.is_some_and(is_before) {
+        let has_number = state.told_at.is_some();
+        if !has_number && state.was_just_born(self.now.mono) && born.is_some_and(is_before) {
             return true;
         }
         let newer = |(told, seq): (u8, u8)| told != seq && told.wrapping_sub(seq) <= WINDOW;

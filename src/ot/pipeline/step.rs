@@ -234,6 +234,11 @@ impl StepContext<'_> {
 /// were lost. `losses` are those of the node.
 fn shows_what_is_doubted(state: &EntityState, losses: u64) -> bool {
     let is_hidden = |slot: &Slot| slot.is_exported() && !slot.is_born() && !slot.awaits_birth();
-    let may_show = || state.awaits_doubted(losses) || state.layout.slots.iter().any(is_hidden);
+    let may_show = || {
+        // By this name readers don't know it, or hold it for dead: all of it is new to them.
+        !state.life.is_announced()
+            || state.awaits_doubted(losses)
+            || state.layout.slots.iter().any(is_hidden)
+    };
     state.life.is_uncertain() && may_show()
 }

@@ -117,9 +117,22 @@ impl Crossing {
         self.missed.is_some()
     }
 
-    /// The birth that came now came too late for these messages.
+    /// What the birth before came too late for, if one that comes now was sent before it as well.
+    /// Messages overtake each other by seconds: more of it is a clock that was set back.
+    pub(crate) fn overtook_both(&self, now: Duration, timestamp: Option<u64>) -> Option<Missed> {
+        let missed = self.missed.filter(|missed| now.saturating_sub(missed.at) <= OVERTAKEN)?;
+        let (newest, birth) = missed.newest_ms.zip(timestamp)?;
+        is_shortly_before(birth, newest, OVERTAKEN).then_some(missed)
+    }
+
+    /// The birth that came now came too late for these messages, too.
     pub(crate) fn miss(&mut self, missed: Missed) {
-        self.missed = Some(missed);
+        let is_newer = |known: Missed| {
+            known.newest_ms.zip(missed.newest_ms).is_some_and(|(known, newest)| known > newest)
+        };
+        if !self.missed.is_some_and(is_newer) {
+            self.missed = Some(missed);
+        }
     }
 
     /// Whether the birth of a device that comes now comes too late for something that its node's came

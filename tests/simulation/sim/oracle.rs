@@ -217,8 +217,10 @@ pub fn lives(world: &World) -> Result<(), Violation> {
                     matches!(sent.way, Way::Heard(_)) && !sent.is_bad && !sent.is_forgotten
                 })
         };
-        let may_be_dead =
-            world.config.dies_on_gap || is_confused(world, place) || is_overtaken(world, place);
+        let may_be_dead = world.config.dies_on_gap
+            || is_confused(world, place)
+            || is_overtaken(world, place)
+            || is_ended_unread(world, place);
         if !is_known(&node.own) || may_be_dead || !is_seen(world, &node.own) {
             continue;
         }
@@ -248,6 +250,14 @@ fn is_confused(world: &World, node: usize) -> bool {
             && (old.kind == Kind::NBirth
                 || world.plant.nodes[node].habits.bd_seq != super::habits::BdSeq::Counts)
     })
+}
+
+/// A death that nobody could read came behind the birth in force: it is dead until the next one.
+fn is_ended_unread(world: &World, node: usize) -> bool {
+    let of_node = || world.plant.sent.iter().filter(|sent| sent.node == node && sent.taken > 0);
+    let births = of_node().filter(|sent| sent.kind == Kind::NBirth);
+    let born = births.map(|sent| sent.taken).max();
+    of_node().any(|sent| sent.is_bad && sent.kind == Kind::NDeath && Some(sent.taken) > born)
 }
 
 /// A message came later than the relay waits, behind one that was sent after it: for the relay it was

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use clock::Now;
 use policy::Policy;
 use tempfile::TempDir;
@@ -66,6 +67,8 @@ pub struct World {
     pub stood_at: Duration,
     /// The message with which the OT half ends, and how often it has.
     poison: Option<Poison>,
+    /// What it is set aside by: topic and payload.
+    aside: Option<(Bytes, Bytes)>,
     /// The number that the half gives to the message that it took last.
     number: u64,
     /// Births and deaths that the journal has, and the stored plant doesn't yet.
@@ -148,6 +151,7 @@ impl World {
             taken: Vec::new(),
             stood_at: Duration::ZERO,
             poison: None,
+            aside: None,
             number: 0,
             unstored: Vec::new(),
             took: 0,

@@ -123,6 +123,33 @@ fn what_a_birth_of_the_relay_shows_first_is_good_or_doubted_as_it_says() {
 }
 
 #[test]
+fn what_is_born_in_doubt_is_never_shown_as_good() {
+    let births = || {
+        let metrics = vec![bd_seq(4), metric("a", 1), metric("b", 1)];
+        let device = synthetic("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 1)], true);
+        [synthetic("spBv1.0/g/NBIRTH/e", metrics, true), device]
+    };
+    let mut world = World::live(settings());
+    births().into_iter().for_each(|birth| world.append(birth));
+    world.pass_alive(Duration::from_secs(3));
+    assert_eq!((quality(&world, "g/e/:a"), quality(&world, "g/e/d:x")), (500, 500));
+    let births_then = world.host.births;
+    // Its keyframe says the same.
+    world.append(keyframe(1, 1, true, 1));
+    assert_eq!(world.host.births, births_then);
+    world.append(keyframe(1, 1, false, 1));
+    assert_eq!((quality(&world, "g/e/:a"), quality(&world, "g/e/d:x")), (192, 192));
+
+    let mut world = World::live(MirrorSettings { on_gap: OnGap::Death, ..settings() });
+    births().into_iter().for_each(|birth| world.append(birth));
+    world.pass_alive(Duration::from_secs(3));
+    assert!(!world.host.nodes.get("g/e").is_some_and(|node| node.online));
+    world.relayed("spBv1.0/g/NBIRTH/e", vec![bd_seq(4), metric("a", 1)], false);
+    world.pass_alive(Duration::from_secs(3));
+    assert!(world.host.nodes["g/e"].online);
+}
+
+#[test]
 fn people_hear_of_what_comes_and_cannot_be_shown() {
     let mut world = World::live(settings());
     plant(&mut world);

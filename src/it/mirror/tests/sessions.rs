@@ -190,6 +190,37 @@ fn sessions_that_end_at_their_births_are_opened_ever_more_slowly() {
     assert_eq!(world.host.births, births + 1);
 }
 
+/// What happens to all sessions is no node's own affair, though each hears of it while others stand.
+#[test]
+fn a_broker_that_was_away_again_and_again_is_not_held_against_a_node() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.mirror.set_broker_stands(true);
+    for _ in 0..10 {
+        world.broker_up = false;
+        world.break_sessions();
+        world.mirror.set_broker_stands(false);
+        world.pass_alive(Duration::from_secs(20));
+        world.broker_up = true;
+        world.mirror.set_broker_stands(true);
+        while !world.host.nodes["g/e"].online {
+            world.pass_alive(Duration::from_millis(100));
+        }
+        world.break_sessions();
+        world.pass_alive(Duration::from_secs(2));
+        assert!(world.host.nodes["g/e"].online, "after one end of its own");
+    }
+    // Its own affair, as often: its attempts become rare.
+    for _ in 0..10 {
+        while !world.host.nodes["g/e"].online {
+            world.pass_alive(Duration::from_secs(1));
+        }
+        world.break_sessions();
+    }
+    world.pass_alive(Duration::from_secs(50));
+    assert!(!world.host.nodes["g/e"].online);
+}
+
 /// A confirmation may come behind the kill: what is still open then is the PUBACK's business.
 #[test]
 fn a_session_that_closes_is_asked_for_no_confirmation() {

@@ -75,6 +75,26 @@ fn data_has_the_names_in_force_after_a_change_there_and_back() {
     }
 }
 
+/// Readers can't know of a doubt about what they know by another name.
+#[test]
+fn a_birth_under_another_name_says_that_its_values_are_doubted() {
+    for is_doubted in [false, true] {
+        let mut bench = Bench::new(RENAMED);
+        born(&mut bench);
+        if is_doubted {
+            // The connection was away, and the broker kept nothing.
+            bench.pipeline.disconnected(bench.now);
+            bench.pipeline.session(bench.now, false);
+            bench.tick();
+        }
+        let births = bench.reload(&RENAMED.replace("line-4", "line-5"));
+        let births: Vec<_> = births.iter().filter(|one| one.topic.contains("BIRTH")).collect();
+        let node = births.iter().find(|one| one.topic == "spBv1.0/emea-7/NBIRTH/line-5").unwrap();
+        assert!(node.synthetic && node.outdated == is_doubted, "{node:?}");
+        assert_eq!(births.len(), 3);
+    }
+}
+
 #[test]
 fn the_journal_has_new_names_only() {
     let mut bench = Bench::new(RENAMED);

@@ -3,6 +3,7 @@
 
 use account::Reason;
 use journal_format::Keyframe;
+use prost::Message;
 use sparkplug::{Caps, DataType, Metric, Payload, Value};
 
 use super::bench::{
@@ -421,4 +422,64 @@ fn a_value_that_waits_for_a_limit_is_in_the_birth_under_another_name() {
     let told = bench.reload(&renamed);
     let born = told.iter().find(|told| told.topic == "spBv1.0/G/NBIRTH/Other").unwrap();
     assert_eq!(value_of(&payload(born), "x"), Some(Value::Int(3)));
+}
+
+#[test]
+fn births_and_deaths_of_a_device_in_the_order_count_though_the_clock_was_set_back() {
+    for ms in [1, 500, 2_000, 2_001, 60_000] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, "NBIRTH", 0, sent, birth(1, 0));
+        send(&mut bench, "DBIRTH/D", 1, sent, x(1));
+        assert_eq!(send(&mut bench, "DDEATH/D", 2, sent - ms, vec![]), "DDEATH", "{ms}");
+        assert_eq!(send(&mut bench, "DBIRTH/D", 3, sent - ms, x(2)), "DBIRTH", "{ms}");
+        assert_eq!(send(&mut bench, "DBIRTH/D", 4, sent - ms - 1, x(3)), "DBIRTH", "{ms}");
+        assert_eq!(bench.dropped(Reason::Late), 0);
+    }
+}
+
+/// Nobody can tell them from what comes next of a node whose clock was set back: neither is shown as
+/// good, and nothing is set back.
+#[test]
+fn what_was_sent_before_a_birth_and_has_the_number_that_is_due_makes_nothing_good() {
+    for number in [2, 3] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+        send(&mut bench, "NBIRTH", 0, sent + 20, birth(number, 2));
+        // Of the session before, and what goes on behind the birth.
+        send(&mut bench, "DBIRTH/D", 1, sent + 10, x(3));
+        send(&mut bench, "DBIRTH/E", 2, sent + 20, x(4));
+        assert!(is_doubted(&bench, NODE) && is_doubted(&bench, DEVICE), "{number}");
+        let other = "spBv1.0/G/DBIRTH/E/E";
+        assert!(!keyframe(&bench, other).unwrap().uncertain, "born behind it");
+
+        let mut bench = Bench::new(ALL);
+        send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+        send(&mut bench, "NBIRTH", 0, sent + 20, birth(number, 2));
+        send(&mut bench, "NDATA", 1, sent + 10, x(3));
+        assert!(is_doubted(&bench, NODE), "{number}");
+        let frame = keyframe(&bench, NODE).unwrap();
+        let shown = Payload::decode(&*frame.payload).unwrap();
+        assert_eq!(value_of(&shown, "x"), Some(Value::Int(2)), "nothing is set back");
+    }
+}
+
+/// A shared subscription of a cluster, or a broker that repeats at QoS 1, may do so.
+#[test]
+fn all_births_that_a_message_overtook_are_in_doubt() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+    // Of the last of the sessions that follow.
+    send(&mut bench, "NDATA", 1, sent + 40, x(9));
+    for (number, ms) in [(2, 10), (3, 20), (4, 30)] {
+        assert_eq!(send(&mut bench, "NBIRTH", 0, sent + ms, birth(number, 2)), "NBIRTH");
+        assert!(is_doubted(&bench, NODE), "{number}");
+        send(&mut bench, "DBIRTH/D", 1, sent + ms, x(1));
+        assert!(is_doubted(&bench, DEVICE), "{number}");
+    }
+    send(&mut bench, "NBIRTH", 0, sent + 41, birth(5, 2));
+    send(&mut bench, "DBIRTH/D", 1, sent + 41, x(1));
+    assert!(!is_doubted(&bench, NODE) && !is_doubted(&bench, DEVICE));
 }

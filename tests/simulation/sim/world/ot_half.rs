@@ -179,12 +179,15 @@ impl World {
         let poisons = |message: &Message| {
             message.id.is_some() && self.poison == message.id.map(|id| Poison::Is(id, ENDS))
         };
-        let aside = messages.iter().find(|message| poisons(message)).cloned();
+        let aside = messages.iter().find(|message| poisons(message));
+        if let Some(Message { delivery, .. }) = aside {
+            self.aside = Some((delivery.topic.clone(), delivery.payload.clone()));
+        }
         for Message { delivery, id, dropped_for } in messages {
             let mut is_untold = false;
-            // It, and copies of it.
-            let is_aside = aside.as_ref().is_some_and(|Message { delivery: aside, .. }| {
-                (&aside.topic, &aside.payload) == (&delivery.topic, &delivery.payload)
+            // It, and copies of it, also those that come later.
+            let is_aside = self.aside.as_ref().is_some_and(|(topic, payload)| {
+                (topic, payload) == (&delivery.topic, &delivery.payload)
             });
             // What was too large has none, nor what is set aside.
             self.number += u64::from(!delivery.is_too_large && !is_aside);
@@ -202,7 +205,7 @@ impl World {
                 self.taken.push(Taken { id, at: self.now.mono, number, is_kept });
             }
             if id.is_none()
-                && let Some(node) = self.unclear_death(&delivery.topic)
+                && let Some(node) = self.unclear_death(&delivery.topic, is_aside)
             {
                 self.overtaken.insert(node);
             }
@@ -272,11 +275,11 @@ impl World {
     }
 
     /// The node of a copy of an NDEATH that nobody can tell from another: it says the same of every
-    /// session.
-    fn unclear_death(&self, topic: &[u8]) -> Option<usize> {
+    /// session, or is set aside and so read by nobody.
+    fn unclear_death(&self, topic: &[u8], is_aside: bool) -> Option<usize> {
         let topic = std::str::from_utf8(topic).ok()?;
         let node = self.plant.find(topic.split_once("/NDEATH/")?.1)?;
-        (self.plant.nodes[node].habits.bd_seq != BdSeq::Counts).then_some(node)
+        (is_aside || self.plant.nodes[node].habits.bd_seq != BdSeq::Counts).then_some(node)
     }
 
     /// Notes a node of which a message comes too late: behind one that was sent after it by more than

@@ -1,7 +1,7 @@
 //! The benchmark: what the relay costs, alone and beside other ways over the same brokers.
 //!
 //! ```text
-//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|large-birth|logs|attackers|slow-link|all] [options]
+//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|large-birth|logs|attackers|slow-link|link|repair-code|all] [options]
 //! ```
 //!
 //! | part | what it measures |
@@ -14,6 +14,8 @@
 //! | `logs` | throughput while a syslog server is well, hangs, or is killed and restarted |
 //! | `attackers` | a good node beside each attacker: latency, losses, memory, CPU; fails if it is harmed |
 //! | `slow-link` | births and alarms on a satellite's link, made of `tbf` and a forwarding process; as root |
+//! | `link` | a million frames over a link in virtual time: what is lost for good at which overhead, delays, CPU |
+//! | `repair-code` | reed-solomon-simd beside raptorq, at block sizes from 1 to 1,024 |
 //!
 //! mosquitto is the only broker of Debian 12, PyPI and npm that bridges MQTT by itself (looked for:
 //! NanoMQ, VerneMQ, EMQX, FlashMQ, which aren't packaged; amqtt, aedes, ejabberd, which have no
@@ -40,6 +42,7 @@ mod clock;
 mod hanging;
 mod journal;
 mod large_birth;
+mod link_faults;
 mod load;
 mod logs;
 mod machine;
@@ -49,6 +52,7 @@ mod options;
 mod plant;
 mod process;
 mod relay;
+mod repair_code;
 mod scale;
 mod side_by_side;
 mod sink;
@@ -86,11 +90,14 @@ fn main() {
             Part::Logs => ("logs", logs::run(&options)),
             Part::Attackers => ("attackers", attackers::run(&options)),
             Part::SlowLink => ("slow-link", slow_link::run(&options)),
+            Part::Link => ("link", link_faults::run(&options)),
+            Part::RepairCode => ("repair-code", repair_code::run(&options)),
         };
         results.insert(name.into(), result);
     }
     let is_harmed = results.get("attackers").is_some_and(attackers::is_violated)
-        || results.get("slow-link").is_some_and(slow_link::is_violated);
+        || results.get("slow-link").is_some_and(slow_link::is_violated)
+        || results.get("link").is_some_and(link_faults::is_violated);
     write(&options, &Value::Object(results));
     if is_harmed {
         std::process::exit(1);

@@ -6,7 +6,8 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
 parts: micro, journal, side-by-side, scale, all of these (default: all);
-       large-birth, logs, attackers and slow-link (as root, 28 minutes), which aren't in all
+       large-birth, logs, attackers, slow-link (as root, 28 minutes), link and repair-code, which
+       aren't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
   --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10
@@ -54,6 +55,8 @@ pub(crate) enum Part {
     Logs,
     Attackers,
     SlowLink,
+    Link,
+    RepairCode,
 }
 
 /// All but those that take their time.
@@ -92,6 +95,8 @@ impl Options {
                 "logs" => options.parts.push(Part::Logs),
                 "attackers" => options.parts.push(Part::Attackers),
                 "slow-link" => options.parts.push(Part::SlowLink),
+                "link" => options.parts.push(Part::Link),
+                "repair-code" => options.parts.push(Part::RepairCode),
                 "all" => options.parts.extend(ALL),
                 "--rounds" => options.rounds = (number()? as usize).max(1),
                 "--seconds" => options.stretch = Duration::from_secs_f64(number()?),

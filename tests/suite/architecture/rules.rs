@@ -17,6 +17,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("policy", &[]),
     ("ot", &["pipeline", "plant"]),
     ("it", &["mirror"]),
+    ("link", &[]),
     ("tools", &["dry_run"]),
 ];
 /// What they would need for it.

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use config::policies;
 use policy::Policy;
-use text::escape;
+use policy::rule::moment;
 use tools::cases::{self, Case};
 
 use super::{Exit, Failure, report};
@@ -93,11 +93,10 @@ fn read_with_cases(paths: &[PathBuf]) -> Result<(Policy, Vec<Case>), Failure> {
     Ok((policy, cases))
 }
 
-/// The time of `--at`, in milliseconds since the epoch (UTC); now, if there is none.
-fn at_ms(at: Option<&str>) -> Result<u64, Failure> {
-    let Some(at) = at else { return Ok(clock::wall_ms()) };
-    policy::rule::moment::parse_moment(at).ok_or_else(|| {
-        let message = format!("not a date with time and zone: `{}`", escape(at));
-        Failure::new(Exit::Usage, message).hint("such as `2026-12-24T17:00:00Z`")
-    })
+/// Says which moment was meant by `--at`, for people.
+fn say_at(at_ms: Option<u64>) -> Result<(), Failure> {
+    match at_ms {
+        Some(at_ms) => report::output(&format!("at {}\n", moment::show_moment(at_ms))),
+        None => Ok(()),
+    }
 }

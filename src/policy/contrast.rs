@@ -11,10 +11,34 @@ pub enum Shows {
     Otherwise,
 }
 
+/// What of a metric isn't the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Matter {
+    /// Its name on IT.
+    Name,
+    /// How much of it crosses when there is more.
+    Limit,
+    /// Whose turn it is when there is more.
+    Order,
+    /// Texts: as values, and beside and inside of them.
+    Texts,
+    /// Other values.
+    Values,
+    /// What stands beside values, and inside of templates and data sets.
+    Beside,
+    /// Which times values may have.
+    Times,
+    /// How far apart values are.
+    Spacing,
+}
+
 /// One thing that isn't the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Contrast {
     pub shows: Shows,
+    pub matter: Matter,
+    /// The second one says nothing about it.
+    pub is_unsaid: bool,
     /// What the second one says, in words.
     pub now: String,
     /// What the first one said; empty where that says nothing.
@@ -26,6 +50,8 @@ impl Contrast {
     pub(crate) fn held_back() -> Contrast {
         Contrast {
             shows: Shows::Otherwise,
+            matter: Matter::Spacing,
+            is_unsaid: false,
             now:
                 "single values cross that did not: deadband and interval go by what crossed before"
                     .to_owned(),

@@ -68,7 +68,7 @@ use diagnostic::{Diagnostics, SourceFile};
 use sparkplug::{DataType, Entity};
 
 pub use self::admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
-pub use self::contrast::{Contrast, Shows};
+pub use self::contrast::{Contrast, Matter, Shows};
 pub use self::digest::digest_of;
 pub use self::language::{Annotations, PolicyFile, read_datatype};
 pub use self::limiter::{Limiter, NodeBuckets, Share};

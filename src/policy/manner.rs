@@ -3,7 +3,7 @@
 
 use sparkplug::DataType;
 
-use crate::contrast::{Contrast, Shows};
+use crate::contrast::{Contrast, Matter, Shows};
 use crate::names::Prefixes;
 use crate::rule::glob::Glob;
 use crate::rule::{Bucket, Per, Priority, Rate, Rule};
@@ -39,8 +39,8 @@ pub fn contrasts(
         line: _,
     } = after;
     let mut contrasts = Vec::new();
-    let mut add = |shows, now: String, before: String| {
-        contrasts.push(Contrast { shows, now, before });
+    let mut add = |shows, (matter, is_unsaid): (Matter, bool), now: String, before: String| {
+        contrasts.push(Contrast { shows, matter, is_unsaid, now, before });
     };
     let named = |prefixes: &Option<Prefixes>| match prefixes {
         Some(prefixes) => prefixes.exported_name(metric).into_owned(),
@@ -55,7 +55,8 @@ pub fn contrasts(
             if words.is_empty() { "as in the plant".to_owned() } else { words.join(" and ") }
         };
         let (now, was) = (words(prefixes), words(&before.prefixes));
-        add(Shows::Otherwise, format!("named {now}"), was);
+        let of = (Matter::Name, prefixes.is_none());
+        add(Shows::Otherwise, of, format!("named {now}"), was);
     }
     if !values {
         return contrasts;
@@ -74,7 +75,8 @@ pub fn contrasts(
     let (was, is) = (effective(before), effective(after));
     if was != is || shares {
         let shows = compare_rates(was.as_ref(), is.as_ref());
-        add(shows, limited(rate, name), limited(&before.rate, &before.name));
+        let of = (Matter::Limit, rate.is_none());
+        add(shows, of, limited(rate, name), limited(&before.rate, &before.name));
         is_limited = shows == Shows::Less;
     }
     if before.priority != *priority {
@@ -82,7 +84,8 @@ pub fn contrasts(
             Priority::High => "before other data when limits are reached",
             Priority::Normal => "after data of `priority = \"high\"`",
         };
-        add(Shows::Otherwise, words(*priority).to_owned(), words(before.priority).to_owned());
+        let of = (Matter::Order, false);
+        add(Shows::Otherwise, of, words(*priority).to_owned(), words(before.priority).to_owned());
     }
     // What has no datatype is some kind of text.
     let datatype = datatype.unwrap_or(DataType::String);

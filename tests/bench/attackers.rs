@@ -73,7 +73,8 @@ fn beside(attacker: Option<Attacker>, options: &Options, length: Duration) -> Ro
     let certificates = Certificates::make(dir.path());
     let destination = brokers::start("destination", dir.path(), &certificates, None);
     let source = brokers::start("source", dir.path(), &certificates, None);
-    let settings = relay::Settings { tls: false, data_qos: 0, max_nodes: MAX_NODES };
+    let settings =
+        relay::Settings { tls: false, data_qos: 0, max_nodes: MAX_NODES, ..Default::default() };
     let relay =
         Relay::new(&options.binary, dir.path(), &source, &destination, &certificates, settings);
     relay.write_policy(POLICY);

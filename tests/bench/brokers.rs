@@ -28,6 +28,19 @@ pub(crate) struct Broker {
     pub(crate) tls_address: SocketAddr,
 }
 
+/// Where a broker listens, in clear and with TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls_address: SocketAddr,
+}
+
+impl From<&Broker> for Place {
+    fn from(broker: &Broker) -> Place {
+        Place { address: broker.address, tls_address: broker.tls_address }
+    }
+}
+
 /// Where a bridge goes.
 pub(crate) struct Bridge<'a> {
     pub(crate) to: &'a Broker,

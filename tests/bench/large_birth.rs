@@ -106,7 +106,7 @@ fn measure(options: &Options, payload: &[u8]) -> Round {
     let certificates = Certificates::make(dir.path());
     let destination = brokers::start("destination", dir.path(), &certificates, None);
     let source = brokers::start("source", dir.path(), &certificates, None);
-    let settings = relay::Settings { tls: false, data_qos: 0, max_nodes: 10 };
+    let settings = relay::Settings { tls: false, data_qos: 0, max_nodes: 10, ..Default::default() };
     let relay =
         Relay::new(&options.binary, dir.path(), &source, &destination, &certificates, settings);
     // The two keys that the manual names for such births.

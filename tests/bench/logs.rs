@@ -125,7 +125,12 @@ fn measure(case: Case, options: &Options, certificates: &Certificates) -> Measur
     let source = brokers::start("source", dir.path(), certificates, None);
     let destination = brokers::start("destination", dir.path(), certificates, None);
     let mut server = Server::start(case, dir.path(), certificates);
-    let settings = relay::Settings { tls: false, data_qos: 0, max_nodes: PUBLISHERS + 10 };
+    let settings = relay::Settings {
+        tls: false,
+        data_qos: 0,
+        max_nodes: PUBLISHERS + 10,
+        ..Default::default()
+    };
     let relay =
         Relay::new(&options.binary, dir.path(), &source, &destination, certificates, settings);
     // What is refused by a rule, besides what is refused for itself.

@@ -1,7 +1,7 @@
 //! The benchmark: what the relay costs, alone and beside other ways over the same brokers.
 //!
 //! ```text
-//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|large-birth|logs|attackers|slow-link|link|repair-code|all] [options]
+//! cargo bench --bench bench -- [PART]... [options]
 //! ```
 //!
 //! | part | what it measures |
@@ -9,6 +9,7 @@
 //! | `micro` | decode + judge + re-encode through the real pipeline and mirror, per metric |
 //! | `journal` | frames/s of the writer and of a tailing reader |
 //! | `side-by-side` | one mosquitto, a mosquitto bridge, and the relay: throughput, latency, CPU |
+//! | `capacity` | the relay between ends that cost little: what it takes, its CPU to a broker's, latency |
 //! | `scale` | a thousand (`--large`: ten thousand) mirrored nodes: memory, start, storms, idling |
 //! | `large-birth` | a gateway of 200,000 metrics is born: time to IT, CPU, memory |
 //! | `logs` | throughput while a syslog server is well, hangs, or is killed and restarted |
@@ -38,6 +39,7 @@
 
 mod attackers;
 mod brokers;
+mod capacity;
 mod clock;
 mod hanging;
 mod journal;
@@ -85,6 +87,7 @@ fn main() {
             Part::Micro => ("micro", micro::run(&options)),
             Part::Journal => ("journal", journal::run(&options)),
             Part::SideBySide => ("side-by-side", side_by_side::run(&options)),
+            Part::Capacity => ("capacity", capacity::run(&options)),
             Part::Scale => ("scale", scale::run(&options)),
             Part::LargeBirth => ("large-birth", large_birth::run(&options)),
             Part::Logs => ("logs", logs::run(&options)),

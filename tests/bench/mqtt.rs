@@ -53,6 +53,33 @@ pub(crate) fn puback(out: &mut Vec<u8>, id: [u8; 2]) {
     out.extend([0x40, 2, id[0], id[1]]);
 }
 
+/// What a broker answers to a packet that isn't a PUBLISH; nothing where nothing is due.
+pub(crate) fn answer(out: &mut Vec<u8>, packet: &Packet<'_>) {
+    match (packet.first & 0xf0, packet.body) {
+        // CONNECT: no session was kept.
+        (0x10, _) => out.extend([CONNACK, 2, 0, 0]),
+        // SUBSCRIBE: granted as it is asked for.
+        (0x80, [first, second, rest @ ..]) => {
+            let (mut granted, mut rest) = (Vec::new(), rest);
+            while let Some((length, behind)) = rest.split_first_chunk::<2>()
+                && let Some((_, [qos, behind @ ..])) =
+                    behind.split_at_checked(u16::from_be_bytes(*length).into())
+            {
+                granted.push(*qos);
+                rest = behind;
+            }
+            out.push(SUBACK);
+            put_length(out, 2 + granted.len());
+            out.extend([*first, *second]);
+            out.extend(granted);
+        }
+        // UNSUBSCRIBE, PINGREQ.
+        (0xa0, [first, second, ..]) => out.extend([0xb0, 2, *first, *second]),
+        (0xc0, _) => out.extend([0xd0, 0]),
+        _ => {}
+    }
+}
+
 /// A control packet: the first byte, and what follows the remaining length.
 pub(crate) struct Packet<'a> {
     pub(crate) first: u8,

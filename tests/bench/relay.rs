@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::geteuid;
 
-use crate::brokers::{Broker, Certificates};
+use crate::brokers::{Certificates, Place};
 use crate::plant::GROUP;
 use crate::process::Process;
 
@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     /// Publish data at QoS 1 on the IT side.
     pub(crate) data_qos: u8,
     pub(crate) max_nodes: usize,
+    /// Metrics have aliases on IT where they have them in the plant.
+    pub(crate) aliases: bool,
 }
 
 impl Relay {
@@ -36,8 +38,8 @@ impl Relay {
     pub(crate) fn new(
         binary: &Path,
         dir: &Path,
-        from: &Broker,
-        to: &Broker,
+        from: impl Into<Place>,
+        to: impl Into<Place>,
         certificates: &Certificates,
         settings: Settings,
     ) -> Relay {
@@ -50,23 +52,25 @@ impl Relay {
             format!("[[rule]]\nname = \"everything\"\naction = \"forward\"\ngroup = \"{GROUP}\"\n");
         fs::write(relay.path("policies/policy.toml"), rule).unwrap();
         let dir = relay.dir.display();
-        let link = |broker: &Broker| link(broker, certificates, settings.tls);
-        let Settings { data_qos, max_nodes, .. } = settings;
+        let link = |broker: Place| link(broker, certificates, settings.tls);
+        let Settings { data_qos, max_nodes, aliases, .. } = settings;
         let ot = format!(
             "name = \"bench\"\n{}\
              [policies]\npaths = [\"{dir}/policies\"]\n\
              [journal]\npath = \"{dir}/journal\"\nretain-bytes = 1_073_741_824\n\
              [state]\npath = \"{dir}/ot-state\"\n\
              [relay]\nmax-nodes = {max_nodes}\n{}",
-            link(from),
+            link(from.into()),
             sandbox(OT_USER)
         );
         let it = format!(
             "{}\
              [journal]\npath = \"{dir}/journal\"\n\
              [state]\npath = \"{dir}/it-state\"\n\
-             [health]\nenabled = false\n[mirror]\ndata-qos = {data_qos}\nmax-nodes = {max_nodes}\n{}",
-            link(to),
+             [health]\nenabled = false\n[mirror]\ndata-qos = {data_qos}\nmax-nodes = {max_nodes}\n{}{}",
+            link(to.into()),
+            // A version before may not know the key.
+            if aliases { "aliases = \"as-plant\"\n" } else { "" },
             sandbox(IT_USER)
         );
         fs::write(relay.path("ot.toml"), ot).unwrap();
@@ -148,7 +152,7 @@ fn sandbox(user: u32) -> String {
     }
 }
 
-fn link(broker: &Broker, certificates: &Certificates, tls: bool) -> String {
+fn link(broker: Place, certificates: &Certificates, tls: bool) -> String {
     if !tls {
         return format!("[broker]\naddress = \"{}\"\nplaintext = true\n", broker.address);
     }

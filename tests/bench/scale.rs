@@ -73,7 +73,8 @@ fn measure(nodes: usize, options: &Options) -> Figures {
     let certificates = Certificates::make(dir.path());
     let destination = brokers::start("destination", dir.path(), &certificates, None);
     let source = brokers::start("source", dir.path(), &certificates, None);
-    let settings = relay::Settings { tls: false, data_qos: 0, max_nodes: nodes + 10 };
+    let settings =
+        relay::Settings { tls: false, data_qos: 0, max_nodes: nodes + 10, ..Default::default() };
     let relay =
         Relay::new(&options.binary, dir.path(), &source, &destination, &certificates, settings);
     let mut sink = Sink::start(destination.address, 0);

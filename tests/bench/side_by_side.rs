@@ -225,8 +225,12 @@ impl Line {
             Route::Relay { tls } => {
                 let destination = brokers::start("destination", dir, certificates, None);
                 let source = brokers::start("source", dir, certificates, None);
-                let settings =
-                    relay::Settings { tls, data_qos: case.qos, max_nodes: PUBLISHERS + 10 };
+                let settings = relay::Settings {
+                    tls,
+                    data_qos: case.qos,
+                    max_nodes: PUBLISHERS + 10,
+                    ..Default::default()
+                };
                 let relay =
                     Relay::new(&options.binary, dir, &source, &destination, certificates, settings);
                 let halves = vec![relay.start("ot"), relay.start("it")];

@@ -12,8 +12,8 @@ use tools::compare::compare;
 
 use self::changed::changes;
 use self::view::View;
-use super::{at_ms, history};
-use crate::cli::{Exit, Failure, report};
+use super::{history, say_at};
+use crate::cli::{Exit, Failure, report, units};
 
 /// Say what newly crosses under policy B, and what no longer does.
 ///
@@ -40,16 +40,17 @@ pub(super) struct DiffArgs {
     /// A recording that `sparkdiode capture` made.
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
-    /// The time from which on schedules are followed: `2026-12-24T17:00:00Z`; now.
-    #[arg(long, value_name = "TIME")]
-    at: Option<String>,
+    /// The time from which on schedules are followed: `2026-12-24T17:00` in UTC,
+    /// `2026-12-24T18:00+01:00`, or so long ago: `90s`, `10m`, `2h`, `1d`; now.
+    #[arg(long, value_name = "TIME", value_parser = units::moment)]
+    at: Option<u64>,
     /// One JSON object.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(arguments: &DiffArgs) -> Result<Exit, Failure> {
-    let at_ms = at_ms(arguments.at.as_deref())?;
+    let at_ms = arguments.at.unwrap_or_else(clock::wall_ms);
     let read = |path: &PathBuf| super::read(std::slice::from_ref(path));
     let (before, after) = match (&arguments.in_force, arguments.paths.as_slice()) {
         (None, [before, after]) => (read(before)?, read(after)?),
@@ -67,6 +68,9 @@ pub(super) fn run(arguments: &DiffArgs) -> Result<Exit, Failure> {
         }
     };
     let comparison = compare(&before, &after, at_ms);
+    if !arguments.json {
+        say_at(arguments.at)?;
+    }
     let recorded = match &arguments.capture {
         Some(path) => Some(changes(&before, &after, path)?),
         None => None,

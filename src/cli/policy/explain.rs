@@ -17,10 +17,10 @@ use tools::cases::{Case, Given, parse_value};
 use tools::dry_run::case::{self, Check, Got};
 use tools::explain::relations;
 
-use super::at_ms;
 use super::lines::line;
 use super::recording::{self, RecordingArgs};
-use crate::cli::{Exit, Failure, report};
+use super::say_at;
+use crate::cli::{Exit, Failure, report, units};
 
 /// Columns of the output.
 const WIDTH: usize = 100;
@@ -52,9 +52,11 @@ pub(super) struct ExplainArgs {
     /// Its datatype; without one that of the value is taken, and without both every datatype.
     #[arg(long, value_name = "DATATYPE", requires = "message", requires = "metric")]
     datatype: Option<String>,
-    /// When the message comes, for rules with a schedule: `2026-12-24T17:00:00Z`.
-    #[arg(long, value_name = "TIME", requires = "message")]
-    at: Option<String>,
+    /// When the message comes, for rules with a schedule: `2026-12-24T17:00` in UTC,
+    /// `2026-12-24T18:00+01:00`, or so long ago: `90s`, `10m`, `2h`, `1d`. A date alone is its midnight
+    /// in UTC.
+    #[arg(long, value_name = "TIME", requires = "message", value_parser = units::moment)]
+    at: Option<u64>,
     #[command(flatten)]
     recording: RecordingArgs,
     /// List the rules about other devices of the edge node as well.
@@ -73,8 +75,11 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<Exit, Failure> {
         return recording::explain(&policy, &arguments.recording, metric, arguments.json, paint);
     };
     let topic = whole_topic(topic);
-    let at_ms = at_ms(arguments.at.as_deref())?;
+    let at_ms = arguments.at.unwrap_or_else(clock::wall_ms);
     let _ = policy.set_time(at_ms);
+    if !arguments.json {
+        say_at(arguments.at)?;
+    }
     let entity = match Topic::parse(&topic) {
         Ok(Topic::Entity(parsed)) => Some(parsed),
         Ok(_) => None,

@@ -423,16 +423,19 @@ impl Layout {
     }
 
     /// Whether `node`, the layout of the edge node, defines every template that instances of
-    /// this layout refer to. Some libraries name a definition `_types_/X` and refer to it as `X`.
+    /// this layout refer to.
     pub(super) fn is_defined_by(&self, node: &Layout) -> bool {
-        fn defined(metric: &Metric, node: &Layout) -> bool {
-            steps::take(1);
-            let Some(Value::Template(template)) = &metric.value else { return true };
-            let reference = template.template_ref.as_deref();
-            reference.is_none_or(|reference| node.defines(reference))
-                && template.metrics.iter().all(|member| defined(member, node))
-        }
-        self.slots.iter().all(|slot| defined(&slot.metric, node))
+        self.slots.iter().all(|slot| node.defines_all_of(&slot.metric))
+    }
+
+    /// Whether this layout, of the edge node, defines every template that the metric refers to. Some
+    /// libraries name a definition `_types_/X` and refer to it as `X`.
+    pub(super) fn defines_all_of(&self, metric: &Metric) -> bool {
+        steps::take(1);
+        let Some(Value::Template(template)) = &metric.value else { return true };
+        let reference = template.template_ref.as_deref();
+        reference.is_none_or(|reference| self.defines(reference))
+            && template.metrics.iter().all(|member| self.defines_all_of(member))
     }
 
     fn defines(&self, reference: &str) -> bool {

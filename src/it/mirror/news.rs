@@ -65,8 +65,13 @@ impl Mirror {
             let left = self.round.left.saturating_sub(1);
             self.round = Round { next: place.saturating_add(1), left };
         }
-        if self.round.left == 0 {
-            self.news.clear();
+        if self.round.left == 0 && !self.news.is_empty() {
+            if self.nodes.have_heard_all() {
+                self.news.clear();
+            } else {
+                // Nodes that came since the round began took the turns of others.
+                self.round.left = self.nodes.len();
+            }
         }
     }
 

@@ -206,6 +206,11 @@ impl Nodes {
         node
     }
 
+    /// Every node has heard all news so far.
+    pub(super) fn have_heard_all(&self) -> bool {
+        self.iter().all(|node| node.heard == self.told)
+    }
+
     /// The node has heard all news so far, which is no change of it.
     pub(super) fn set_heard(&mut self, id: NodeId) {
         if let Some(entry) = self.entries.get_mut(place(id)) {

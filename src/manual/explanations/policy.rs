@@ -199,7 +199,7 @@ action = "forward"
 group = "Plant1"
 not-after = "2020-01-01T00:00:00Z"
 "#;
-    "P111" "a forward rule is denied as a whole": "All that the rule could forward is denied by another one. Deny wins, whatever the order." "Make the deny rule narrower, or take the forward rule out." Policy r#"
+    "P111" "a forward rule is denied as a whole": "All that the rule could forward is denied, or redacted, by another one. Both win, whatever the order." "Make the deny rule narrower, or take the forward rule out." Policy r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -211,7 +211,7 @@ name = "plant1-stays"
 action = "deny"
 group = "Plant1"
 "#;
-    "P112" "a rule never decides": "Another rule decides all that this one is about: an earlier forward rule that forwards all of it, or a deny rule that denies all of it. Its rate, shape and name never come into play." "Write special rules before general ones, by the order of file names and then within the file; or take one of the two out." Policy r#"
+    "P112" "a rule never decides": "Another rule decides all that this one is about: an earlier forward rule that forwards all of it, or a rule that denies or redacts all of it. Its rate, shape and name never come into play, and where that shows more, the warning says what." "Write special rules before general ones, by the order of file names and then within the file; or take one of the two out." Policy r#"
 [[rule]]
 name = "plant1"
 action = "forward"
@@ -225,7 +225,7 @@ edge-node = "Line4"
 [rule.rate]
 messages-per-s = 1
 "#;
-    "P113" "a limit is never reached": "`[limits.link]` lets through no more than this rate or `[limits.node]`, so that the smaller limit always comes first." "Lower the one, or raise the limit of the link." Policy r#"
+    "P113" "a limit is never reached": "`[limits.link]` or `[limits.node]` lets through no more than this rate, or `[limits.link]` no more than `[limits.node]`. Where the warning says that it is no smaller limit, it is asked first all the same, and says whether what is more is dropped or waits." "Lower the one, or raise the other." Policy r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -261,5 +261,18 @@ group = "Plant1"
 not-before = 2099-06-01T00:00:00Z
 not-after = 2099-06-02T00:00:00Z
 weekly = { days = ["sat"], from-utc = "06:00", to-utc = "14:00" }
+"#;
+    "P118" "an earlier rule shows more": "Two rules forward the same metric. The earlier one decides how it crosses, and says nothing of what the later one does: texts as they are where the later one gives pseudonyms, numbers without its range, no limit, other names, at all times. A rule that says it otherwise is told only where it isn't a special case of the later one; one that is stricter, that denies, or that has `priority = \"high\"` and no limit, never is." "Put the later rule in front, or write the same into the earlier one. An exception that is meant can stand in the later rule itself, as a `[[rule.metric]]` with `inherit = false`." Policy r#"
+[[rule]]
+name = "oven1"
+action = "forward"
+topic = "spBv1.0/Plant1/+/Oven1/#"
+
+[[rule]]
+name = "ovens"
+action = "forward"
+topic = "spBv1.0/Plant1/+/+/#"
+[rule.shape]
+pseudonym = true
 "#;
 };

@@ -30,11 +30,11 @@ impl StepContext<'_> {
         let taught = self.take_apart(node.origin(None), birth, true);
         self.breathe();
         let mut unfit = Unfit::default();
+        let was_doubted = node.own.is_known_in_doubt();
         let former = self.is_born_too_soon(&node.own).then(|| std::mem::take(&mut node.own.layout));
         let changed = node.bear(taught, &mut unfit);
         self.drop_definitions(node, &mut unfit);
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
-        node.verified();
         // Births of one moment belong together, where the node's birth before was of another.
         let is_another = before_ms != sent_ms;
         for device in node.devices.values_mut() {
@@ -43,16 +43,17 @@ impl StepContext<'_> {
             let is_behind = |(device, node)| device > node || (device == node && is_another);
             let is_of_this = device.was_just_born(self.now.mono)
                 && device.layout.timestamp.zip(sent_ms).is_some_and(is_behind);
-            device.life = if is_of_this { Life::Known } else { Life::Unknown };
+            device.end(if is_of_this { Life::Known } else { Life::Unknown });
             device.told_at = None;
             device.birth_due = false;
             device.holds = false;
         }
+        node.verified();
         self.judge_born(node);
         self.breathe();
         self.survey_birth(node, changed);
         if let Some(former) = former {
-            self.hold_born(node, None, &former);
+            self.hold_born(node, None, (&former, was_doubted));
         }
         if let Err(shortage) = self.check_room(node) {
             return self.refuse_node(node, shortage);
@@ -108,7 +109,9 @@ impl StepContext<'_> {
                 .state(Some(device))
                 .is_some_and(|state| state.layout.slots.iter().any(is_newer));
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
-        let too_soon = node.state(Some(device)).is_some_and(|state| self.is_born_too_soon(state));
+        let known = node.state(Some(device));
+        let too_soon = known.is_some_and(|state| self.is_born_too_soon(state));
+        let was_doubted = known.is_some_and(EntityState::is_known_in_doubt);
         let state = node.devices.entry(device.into()).or_default();
         let former = (late.is_late() && state.life.is_alive()).then(|| state.layout.clone());
         let told = too_soon.then(|| std::mem::take(&mut state.layout));
@@ -125,7 +128,7 @@ impl StepContext<'_> {
         self.breathe();
         let types_changed = self.refresh_device_types(node, device);
         if let Some(told) = told {
-            self.hold_born(node, Some(device), &told);
+            self.hold_born(node, Some(device), (&told, was_doubted));
         }
         node.count(Some(device));
         if let Err(shortage) = self.check_room(node) {
@@ -246,7 +249,7 @@ impl StepContext<'_> {
             node.sequence.forget();
             node.sessions.end();
             for device in node.devices.values_mut() {
-                device.life = Life::Unknown;
+                device.end(Life::Unknown);
             }
         }
         node.count_all();
@@ -271,7 +274,7 @@ impl StepContext<'_> {
         let Some(state) = node.devices.get_mut(device) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
-        let was = std::mem::take(&mut state.life);
+        let was = state.end(Life::Unknown);
         state.birth_due = false;
         state.holds = false;
         if !was.is_alive() || !node.own.life.is_alive() {

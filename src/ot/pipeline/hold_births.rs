@@ -19,8 +19,14 @@ impl StepContext<'_> {
     }
 
     /// Has the values of a birth wait that came too soon, as far as they are limited. `former` is what
-    /// the entity looked like before it.
-    pub(super) fn hold_born(&mut self, node: &mut Node, device: Option<&str>, former: &Layout) {
+    /// the entity looked like before it, and whether that was in doubt: then it isn't repeated as if
+    /// this birth said it.
+    pub(super) fn hold_born(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        (former, was_doubted): (&Layout, bool),
+    ) {
         let is_shared = self.limiter.is_shared();
         let (losses, now) = (node.losses, self.now.mono);
         let Some(parts) = node.parts(device) else {
@@ -56,6 +62,9 @@ impl StepContext<'_> {
             layout.change(place, |slot| {
                 slot.name().clone_into(&mut name);
                 newest = slot.repeat(known, now);
+                if was_doubted && dropped.is_none() && known.is_some() {
+                    slot.take_back();
+                }
             });
             match (dropped, layout.slot(place).map(Slot::verdict)) {
                 (Some(reason), Some(Verdict::Forward { rule, .. })) => {

@@ -92,17 +92,21 @@ impl StepContext<'_> {
     }
 
     /// Forgets what was only learned from stored births, where nothing of it may cross, now or at
-    /// any time.
+    /// any time. What was seen born and rests may live, and the next policy may let it cross.
     pub(super) fn forget_strangers(&self, node: &mut Node) {
         let Node { group, edge_node, own, devices, .. } = node;
-        if own.life == Life::Known && !self.policy.node_ever_in_scope(group, edge_node) {
+        let was_seen = node.is_born_here || node.sessions.any();
+        if own.life == Life::Known && !was_seen && !self.policy.node_ever_in_scope(group, edge_node)
+        {
             node.forget_all();
             return;
         }
         let is_stranger = |device: &str| {
             !self.policy.device_ever_in_scope(Entity::device(group, edge_node, device))
         };
-        devices.retain(|device, state| state.life != Life::Known || !is_stranger(device));
+        devices.retain(|device, state| {
+            state.life != Life::Known || state.born_at.is_some() || !is_stranger(device)
+        });
         node.count_all();
     }
 

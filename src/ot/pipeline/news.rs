@@ -142,13 +142,21 @@ impl Pipeline {
 
     /// Has one node after the other hear the news, until `most` was done.
     pub(super) fn spread_news(&mut self, now: Now, most: u64, out: &mut Vec<Entry>) {
-        let end = self.work.saturating_add(most);
-        while self.work < end
-            && let Some(index) = self.news_round.step(self.plant.nodes().len())
-        {
-            self.hear(now, index, out);
+        if !self.has_news() {
+            return;
         }
-        if self.news_round.is_over() {
+        let end = self.work.saturating_add(most);
+        while self.work < end {
+            match self.news_round.step(self.plant.nodes().len()) {
+                Some(index) => self.hear(now, index, out),
+                // Nodes that came since the round began took the turns of others.
+                None if !self.plant.has_heard_all() => {
+                    self.news_round.begin_anew(self.plant.nodes().len());
+                }
+                None => break,
+            }
+        }
+        if self.news_round.is_over() && self.plant.has_heard_all() {
             let was_between = self.is_between_policies();
             self.news.clear();
             if was_between {

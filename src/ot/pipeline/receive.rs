@@ -261,6 +261,9 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
+        if !topic.message_type.is_data() {
+            self.ahead.forget(topic.entity);
+        }
         let timeout = self.settings.reorder_timeout;
         let (seq, timestamp) = match &decoded {
             Ok(decoded) => (decoded.seq(), decoded.timestamp()),
@@ -292,7 +295,6 @@ impl Pipeline {
                         self.ahead.keep(now.mono, topic.entity, sent_ms, received.payload);
                     }
                 }
-                MessageType::DDeath => self.ahead.forget(topic.entity),
                 _ => {}
             }
             if let Some(NodeSlot(place)) = origin.node
@@ -329,16 +331,20 @@ impl Pipeline {
             && seq.is_some()
             && !received.dup
             && node.crossing.precedes_birth(now.mono, timeout, timestamp);
+        let mut is_newest = false;
         if way == Way::Arrived {
             if precedes_birth && seq != next {
                 // Of before the birth: its number and its aliases mean something else by now.
                 return Fate::Dropped(Reason::Late);
             }
+            // Births and deaths of devices have rules of their own.
+            is_newest = topic.message_type.is_data() && node.crossing.is_newest(timestamp);
             node.crossing.heard(now.mono, timestamp);
             // What can't be read may have a number that isn't found.
             if seq.is_some() || decoded.is_ok() {
                 step.count(node, seq, timestamp, hash, received);
             }
+            node.has_assured_data |= received.assured && topic.message_type.is_data();
             if !received.assured && !node.has_unassured {
                 node.has_unassured = true;
                 *step.structure_changed = true;
@@ -351,7 +357,7 @@ impl Pipeline {
                 step.take(node, seq, received);
                 Turn::Now { late: Late::of(received) }
             }
-            Way::Arrived => step.turn(node, seq, hash, received),
+            Way::Arrived => step.turn(node, (seq, is_newest), hash, received),
         };
         let late = match turn {
             Turn::Now { late } => late,
@@ -388,10 +394,19 @@ impl Pipeline {
             }
         };
         let waited = way != Way::Arrived;
+        let is_birth = topic.message_type == MessageType::DBirth;
         match (topic.message_type, device) {
             (MessageType::DBirth | MessageType::DDeath, Some(device))
-                if step.is_superseded(node, device, (seq, timestamp), late, waited) =>
+                if step.is_superseded(node, device, (is_birth, seq, timestamp), late, waited) =>
             {
+                let is_newer = |(born, sent): (u64, u64)| sent > born;
+                if is_birth
+                    && let Some(sent_ms) = timestamp
+                    && node.own.layout.timestamp.zip(timestamp).is_some_and(is_newer)
+                {
+                    // It may be of an NBIRTH that is still to come.
+                    self.ahead.keep(now.mono, topic.entity, sent_ms, received.payload);
+                }
                 Fate::Dropped(Reason::Late)
             }
             (MessageType::DBirth, Some(device)) => {
@@ -399,6 +414,10 @@ impl Pipeline {
                 // Where the numbers say that it is late, the times needn't.
                 let by_number = matches!(late, Late::ByNumber | Late::Outdated);
                 let birth_ms = birth.payload.timestamp.filter(|_| !by_number);
+                let known_ms = node.state(Some(device)).and_then(|state| state.layout.timestamp);
+                let is_before = |(known, sent): (u64, u64)| sent < known;
+                // It waited for others that didn't come, and its time is that of a session before.
+                let may_be_older = waited && known_ms.zip(timestamp).is_some_and(is_before);
                 let fate = step.device_birth(node, device, birth, late);
                 let is_unverified = node.own.life.is_unverified();
                 if let Some(state) = node.state_mut(Some(device)) {
@@ -413,6 +432,7 @@ impl Pipeline {
                 if let Some(node) = self.plant.node_mut(place)
                     && (missed.is_some()
                         || precedes_birth
+                        || may_be_older
                         || node.crossing.missed_newer(now.mono, birth_ms))
                     && let Some(state) = node.state_mut(Some(device))
                 {

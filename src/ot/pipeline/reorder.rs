@@ -327,8 +327,13 @@ impl Pipeline {
             }
             let Some(node) = self.plant.node_mut(index) else { return };
             if !node.sequence.counts() {
-                let all = node.early.take_all();
-                all.into_iter().for_each(|early| self.judge(now, early, false, out));
+                // In the order in which they came. Something that came behind some of them was refused,
+                // or belongs to a session that began unseen.
+                let refusals = node.refusals;
+                for early in node.early.take_all() {
+                    let is_before = early.counted.is_some() && early.refusals != refusals;
+                    self.judge(now, early, is_before, out);
+                }
                 return;
             }
             let Some(early) = node.early.take_next(node.sequence.next()) else { return };

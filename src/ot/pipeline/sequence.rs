@@ -126,12 +126,12 @@ impl StepContext<'_> {
         node.early.hurry();
     }
 
-    /// Asks whether it is the turn of a data message, or of a device's birth or death; `hash`
-    /// identifies topic and payload.
+    /// Asks whether it is the turn of a data message, or of a device's birth or death, which may have
+    /// been sent after all others so far, by its time; `hash` identifies topic and payload.
     pub(super) fn turn(
         &mut self,
         node: &mut Node,
-        seq: Option<u8>,
+        (seq, is_newest): (Option<u8>, bool),
         hash: u64,
         received: Received<'_>,
     ) -> Turn {
@@ -153,6 +153,15 @@ impl StepContext<'_> {
                     node.early.prolong(self.now.mono, timeout, most);
                 }
                 Turn::Now { late: Late::in_order(node, seq, received) }
+            }
+            Place::Late if is_newest && !received.dup => {
+                // It has the number of one that was given up, and was sent later than what came since:
+                // a session began unseen.
+                node.own.life.give_up_verifying();
+                node.lose();
+                self.order_keyframe(node);
+                self.take(node, seq, received);
+                Turn::Now { late: Late::No }
             }
             Place::Late => {
                 node.sequence.take_late(seq);
@@ -185,7 +194,8 @@ impl StepContext<'_> {
                         node.own.life.give_up_verifying();
                         node.lose();
                         self.order_keyframe(node);
-                        // Behind what waits: as they came.
+                        // What waits is of before that, and is judged first: as they came.
+                        node.refusals = node.refusals.wrapping_add(1);
                         return Turn::Later { seq };
                     }
                     self.take(node, Some(seq), received);
@@ -205,17 +215,19 @@ impl StepContext<'_> {
     pub(super) fn take(&mut self, node: &mut Node, seq: Option<u8>, received: Received<'_>) {
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let skipped = node.sequence.take(seq);
-        let is_vouched_for = received.assured && !node.has_unassured;
+        // Libraries that send births at QoS 1 and data at QoS 0 are many.
+        let may_be_vouched_for = received.assured && !node.has_unassured;
+        let is_vouched_for = may_be_vouched_for && node.has_assured_data;
         // What waits behind the order may be of a session, or a round, that began unseen.
-        let goes_on =
-            !skipped && (was_known || is_vouched_for) && !node.early.iter().any(Early::is_behind);
+        let is_whole = !skipped && !node.early.iter().any(Early::is_behind);
+        let goes_on = is_whole && (was_known || is_vouched_for);
         // After a restart: the sequence goes on, or the broker vouches for it. What the broker
         // delivers again was sent before, and says nothing of the time since.
         if goes_on && node.own.life.is_unverified() {
             if !received.dup {
                 node.verified();
             }
-        } else {
+        } else if seq.is_some() || !(is_whole && may_be_vouched_for) {
             node.own.life.give_up_verifying();
         }
     }
@@ -223,10 +235,10 @@ impl StepContext<'_> {
     /// Whether a birth or death of a device comes so late that a newer one was judged before it;
     /// takes note of it otherwise. `waited`: for its turn.
     pub(super) fn is_superseded(
-        &self,
+        &mut self,
         node: &mut Node,
         device: &str,
-        (seq, sent_ms): (Option<u8>, Option<u64>),
+        (is_birth, seq, sent_ms): (bool, Option<u8>, Option<u64>),
         late: Late,
         waited: bool,
     ) -> bool {
@@ -245,6 +257,13 @@ impl StepContext<'_> {
         let is_no_later = |(sent, born): (u64, u64)| sent <= born;
         let is_late = late.is_late() || (waited && born.is_some_and(is_no_later));
         if is_late && state.told_at.zip(seq).is_some_and(newer) {
+            if is_birth && born.is_some_and(|(sent, born)| sent > born) {
+                // Its number says that it is older, and its time that it is newer: what is known may
+                // be of a session before.
+                state.doubt();
+                node.next_keyframe = self.now.mono;
+                *self.structure_changed = true;
+            }
             return true;
         }
         state.told_at = seq;

@@ -7,6 +7,7 @@ mod beside;
 mod bytes;
 mod captured;
 mod changed_parts;
+mod contradictions;
 mod crowds;
 mod evasion;
 mod fast_path;

@@ -132,6 +132,11 @@ impl Plant {
         self.told
     }
 
+    /// Every node has heard all news so far.
+    pub(crate) fn has_heard_all(&self) -> bool {
+        self.nodes.iter().all(|node| node.news_heard == self.told)
+    }
+
     /// The node has heard all news so far, which isn't stored.
     pub(crate) fn set_heard(&mut self, index: usize) {
         if let Some(node) = self.nodes.get_mut(index) {

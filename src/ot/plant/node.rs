@@ -43,6 +43,8 @@ pub(crate) struct EntityState {
     pub(crate) is_typed: bool,
     /// `seq` of a device's birth or death that was judged last, in this session of its node.
     pub(crate) told_at: Option<u8>,
+    /// Its values were in doubt when its life ended last.
+    pub(crate) ended_in_doubt: bool,
     /// When its birth came.
     pub(crate) born_at: Option<Duration>,
     /// When a birth of it was journalled last that brought values, however often it died since.
@@ -61,6 +63,18 @@ impl EntityState {
     pub(crate) fn was_just_born(&self, now: Duration) -> bool {
         let is_recent = |at: Duration| now.saturating_sub(at) <= OVERTAKEN;
         self.life.is_alive() && self.born_at.is_some_and(is_recent)
+    }
+
+    /// Whether a birth that comes now finds values that may be out of date.
+    pub(crate) fn is_known_in_doubt(&self) -> bool {
+        self.life.is_uncertain() || self.life == Life::Known || self.ended_in_doubt
+    }
+
+    /// Its life ends with that of its node, or by a death: the layout stays.
+    pub(crate) fn end(&mut self, life: Life) -> Life {
+        let was = std::mem::replace(&mut self.life, life);
+        self.ended_in_doubt |= was.is_uncertain() || was == Life::Known;
+        was
     }
 
     /// Forgets layout and life.
@@ -153,6 +167,8 @@ pub(crate) struct Node {
     pub(crate) sessions: Sessions,
     /// Births or data of it came at QoS 0: the broker doesn't vouch for it.
     pub(crate) has_unassured: bool,
+    /// Data of it came at QoS 1 or 2 in this run: births alone say nothing of how it sends data.
+    pub(crate) has_assured_data: bool,
     /// Births and deaths of it that may have overtaken each other.
     pub(crate) crossing: Crossing,
     /// The `Node Control/Rebirth` metric of the NBIRTH.

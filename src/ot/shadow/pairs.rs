@@ -303,7 +303,7 @@ fn mark(place: u32) -> Mark {
     Mark(NonZeroU32::MIN.saturating_add(place))
 }
 
-fn words(Contrast { shows, now, before }: &Contrast) -> String {
+fn words(Contrast { shows, now, before, .. }: &Contrast) -> String {
     let shows = match shows {
         Shows::More => "shows more",
         Shows::Less => "shows less",

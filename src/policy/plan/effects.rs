@@ -60,15 +60,24 @@ impl<'a> Effects<'a> {
         rules: &'r [Rule],
         metric: &str,
         datatype: Option<DataType>,
+        without: &[RuleId],
     ) -> Judged<'r> {
         let drop = |reason, rule| Judged { verdict: Verdict::Drop { reason, rule }, shape: None };
         if let Some(rule) = self.denies.first_against(rules, metric, datatype) {
             return drop(Reason::Denied, Some(rule));
         }
-        let typed = |rule: &Rule| match (rule.datatypes, datatype) {
-            (None, _) => true,
-            (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
-            (Some(_), None) => false,
+        let counts = |rule: &Rule| {
+            let is_same =
+                |id: &RuleId| rules.get(id.index()).is_some_and(|one| one.name == rule.name);
+            !without.iter().any(is_same)
+        };
+        let typed = |rule: &Rule| {
+            let by_type = match (rule.datatypes, datatype) {
+                (None, _) => true,
+                (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
+                (Some(_), None) => false,
+            };
+            by_type && counts(rule)
         };
         let fit = |rule: RuleId| {
             let shapes = rules.get(rule.index()).map(|rule| &rule.shapes);
@@ -76,7 +85,7 @@ impl<'a> Effects<'a> {
         };
         // Whether it is opaque is asked only where a rule takes its datatype.
         let Some(first) = self.forwards.first(rules, metric, &typed) else {
-            return match self.forwards.first(rules, metric, &|_| true) {
+            return match self.forwards.first(rules, metric, &counts) {
                 Some(rule) => drop(Reason::Datatype, Some(rule)),
                 None => drop(Reason::NoRule, None),
             };

@@ -122,14 +122,24 @@ impl<'a> EntityPlan<'a> {
 
     /// The same, with what becomes of its values.
     pub fn judge_and_shape(&self, metric: &str, datatype: Option<DataType>) -> Judged<'a> {
-        self.acting.judge(self.rules, metric, datatype)
+        self.acting.judge(self.rules, metric, datatype, &[])
+    }
+
+    /// The same if the rules `without` forwarded nothing: what they deny and redact they still do.
+    pub fn judge_without(
+        &self,
+        metric: &str,
+        datatype: Option<DataType>,
+        without: &[RuleId],
+    ) -> Verdict {
+        self.acting.judge(self.rules, metric, datatype, without).verdict
     }
 
     /// Whether values of the metric may cross at some time under this policy: now, or when the
     /// schedules of rules say so.
     pub fn ever_forwards(&self, metric: &str, datatype: Option<DataType>) -> bool {
         let forwards = |effects: &Effects<'a>| {
-            let judged = effects.judge(self.rules, metric, datatype);
+            let judged = effects.judge(self.rules, metric, datatype, &[]);
             matches!(judged.verdict, Verdict::Forward { .. })
         };
         forwards(&self.acting) || self.at_best.as_ref().is_some_and(forwards)
@@ -139,7 +149,7 @@ impl<'a> EntityPlan<'a> {
     /// observing rules too. Its action tells what it would do.
     pub fn observe(&self, metric: &str, datatype: Option<DataType>) -> Option<RuleId> {
         let effects = self.observed.as_ref()?;
-        let rule = match effects.judge(self.rules, metric, datatype).verdict {
+        let rule = match effects.judge(self.rules, metric, datatype, &[]).verdict {
             Verdict::Forward { rule } | Verdict::Redact { rule, .. } => rule,
             Verdict::Drop { reason: Reason::Denied, rule } => rule?,
             Verdict::Drop { .. } => return None,

@@ -30,6 +30,24 @@ pub fn parse_moment(text: &str) -> Option<u64> {
     unix_ms(&text.parse().ok()?)
 }
 
+/// [`unix_ms`], or what is missing.
+///
+/// # Errors
+/// What is missing, with how to say it.
+pub fn unix_ms_or_missing(datetime: &Datetime) -> Result<u64, String> {
+    unix_ms(datetime).ok_or_else(|| match (datetime.date, datetime.time, datetime.offset) {
+        (None, ..) => {
+            format!("a time of day without a date, such as `2026-01-31T{datetime}Z`")
+        }
+        (Some(_), Some(_), None) => {
+            format!(
+                "a time without a zone: `{datetime}Z` is UTC, `{datetime}+01:00` an hour before it"
+            )
+        }
+        _ => "a moment before 1970".to_owned(),
+    })
+}
+
 /// A moment as people write it, to the second where nothing is below it.
 pub fn show_moment(at_ms: u64) -> String {
     format_utc_ms(at_ms).replace(".000Z", "Z")
@@ -50,6 +68,15 @@ mod tests {
         assert_eq!(ms("2026-11-22T13:27:23.123Z"), Some(1_795_354_043_123));
         assert_eq!(ms("2026-01-01T01:00:00+01:00"), ms("2026-01-01"));
         assert_eq!(ms("2100-03-01"), Some(4_107_542_400_000));
+        for (text, missing) in [
+            ("12:00:00", "without a date, such as `2026-01-31T12:00:00Z`"),
+            ("2026-01-01T00:00:00", "without a zone: `2026-01-01T00:00:00Z` is UTC"),
+            ("1969-12-31T23:59:59Z", "before 1970"),
+            ("1969-12-31", "before 1970"),
+        ] {
+            let found = unix_ms_or_missing(&text.parse().unwrap()).unwrap_err();
+            assert!(found.contains(missing), "{text}: {found}");
+        }
         for undefined in ["12:00:00", "2026-01-01T00:00:00", "1969-12-31T23:59:59Z"] {
             assert_eq!(ms(undefined), None, "{undefined}");
         }

@@ -9,7 +9,7 @@ use super::pseudonym::Pseudonym;
 use super::texts::{Allowed, AllowedValues, Length};
 use super::words::Aspect;
 use super::{Refusal, RuleShapes, Shape, is_bytes, is_number};
-use crate::contrast::{Contrast, Shows};
+use crate::contrast::{Contrast, Matter, Shows};
 use crate::rule::DataTypes;
 use crate::rule::glob::Glob;
 
@@ -83,11 +83,19 @@ impl Shape {
         let found = found.into_iter().chain(before.disarm.compare(disarm, datatype));
         let mut contrasts: Vec<Contrast> = found
             .filter_map(|(aspect, shows)| {
-                let words = |aspects: &[(Aspect, String)]| {
-                    let said = aspects.iter().find(|(one, _)| *one == aspect);
-                    said.map_or_else(|| aspect.unsaid().to_owned(), |(_, words)| words.clone())
+                let said = |aspects: &[(Aspect, String)]| {
+                    aspects.iter().find(|(one, _)| *one == aspect).map(|(_, words)| words.clone())
                 };
-                Some(Contrast { shows: shows?, now: words(&is), before: words(&was) })
+                let words =
+                    |said: Option<String>| said.unwrap_or_else(|| aspect.unsaid().to_owned());
+                let (now, was) = (said(&is), said(&was));
+                Some(Contrast {
+                    shows: shows?,
+                    matter: matter(aspect, before.allowed.as_ref().or(allowed.as_ref())),
+                    is_unsaid: now.is_none(),
+                    now: words(now),
+                    before: words(was),
+                })
             })
             .collect();
         if before.spaces(datatype) && contrasts.iter().any(|contrast| contrast.shows == Shows::Less)
@@ -95,6 +103,22 @@ impl Shape {
             contrasts.push(Contrast::held_back());
         }
         contrasts
+    }
+}
+
+/// What an aspect is about; `allowed`: which values are.
+fn matter(aspect: Aspect, allowed: Option<&Allowed>) -> Matter {
+    match aspect {
+        Aspect::Age | Aspect::Future => Matter::Times,
+        Aspect::Allowed if allowed.is_some_and(Allowed::is_of_numbers) => Matter::Values,
+        Aspect::Length | Aspect::Allowed | Aspect::Pseudonym => Matter::Texts,
+        Aspect::Step | Aspect::Range | Aspect::Open => Matter::Values,
+        Aspect::Properties
+        | Aspect::Metadata
+        | Aspect::Columns
+        | Aspect::Members
+        | Aspect::Parameters => Matter::Beside,
+        Aspect::Deadband | Aspect::Interval => Matter::Spacing,
     }
 }
 

@@ -147,7 +147,7 @@ impl Shape {
 
     /// The same of what a table says by itself that names the metric: it has to look at it by a check
     /// of its own, where it has any, and has no use for a template or data set with any step on values.
-    fn can_shape_named(&self, datatype: DataType) -> bool {
+    pub(super) fn can_shape_named(&self, datatype: DataType) -> bool {
         if matches!(datatype, DataType::Template | DataType::DataSet) {
             return !self.looks_at_values();
         }

@@ -172,6 +172,16 @@ impl RuleShapes {
             .any(|shape| shape.opens(DataType::Bytes) || shape.opens(DataType::DataSet))
     }
 
+    /// Whether values that are opaque may be refused by one of the tables, which a rule that says nothing
+    /// of them leaves to others.
+    pub fn may_refuse_opaque(&self) -> bool {
+        let opaque = [DataType::Bytes, DataType::File, DataType::DataSet];
+        let refuses = |table: &MetricTable| {
+            opaque.iter().any(|datatype| !table.own.can_shape_named(*datatype))
+        };
+        self.tables.iter().any(refuses)
+    }
+
     /// The names of all tables.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Glob> {
         self.tables.iter().flat_map(|table| &table.names)

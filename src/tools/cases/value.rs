@@ -200,7 +200,9 @@ fn time(value: &DeValue<'_>) -> Result<i64, Wanted> {
                   since 1970";
     match value {
         DeValue::Datetime(datetime) => {
-            moment::unix_ms(datetime).and_then(|ms| i64::try_from(ms).ok())
+            let ms = moment::unix_ms_or_missing(datetime)
+                .map_err(|missing| format!("{wanted}; this is {missing}"))?;
+            i64::try_from(ms).ok()
         }
         DeValue::Integer(integer) => parse(integer).and_then(|ms| i64::try_from(ms).ok()),
         _ => None,

@@ -25,6 +25,8 @@ const MAX_WITNESSES: usize = 3;
 /// Entities that are named of which only births and deaths differ.
 const MAX_BIRTHS: usize = 20;
 
+const TOO_LONG: &str = "it meets too many other rules";
+
 /// What was found.
 #[derive(Default)]
 pub(super) struct Found {
@@ -53,8 +55,11 @@ impl Found {
     }
 }
 
+/// Looks at a metric, with the rules that select its entity.
+pub(crate) type Visit<'v> = dyn FnMut(&EntityPlan<'_>, Entity<'_>, &str, Option<DataType>) + 'v;
+
 /// All that one rule selects, by classes.
-pub(super) struct Look {
+pub(crate) struct Look {
     rule: String,
     selectors: Selectors,
     groups: Vec<String>,
@@ -79,26 +84,65 @@ impl Look {
             .filter(|other| other.mode() == Mode::Enforce)
             .filter(|other| can_meet(rule.selectors(), other.selectors()))
             .collect();
-        let find = |patterns: Vec<Pattern>, kind: Kind| {
-            let found = witnesses(&patterns, kind, MAX_STATES);
-            found.ok_or("its patterns can meet in too many ways")
-        };
-        let mut paths = Vec::new();
+        let mut look = Look::among(&relevant, rule)?;
         if forwards_templates(before) || forwards_templates(after) {
             let mut patterns = metric_patterns(&relevant);
             patterns.push(Pattern::level());
-            paths = find(patterns, Kind::Metric)?;
+            look.paths = find(&patterns, Kind::Metric)?;
         }
+        Ok(look)
+    }
+
+    /// Finds the classes of what `rule` selects that the rules `relevant` tell apart, without paths of
+    /// members.
+    ///
+    /// # Errors
+    /// There are too many of them.
+    pub(crate) fn among(relevant: &[&Rule], rule: &Rule) -> Result<Look, &'static str> {
         Ok(Look {
             rule: rule.name().to_owned(),
             selectors: rule.selectors().clone(),
-            groups: find(group_patterns(&relevant), Kind::Level)?,
-            edge_nodes: find(edge_node_patterns(&relevant), Kind::Level)?,
-            devices: find(device_patterns(&relevant), Kind::Level)?,
-            metrics: find(metric_patterns(&relevant), Kind::Metric)?,
-            paths,
-            datatypes: datatype_classes(&relevant),
+            groups: find(&group_patterns(relevant), Kind::Level)?,
+            edge_nodes: find(&edge_node_patterns(relevant), Kind::Level)?,
+            devices: find(&device_patterns(relevant), Kind::Level)?,
+            metrics: find(&metric_patterns(relevant), Kind::Metric)?,
+            paths: Vec::new(),
+            datatypes: datatype_classes(relevant),
         })
+    }
+
+    /// Shows one witness of each class to `visit`, with the rules of `policy` that select its entity;
+    /// `room`: how many may still be looked at.
+    ///
+    /// # Errors
+    /// There are more of them.
+    pub(crate) fn each(
+        &self,
+        policy: &Policy,
+        room: &mut usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), &'static str> {
+        let mut known: HashSet<Vec<RuleId>> = HashSet::new();
+        for group in &self.groups {
+            for edge_node in &self.edge_nodes {
+                let devices = self.devices.iter().map(|device| Some(device.as_str()));
+                for device in std::iter::once(None).chain(devices) {
+                    let entity = Entity { group, edge_node, device };
+                    *room = room.checked_sub(1).ok_or(TOO_LONG)?;
+                    if !self.selectors.select(entity) || !known.insert(selecting(policy, entity)) {
+                        continue;
+                    }
+                    let plan = policy.plan(entity);
+                    for metric in self.metrics.iter().filter(|metric| !never_crosses(metric)) {
+                        for class in &self.datatypes {
+                            *room = room.checked_sub(1).ok_or(TOO_LONG)?;
+                            visit(&plan, entity, metric, class.first().copied().flatten());
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The name of the rule.
@@ -141,7 +185,7 @@ impl Look {
                     let entity = Entity { group, edge_node, device };
                     judged = judged.saturating_add(1);
                     if judged > MAX_JUDGED {
-                        return Err("it meets too many other rules");
+                        return Err(TOO_LONG);
                     }
                     if !self.selectors.select(entity) {
                         continue;
@@ -172,9 +216,7 @@ impl Look {
     fn judge(&self, pair: &Pair<'_>, entity: Entity<'_>, found: &mut Found) {
         let plans = (pair.before.plan(entity), pair.after.plan(entity));
         for metric in &self.metrics {
-            let never =
-                names::is_control(metric) || metric == names::BD_SEQ || metric == names::REBIRTH;
-            if never {
+            if never_crosses(metric) {
                 continue;
             }
             let mut differing: BTreeMap<(Outcome, Outcome, Vec<Contrast>), Vec<DataType>> =
@@ -238,6 +280,14 @@ impl Look {
             }
         }
     }
+}
+
+fn find(patterns: &[Pattern], kind: Kind) -> Result<Vec<String>, &'static str> {
+    witnesses(patterns, kind, MAX_STATES).ok_or("its patterns can meet in too many ways")
+}
+
+fn never_crosses(metric: &str) -> bool {
+    names::is_control(metric) || metric == names::BD_SEQ || metric == names::REBIRTH
 }
 
 struct Pair<'a> {

@@ -15,7 +15,7 @@ mod look;
 mod patterns;
 mod room;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod times;
 mod whole;
 
@@ -28,8 +28,11 @@ use policy::{Mode, Policy, Rule};
 pub use self::difference::{
     Comparison, Difference, MemberDifference, Outcome, Room, Types, Witness,
 };
-use self::look::{Found, Look};
+use self::look::Found;
+pub(crate) use self::look::Look;
+pub(crate) use self::patterns::can_meet;
 pub use self::times::Time;
+pub(crate) use self::times::times;
 pub use self::whole::Whole;
 
 /// Compares two policies at all times from `from_ms` on, in milliseconds since the epoch (UTC).
@@ -42,7 +45,7 @@ pub fn compare(before: &Policy, after: &Policy, from_ms: u64) -> Comparison {
     let (mut before, mut after) = (before.clone(), after.clone());
     let _ = (before.set_time(from_ms), after.set_time(from_ms));
     let changed = changed(&before, &after);
-    let Some(times) = times::times(&before, &after, from_ms) else {
+    let Some(times) = times(&before, &after, from_ms) else {
         let why = "schedules stand in too many ways to look at all of them";
         comparison.undecided.push((names_of(&before, &after, &changed), why));
         return comparison;

@@ -12,7 +12,7 @@ use sparkplug::{DataType, names};
 use super::classes::Pattern;
 
 /// Whether two rules can select the same entity, as far as their spelled-out names tell.
-pub(super) fn can_meet(left: &Selectors, right: &Selectors) -> bool {
+pub(crate) fn can_meet(left: &Selectors, right: &Selectors) -> bool {
     let share = |left: Option<Vec<&str>>, right: Option<Vec<&str>>| match (left, right) {
         (Some(left), Some(right)) => {
             let right: HashSet<&str> = right.into_iter().collect();

@@ -1,7 +1,7 @@
 //! Comparison against a look at everything that is short.
 
-mod statements;
-mod traffic;
+pub(crate) mod statements;
+pub(crate) mod traffic;
 
 use account::Reason;
 use diagnostic::SourceFile;

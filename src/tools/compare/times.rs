@@ -23,7 +23,7 @@ pub struct Time {
 }
 
 /// The times from `from_ms` on; `None` if there are too many.
-pub(super) fn times(before: &Policy, after: &Policy, from_ms: u64) -> Option<Vec<Time>> {
+pub(crate) fn times(before: &Policy, after: &Policy, from_ms: u64) -> Option<Vec<Time>> {
     let mut schedules: Vec<Schedule> = Vec::new();
     let mut seen = HashSet::new();
     for rule in before.rules().iter().chain(after.rules()) {

@@ -125,6 +125,19 @@ fn covers(other: &Rule, rule: &Rule) -> bool {
         }
     };
     let (Some(decided), Some(own)) = (decided, own) else { return false };
+    is_within((rule, own), (other, decided))
+}
+
+/// Whether all that the forward rule `narrow` is about is what the forward rule `wide` is about too.
+pub(super) fn takes_in(wide: &Rule, narrow: &Rule) -> bool {
+    match (wide.forwarded(), narrow.forwarded()) {
+        (Some(of_wide), Some(own)) => is_within((narrow, own), (wide, of_wide)),
+        _ => false,
+    }
+}
+
+/// Whether the metrics `own` of `rule` are among the metrics `decided` of `other`.
+fn is_within((rule, own): (&Rule, &[Glob]), (other, decided): (&Rule, &[Glob])) -> bool {
     let by_type = match (other.datatypes(), rule.datatypes()) {
         (None, _) => true,
         (Some(_), None) => false,

@@ -6,6 +6,7 @@ use policy::{Action, Mode, Rule};
 use sparkplug::DataType;
 
 use super::containment::take_all;
+use super::never_opens;
 
 /// The own metrics of every edge node, or those of every device: which of them some rules forward.
 #[derive(Default)]
@@ -30,16 +31,22 @@ impl<'a> Taken<'a> {
 
 /// The rules that forward all metrics of all edge nodes and devices: each one that does by itself, or
 /// the ones that do together.
-pub(super) fn forward_everything(rules: &[Rule]) -> Vec<Vec<&Rule>> {
+pub(super) fn forward_everything(rules: &[Rule], now_ms: u64) -> Vec<Vec<&Rule>> {
     let alone: Vec<Vec<&Rule>> = rules
         .iter()
+        .filter(|rule| !never_opens(rule, now_ms))
         .filter(|rule| takes_everything(std::iter::once(*rule)).is_some())
         .map(|rule| vec![rule])
         .collect();
     match alone.is_empty() {
-        true => takes_everything(rules.iter()).into_iter().collect(),
+        // At the same time: those that are in force from some time on for ever.
+        true => takes_everything(rules.iter().filter(stays)).into_iter().collect(),
         false => alone,
     }
+}
+
+fn stays(rule: &&Rule) -> bool {
+    rule.schedule().is_none_or(|one| one.not_after_ms.is_none() && one.weekly.is_none())
 }
 
 /// The rules that have a part in it, in their order.

@@ -1,5 +1,6 @@
 //! What is odd about a policy although every rule of it is right by itself: rules that can never
-//! decide anything, limits that are never reached, windows that are over.
+//! decide anything, or of which earlier ones take a part and show more of it, limits that are never
+//! reached, windows that are over.
 //!
 //! Whatever is said here is certain. Whether one glob takes in all that another one matches is
 //! decided exactly, by running both as automata over the characters that they name; rules are
@@ -9,15 +10,18 @@
 mod containment;
 mod cover;
 mod everything;
+mod limits;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
+use account::RuleId;
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use policy::glob::Glob;
 use policy::rule::moment::show_moment;
-use policy::{Action, Bucket, Per, Policy, Rate, Rule};
+use policy::{Action, Policy, Rule};
+use sparkplug::DataType;
 
 use self::cover::Pairs;
 use self::everything::forward_everything;
@@ -29,7 +33,9 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
     let files: HashMap<_, _> = sources.iter().map(|file| (file.path.as_path(), file)).collect();
     let file_of = |rule: &Rule| files.get(rule.path()).copied();
     let mut pairs = Pairs::new(policy.rules(), now_ms);
-    for (place, rule) in policy.rules().iter().enumerate() {
+    let shadows = shadow::find(policy, now_ms);
+    let mut never_decide = Vec::new();
+    for ((id, rule), place) in (0..).map(RuleId).zip(policy.rules()).zip(0..) {
         let Some(file) = file_of(rule) else { continue };
         let warn = |code, title: String| Diagnostic::warning(code, file, rule.place(), title);
         if let Some(end) = rule.schedule().and_then(|schedule| schedule.not_after_ms)
@@ -42,8 +48,7 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
             continue;
         }
         if let Some(schedule) = rule.schedule()
-            && !schedule.is_open(now_ms)
-            && schedule.next_turn_ms(now_ms).is_none()
+            && never_opens(rule, now_ms)
         {
             let problem = warn("P117", format!("rule `{}` is never in force", rule.name()))
                 .label(format!("no moment from now on is in all of this: {schedule}"))
@@ -52,66 +57,30 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
             continue;
         }
         if let Some(cover) = pairs.cover(place) {
-            let (code, title, label, help) = match (rule.action(), cover.action()) {
-                (Action::Forward, Action::Deny) => (
-                    "P111",
-                    format!(
-                        "rule `{}` forwards nothing: `{}` denies all of it",
-                        rule.name(),
-                        cover.name()
-                    ),
-                    "all that this rule could forward is denied",
-                    "deny wins over forward, whatever the order",
-                ),
-                (Action::Forward, Action::Forward) => (
-                    "P112",
-                    format!("rule `{}` never decides: `{}` comes first", rule.name(), cover.name()),
-                    "all that this rule forwards is forwarded by the earlier one",
-                    "the first rule decides, by the order of file names and then within the file; \
-                     write special rules before general ones",
-                ),
-                _ => (
-                    "P112",
-                    format!(
-                        "rule `{}` never decides: `{}` denies all of it",
-                        rule.name(),
-                        cover.name()
-                    ),
-                    "all that this rule denies is denied by another one",
-                    "one of the two is enough",
-                ),
-            };
+            never_decide.push(id);
+            let (code, title, label, help) = covered(rule, cover);
             let mut problem = warn(code, title).label(label).help(help);
             if let Some(other) = file_of(cover) {
                 problem = problem.at(other, cover.place(), format!("`{}`", cover.name()));
             }
-            if (&rule.rate(), rule.priority()) != (&cover.rate(), cover.priority())
-                && rule.action() == Action::Forward
-                && cover.action() == Action::Forward
-            {
-                problem = problem.help("its own rate and priority have no effect");
+            if (rule.action(), cover.action()) == (Action::Forward, Action::Forward) {
+                if (&rule.rate(), rule.priority()) != (&cover.rate(), cover.priority()) {
+                    problem = problem.help("its own rate and priority have no effect");
+                }
+                for lost in
+                    shadows.between(cover, rule, policy).into_iter().flat_map(|one| &one.lost)
+                {
+                    let (now, before) = (&lost.now, &lost.before);
+                    let help = format!("more is shown: {now} (by this rule it would be: {before})");
+                    problem = problem.help(help);
+                }
             }
             problems.push(problem);
         }
-        let limits = policy.limits();
-        // A limit of nodes says nothing about a rule that many of them share.
-        let node =
-            limits.node.filter(|_| rule.rate().is_some_and(|own| is_of_one_node(rule, &own)));
-        for (name, limit) in [("[limits.node]", node), ("[limits.link]", limits.link)] {
-            if let (Some(own), Some(limit)) = (rule.rate(), limit)
-                && never_reached(own, limit)
-            {
-                let title = format!("the rate of rule `{}` is never reached", rule.name());
-                problems.push(
-                    warn("P113", title)
-                        .label(format!("`{name}` lets through no more than that"))
-                        .help(format!("`{name}`: {}", limit.describe())),
-                );
-                break;
-            }
-        }
+        problems.extend(limits::of_rule(policy, rule, (file, rule.place())));
     }
-    for rules in forward_everything(policy.rules()) {
+    problems.extend(shadows.warnings(policy, &file_of, &never_decide));
+    for rules in forward_everything(policy.rules(), now_ms) {
         let Some(last) = rules.last() else { continue };
         let Some(file) = file_of(last) else { continue };
         let title = match rules.as_slice() {
@@ -122,25 +91,24 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
                 format!("rules {} together forward everything of every edge node", names.join(", "))
             }
         };
+        let when = match last.schedule() {
+            Some(schedule) => format!(" while it is in force ({schedule})"),
+            None => String::new(),
+        };
         problems.push(
             Diagnostic::warning("P116", file, last.place(), title)
-                .label("whatever the plant has, and will have, leaves it unless a rule denies it")
+                .label(format!(
+                    "whatever the plant has, and will have, leaves it{when} unless a rule denies it or a shape \
+                     drops it"
+                ))
                 .help(
                     "name groups, edge nodes and metrics: `sparkdiode policy learn` drafts such rules \
                      from what is there",
                 ),
         );
     }
-    if let (Some(node), Some(link)) = (policy.limits().node, policy.limits().link)
-        && never_reached(node, link)
-        && let Some(first) = sources.first()
-    {
-        problems.push(
-            Diagnostic::file_warning("P113", &first.path, "`[limits.node]` is never reached")
-                .help(format!("`[limits.link]`: {}", link.describe())),
-        );
-    }
-    if pairs.gave_up
+    limits::of_nodes(policy, sources, &mut problems);
+    if (pairs.gave_up || shadows.gave_up)
         && let Some(first) = sources.first()
     {
         let title = "not all rules were compared with each other: there are too many";
@@ -150,25 +118,64 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
     problems
 }
 
-/// Whether no more than what one edge node has can have the limit of a rule.
-fn is_of_one_node(rule: &Rule, rate: &Rate) -> bool {
-    let one = |globs: &Option<Vec<Glob>>| {
-        globs.as_ref().is_some_and(|globs| matches!(&globs[..], [one] if one.literal().is_some()))
-    };
-    let selectors = rule.selectors();
-    match rate.per {
-        Per::EdgeNode | Per::Device => true,
-        Per::Rule => one(&selectors.groups) && one(&selectors.edge_nodes),
-        Per::Metric => false,
+/// Code, title, label and hint for a rule about all of which `cover` decides.
+fn covered(rule: &Rule, cover: &Rule) -> (&'static str, String, &'static str, &'static str) {
+    let (name, other) = (rule.name(), cover.name());
+    match (rule.action(), cover.action()) {
+        (Action::Forward, Action::Deny) => (
+            "P111",
+            format!("rule `{name}` forwards nothing: `{other}` denies all of it"),
+            "all that this rule could forward is denied",
+            "deny wins over forward, whatever the order",
+        ),
+        (Action::Forward, Action::Redact) => (
+            "P111",
+            format!("rule `{name}` lets no value cross: `{other}` redacts all of it"),
+            "births have the metrics of this rule without values, data never",
+            "redaction wins over forward, whatever the order",
+        ),
+        (Action::Forward, Action::Forward) if refuses_by_itself(rule) => (
+            "P112",
+            format!("rule `{name}` never lets anything cross: `{other}` comes first"),
+            "all that this rule could let cross is decided by the earlier one; it drops what its checks \
+             can't look at",
+            "the first rule decides, by the order of file names and then within the file; \
+             write special rules before general ones",
+        ),
+        (Action::Forward, Action::Forward) => (
+            "P112",
+            format!("rule `{name}` never decides: `{other}` comes first"),
+            "all that this rule is about is decided by the earlier one",
+            "the first rule decides, by the order of file names and then within the file; \
+             write special rules before general ones",
+        ),
+        (_, Action::Redact) => (
+            "P112",
+            format!("rule `{name}` never decides: `{other}` redacts all of it"),
+            "all that this rule redacts is redacted by another one",
+            "one of the two is enough",
+        ),
+        _ => (
+            "P112",
+            format!("rule `{name}` never decides: `{other}` denies all of it"),
+            "all that this rule is about is denied by another one",
+            "one of the two is enough",
+        ),
     }
 }
 
-/// Whether every limit of `own` is at least as wide as one of the same kind in `other`.
-fn never_reached(own: Rate, other: Rate) -> bool {
-    let wider = |own: Option<Bucket>, other: Option<Bucket>| match (own, other) {
-        (None, _) => true,
-        (Some(own), Some(other)) => own.per_s >= other.per_s && own.burst >= other.burst,
-        (Some(_), None) => false,
+/// Whether a rule drops opaque values, which pass by rules that say nothing of them.
+fn refuses_by_itself(rule: &Rule) -> bool {
+    let opaque = [DataType::Bytes, DataType::File, DataType::DataSet];
+    let is_about = |datatype: &DataType| {
+        rule.datatypes().is_none_or(|datatypes| datatypes.contains(*datatype))
     };
-    wider(own.messages, other.messages) && wider(own.bytes, other.bytes)
+    rule.shapes().may_refuse_opaque() && opaque.iter().any(is_about)
+}
+
+/// Whether no moment from `now_ms` on is in the schedule of a rule.
+fn never_opens(rule: &Rule, now_ms: u64) -> bool {
+    rule.schedule().is_some_and(|schedule| {
+        !schedule.is_open(now_ms) && schedule.next_turn_ms(now_ms).is_none()
+    })
 }

@@ -1,5 +1,8 @@
 //! Whatever the lint says is true.
 
+mod shadows;
+mod statements;
+
 use std::collections::BTreeSet;
 
 use policy::Verdict;
@@ -186,7 +189,7 @@ fn what_is_over_and_what_is_never_reached_is_told() {
     assert_eq!(
         codes(&text),
         [
-            "P113 `[limits.node]` is never reached",
+            "P113 `[limits.node]` is no smaller limit than `[limits.link]`",
             "P110 rule `old` is over",
             "P113 the rate of rule `fast` is never reached"
         ]

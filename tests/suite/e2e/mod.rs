@@ -26,6 +26,7 @@ mod odd_brokers;
 mod other_brokers;
 mod oversize;
 mod prometheus;
+mod received;
 mod reload;
 mod sealed;
 mod set_aside;

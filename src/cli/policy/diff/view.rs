@@ -174,7 +174,7 @@ impl View<'_> {
                 line(text, &format!("    {label:<7} {row}"));
             }
         }
-        for Contrast { shows, now, before } in &difference.contrasts {
+        for Contrast { shows, now, before, .. } in &difference.contrasts {
             let label = match shows {
                 Shows::More => "shows more",
                 Shows::Less => "shows less",

@@ -181,3 +181,35 @@ fn members_that_births_lack_and_properties_beyond_the_limit_are_counted_and_told
     assert_eq!(world.mirror.account().dropped_metrics(Reason::OverCap), 1);
     assert!(told(&world, "g/e metric a"), "{:?}", world.notices);
 }
+
+#[test]
+fn history_of_an_instance_needs_the_definition_in_the_birth_in_force() {
+    let birth = |has_value: bool| {
+        let value = instance("i");
+        let null = Metric { value: None, is_null: Some(true), ..instance("i") };
+        let mut birth = vec![bd_seq(4), metric("a", 1)];
+        birth.push(if has_value { value } else { null });
+        birth.extend(has_value.then(|| definition("1", DataType::Int64)));
+        birth
+    };
+    for has_value in [true, false] {
+        let mut world = World::live(settings());
+        world.relayed("spBv1.0/g/NBIRTH/e", birth(true), false);
+        world.pass_alive(Duration::from_secs(5));
+        world.broker_up = false;
+        world.break_sessions();
+        let mut missed = instance("i");
+        if let Some(Value::Template(template)) = &mut missed.value {
+            template.metrics[0] = Metric { datatype: None, ..metric("rpm", 9) };
+        }
+        world.relayed("spBv1.0/g/NDATA/e", data(vec![missed]), false);
+        if !has_value {
+            world.relayed("spBv1.0/g/NBIRTH/e", birth(false), false);
+        }
+        world.broker_up = true;
+        world.pass_alive(Duration::from_secs(30));
+        let is_told = world.notices.iter().any(|one| matches!(one, Notice::Unplaceable { .. }));
+        assert_eq!(world.mirror.tally.backfilled, u64::from(has_value));
+        assert_eq!(is_told, !has_value, "{:?}", world.notices);
+    }
+}

@@ -206,6 +206,22 @@ fn another_copy_of_the_policy() {
 }
 
 #[test]
+fn every_node_hears_of_another_policy_though_others_come_meanwhile() {
+    let mut world = World::born(settings());
+    let text = "[[rule]]\nname = \"most\"\naction = \"forward\"\ngroup = \"*\"\n\
+                deny-metrics = [\"m1\"]\n";
+    world.mirror.reload_policy(world.now, Some(Arc::new(Both::policy(text))));
+    assert!(world.mirror.is_behind());
+    // The next round begins where this one is.
+    world.mirror.reload_policy(world.now, Some(Arc::new(Both::policy(""))));
+    for node in NODES..NODES + 5 {
+        world.relayed("NBIRTH", node, vec![bd_seq(0), metric("m0", 1)], 0);
+    }
+    world.turns();
+    assert!(!world.mirror.is_behind() && world.mirror.nodes.have_heard_all());
+}
+
+#[test]
 fn births_that_hosts_ask_for() {
     let mut world = World::born(settings());
     world.pass(Duration::from_millis(500));

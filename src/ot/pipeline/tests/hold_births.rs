@@ -189,3 +189,27 @@ fn an_instance_whose_type_is_told_too_soon_follows_its_type_as_data() {
     assert!(relayed(&bench.tick()).is_empty());
     assert_eq!(bench.pipeline.account().waiting, 0);
 }
+
+#[test]
+fn a_birth_that_comes_too_soon_repeats_nothing_that_is_in_doubt() {
+    // The broker kept the session, or didn't.
+    for away in [None, Some(true), Some(false)] {
+        let mut bench = Bench::new(&rule(SLOW));
+        bench.node("NBIRTH", vec![bd_seq(0), number("x", 1)]);
+        bench.node("DBIRTH/D", vec![number("x", 1)]);
+        if let Some(present) = away {
+            bench.pipeline.disconnected(bench.now);
+            bench.pipeline.session(bench.now, present);
+            bench.tick();
+        }
+        let mut frames = bear(&mut bench, "NBIRTH", 2);
+        frames.extend(bear(&mut bench, "DBIRTH", 2));
+        assert_eq!(verbs(&frames), "NBIRTH DBIRTH");
+        let known = if away.is_some() { None } else { Some(Value::Int(1)) };
+        for frame in &frames {
+            assert_eq!(value_of(&payload(frame), "x"), known, "{}", frame.topic);
+        }
+        bench.pass(30_000);
+        assert_eq!(told(&relayed(&bench.tick())), [2].into());
+    }
+}

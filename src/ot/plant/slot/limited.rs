@@ -28,6 +28,14 @@ impl Slot {
             && (shared || self.is_limited || self.shaper.as_deref().is_some_and(spaces))
     }
 
+    /// What readers have isn't repeated, since it may be out of date: they are told null with Quality 0.
+    pub(crate) fn take_back(&mut self) {
+        let Metric { name, datatype, .. } = std::mem::take(&mut self.current);
+        self.current = Metric { name, datatype, is_null: Some(true), ..Metric::default() };
+        self.places = None;
+        self.mark_nulled();
+    }
+
     /// Goes on with what readers have, and what is known of it; without a value where nothing is. What
     /// it had instead, but for its name. An interval begins at `now` where it isn't known when one did.
     pub(crate) fn repeat(&mut self, known: Option<&Slot>, now: Duration) -> Metric {

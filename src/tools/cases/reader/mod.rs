@@ -275,14 +275,15 @@ impl<'s> CaseReader<'s, '_> {
     fn at(&mut self, section: &mut Section<'_, '_>) -> u64 {
         let Some(at) = section.any("at") else { return DEFAULT_AT_MS };
         let ms = match at.get_ref() {
-            DeValue::Datetime(datetime) => moment::unix_ms(datetime),
-            _ => None,
+            // A date alone is its midnight.
+            DeValue::Datetime(datetime) => moment::unix_ms_or_missing(datetime),
+            _ => Err("such as `2026-01-31T08:00:00Z`, without quotes and with `Z` or an offset"
+                .to_owned()),
         };
-        if ms.is_none() {
-            let label = "such as `2026-01-31T08:00:00Z`, without quotes and with `Z` or an offset";
+        ms.unwrap_or_else(|label| {
             self.error("P003", at.span(), "`at` must be a date and time", label);
-        }
-        ms.unwrap_or(DEFAULT_AT_MS)
+            DEFAULT_AT_MS
+        })
     }
 
     /// Checks a topic; whether a message under it has metrics.

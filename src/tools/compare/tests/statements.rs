@@ -21,15 +21,15 @@ use crate::dry_run::{DryRun, MessageFate, MetricFate, MetricOutcome, Outcome};
 use crate::explain::{Relation, RuleRelation, relations};
 
 /// What is known of drops: how often, and when first and last, in milliseconds since the epoch.
-type Times = (u64, u64, u64);
+pub(crate) type Times = (u64, u64, u64);
 
 /// What really happened.
 #[derive(Default)]
-struct Truth {
+pub(crate) struct Truth {
     /// By rule.
-    decided: BTreeMap<u32, Times>,
+    pub(crate) decided: BTreeMap<u32, Times>,
     /// By entity, metric (empty: the whole message), reason and rule.
-    dropped: BTreeMap<(String, String, &'static str, Option<String>), Times>,
+    pub(crate) dropped: BTreeMap<(String, String, &'static str, Option<String>), Times>,
 }
 
 fn note(times: &mut Times, at_ms: u64) {
@@ -60,18 +60,23 @@ impl Truth {
 }
 
 /// A policy with the traffic that it judges.
-struct World {
-    dry_run: DryRun,
-    truth: Truth,
+pub(crate) struct World {
+    pub(crate) dry_run: DryRun,
+    pub(crate) truth: Truth,
     seq: u64,
 }
 
 impl World {
-    fn new(policy: &Policy) -> World {
+    pub(crate) fn new(policy: &Policy) -> World {
         World { dry_run: DryRun::new(policy.clone(), BEGIN_MS), truth: Truth::default(), seq: 0 }
     }
 
-    fn bear(&mut self, templates: bool) {
+    pub(crate) fn bear(&mut self, templates: bool) {
+        let _ = self.bear_with(templates, &[]);
+    }
+
+    /// With more metrics; what becomes of the births of node and device.
+    pub(crate) fn bear_with(&mut self, templates: bool, more: &[Metric]) -> [Outcome; 2] {
         let count = if templates { 5 } else { 3 };
         let born =
             |at_ms: u64| (0..count).map(move |which| metric(which, 0, at_ms + which as u64, false));
@@ -83,13 +88,16 @@ impl World {
         };
         let definition = templates.then(|| definition(BEGIN_MS - 50));
         let metrics = [number].into_iter().chain(definition).chain(born(BEGIN_MS - 20));
-        let node = self.send("spBv1.0/g/NBIRTH/n", metrics.collect());
-        self.take(Entity::node("g", "n"), node);
-        let device = self.send("spBv1.0/g/DBIRTH/n/d", born(BEGIN_MS - 10).collect());
-        self.take(Entity::device("g", "n", "d"), device);
+        let metrics = metrics.chain(more.iter().cloned()).collect();
+        let node = self.send("spBv1.0/g/NBIRTH/n", metrics);
+        self.take(Entity::node("g", "n"), node.clone());
+        let metrics = born(BEGIN_MS - 10).chain(more.iter().cloned()).collect();
+        let device = self.send("spBv1.0/g/DBIRTH/n/d", metrics);
+        self.take(Entity::device("g", "n", "d"), device.clone());
+        [node, device]
     }
 
-    fn data(&mut self, data: &Data, templates: bool) -> Outcome {
+    pub(crate) fn data(&mut self, data: &Data, templates: bool) -> Outcome {
         let _ = self.dry_run.pass(Duration::from_millis(data.after_ms));
         let at_ms = self.dry_run.now_ms();
         let metrics = data.values.iter().filter(|(which, _)| templates || *which < 3).zip(0..);
@@ -105,7 +113,7 @@ impl World {
         outcome
     }
 
-    fn send(&mut self, topic: &str, metrics: Vec<Metric>) -> Outcome {
+    pub(crate) fn send(&mut self, topic: &str, metrics: Vec<Metric>) -> Outcome {
         let timestamp = Some(self.dry_run.now_ms());
         let payload = Payload { timestamp, seq: Some(self.seq), metrics, ..Payload::default() };
         self.seq = (self.seq + 1) % 256;
@@ -136,7 +144,7 @@ impl World {
         }
     }
 
-    fn hits(&self) -> Vec<RuleMatches> {
+    pub(crate) fn hits(&self) -> Vec<RuleMatches> {
         self.dry_run.pipeline().rule_matches().1.collect()
     }
 }

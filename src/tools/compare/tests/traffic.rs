@@ -24,7 +24,7 @@ use super::*;
 use crate::dry_run::{Arrived, DryRun};
 
 /// A Monday, 00:00 UTC.
-pub(super) const BEGIN_MS: u64 = 1_767_571_200_000;
+pub(crate) const BEGIN_MS: u64 = 1_767_571_200_000;
 const HOUR_MS: u64 = 3_600_000;
 
 /// One rule, as keys with what they say.
@@ -159,7 +159,7 @@ fn edit() -> impl Strategy<Value = Edit> {
 }
 
 /// A policy before and after some edits, as texts.
-pub(super) fn pairs() -> impl Strategy<Value = (String, String)> {
+pub(crate) fn pairs() -> impl Strategy<Value = (String, String)> {
     let limited = proptest::bool::weighted(0.2);
     (vec(draft(), 1..4), vec(edit(), 1..4), limited).prop_map(|(rules, edits, limited)| {
         let mut rules: Vec<(usize, Draft)> = rules.into_iter().enumerate().collect();
@@ -219,19 +219,19 @@ fn text(rules: &[(usize, Draft)], limits: &str) -> String {
     text + limits
 }
 
-pub(super) fn read(text: &str) -> Option<Policy> {
+pub(crate) fn read(text: &str) -> Option<Policy> {
     Policy::parse(&[SourceFile::new("test.toml", text)]).ok().map(|(policy, _)| policy)
 }
 
 /// A message of data: after how long, of the device or the node, and what of it changed.
 #[derive(Clone, Debug)]
-pub(super) struct Data {
-    pub(super) after_ms: u64,
-    pub(super) device: bool,
-    pub(super) values: Vec<(usize, u8)>,
+pub(crate) struct Data {
+    pub(crate) after_ms: u64,
+    pub(crate) device: bool,
+    pub(crate) values: Vec<(usize, u8)>,
 }
 
-pub(super) fn traffic() -> impl Strategy<Value = Vec<Data>> {
+pub(crate) fn traffic() -> impl Strategy<Value = Vec<Data>> {
     let after = prop_oneof![
         6 => select(vec![100_u64, 400, 1_100, 6_000]),
         1 => select(vec![HOUR_MS / 2, HOUR_MS, 24 * HOUR_MS])
@@ -240,7 +240,7 @@ pub(super) fn traffic() -> impl Strategy<Value = Vec<Data>> {
     vec(data.prop_map(|(after_ms, device, values)| Data { after_ms, device, values }), 1..16)
 }
 
-pub(super) fn metric(which: usize, number: u8, at_ms: u64, data: bool) -> Metric {
+pub(crate) fn metric(which: usize, number: u8, at_ms: u64, data: bool) -> Metric {
     let string = |text: String| Value::String(text);
     let instance = || {
         let member = |name: &str, datatype: DataType, value: Value| Metric {
@@ -300,7 +300,7 @@ pub(super) fn metric(which: usize, number: u8, at_ms: u64, data: bool) -> Metric
     }
 }
 
-pub(super) fn definition(at_ms: u64) -> Metric {
+pub(crate) fn definition(at_ms: u64) -> Metric {
     let mut definition = metric(3, 0, at_ms, true);
     definition.name = Some("D".to_owned());
     definition.properties = None;

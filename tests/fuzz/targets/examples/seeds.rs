@@ -306,6 +306,7 @@ fn segments(captures: &[(&str, Vec<Captured>)]) {
             head_bytes: 0,
             head_frames: 1,
             relay_name: "relay".into(),
+            received: false,
         };
         let mut file = header.encode();
         let start = Body::Start(Start { epoch: 3, ..Start::default() });

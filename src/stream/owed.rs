@@ -50,9 +50,9 @@ struct Connect {
 pub enum Odd {
     #[error("a second CONNACK")]
     SecondConnack,
-    #[error("a {0} for a packet that we didn't send (identifier {1})")]
+    #[error("{0} for a packet that we didn't send (identifier {1})")]
     Unasked(&'static str, u16),
-    #[error("a {0} without an identifier")]
+    #[error("{0} without an identifier")]
     WithoutIdentifier(&'static str),
     #[error(
         "a SUBACK with codes for {got} of {wanted} filters: those without one count as refused, codes \
@@ -175,12 +175,12 @@ impl Waits {
             CONNACK => self.connack(first, body),
             PINGRESP => Ok((Some(packet(first, 0, &[])), None)),
             PUBREC | PUBCOMP if self.exactly_once => Ok((None, None)),
-            PUBREC => self.numbered(first, body, "PUBREC", |_, _| false),
-            PUBCOMP => self.numbered(first, body, "PUBCOMP", |_, _| false),
+            PUBREC => self.numbered(first, body, "a PUBREC", |_, _| false),
+            PUBCOMP => self.numbered(first, body, "a PUBCOMP", |_, _| false),
             PUBACK => {
-                self.numbered(first, body, "PUBACK", |waits, id| waits.publications.remove(&id))
+                self.numbered(first, body, "a PUBACK", |waits, id| waits.publications.remove(&id))
             }
-            UNSUBACK => self.numbered(first, body, "UNSUBACK", |waits, id| {
+            UNSUBACK => self.numbered(first, body, "an UNSUBACK", |waits, id| {
                 let place = waits.unsubscribes.iter().position(|asked| *asked == id);
                 place.map(|place| waits.unsubscribes.remove(place)).is_some()
             }),
@@ -207,10 +207,10 @@ impl Waits {
     }
 
     fn suback(&mut self, first: u8, body: &[u8]) -> Looked {
-        let id = number(body).ok_or(Odd::WithoutIdentifier("SUBACK"))?;
+        let id = number(body).ok_or(Odd::WithoutIdentifier("a SUBACK"))?;
         let place = self.subscribes.iter().position(|(asked, _)| *asked == id);
         let (_, wanted) =
-            place.map(|place| self.subscribes.remove(place)).ok_or(Odd::Unasked("SUBACK", id))?;
+            place.map(|place| self.subscribes.remove(place)).ok_or(Odd::Unasked("a SUBACK", id))?;
         let codes = body.get(2..).unwrap_or_default();
         if codes.len() == wanted {
             return Ok((None, None));

@@ -32,19 +32,19 @@ fn what_was_asked_for_goes_on_once() {
     let mut owed = owed(&[&connect(0), &publish, SUBSCRIBE_TWO, &plain, &unsubscribe]);
     for (answer, odd) in [
         (&[0x20, 2, 1, 0][..], Odd::SecondConnack),
-        (&[0x90, 4, 0, 7, 1, 0x80], Odd::Unasked("SUBACK", 7)),
-        (&[0x40, 2, 0, 9], Odd::Unasked("PUBACK", 9)),
-        (&[0xb0, 2, 0, 8], Odd::Unasked("UNSUBACK", 8)),
+        (&[0x90, 4, 0, 7, 1, 0x80], Odd::Unasked("a SUBACK", 7)),
+        (&[0x40, 2, 0, 9], Odd::Unasked("a PUBACK", 9)),
+        (&[0xb0, 2, 0, 8], Odd::Unasked("an UNSUBACK", 8)),
     ] {
         assert_eq!(answered(&mut owed, answer), as_it_is(answer));
         assert_eq!(answered(&mut owed, answer), Answer::SteppedOver(odd));
     }
     for (answer, odd) in [
-        (&[0x40, 2, 0, 1][..], Odd::Unasked("PUBACK", 1)),
-        (&[0x50, 2, 0, 1], Odd::Unasked("PUBREC", 1)),
-        (&[0x70, 2, 0, 1], Odd::Unasked("PUBCOMP", 1)),
-        (&[0x40, 1, 0], Odd::WithoutIdentifier("PUBACK")),
-        (&[0x90, 0], Odd::WithoutIdentifier("SUBACK")),
+        (&[0x40, 2, 0, 1][..], Odd::Unasked("a PUBACK", 1)),
+        (&[0x50, 2, 0, 1], Odd::Unasked("a PUBREC", 1)),
+        (&[0x70, 2, 0, 1], Odd::Unasked("a PUBCOMP", 1)),
+        (&[0x40, 1, 0], Odd::WithoutIdentifier("a PUBACK")),
+        (&[0x90, 0], Odd::WithoutIdentifier("a SUBACK")),
     ] {
         assert_eq!(answered(&mut owed, answer), Answer::SteppedOver(odd));
     }

@@ -254,7 +254,7 @@ events! {
         node: "group/edge node",
     } "Nothing, if the node is off. If it lives, its next message brings it back, and from then on its deaths are taken for deaths of the session before.";
     /// A host application is offline on OT by its STATE, for ten seconds and more, while edge nodes are silent. Those that have it as primary host wait for it.
-    HostOffline = "HOST_OFFLINE" (Warning, Ot, PerSource("host")) "a host is offline on OT, and edge nodes that wait for it are silent" {
+    HostOffline = "HOST_OFFLINE" (Warning, Ot, PerSource("host")) "a host is offline on OT: edge nodes that wait for it are silent until it is back" {
         host: "host id, as edge nodes have it for their primary host", topic: "where its STATE is",
         silent: "edge nodes that the relay knows and that are silent", live: "edge nodes that live",
     } "Where SCADA has moved up to IT, somebody on OT has to give that STATE, or the edge nodes get another primary host id, or none. The relay publishes nothing on OT. Where the host is gone for good, clear its retained STATE.";

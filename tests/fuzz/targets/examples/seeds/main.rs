@@ -10,6 +10,8 @@
     reason = "a program for whoever works on the fuzz targets"
 )]
 
+mod link;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,7 @@ fn main() {
     segments(&captures);
     states(&captures);
     packets(&captures);
+    link::link();
 }
 
 fn root() -> PathBuf {

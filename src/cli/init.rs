@@ -4,6 +4,7 @@
 mod appliance;
 mod installed;
 mod lab;
+mod samples;
 
 use std::path::{Path, PathBuf};
 

@@ -11,14 +11,8 @@ use sandbox::{Identity, UserSpec};
 use super::super::new_files::{existing, failed};
 use super::super::{Exit, Failure};
 use super::installed::{Installed, complete};
-use super::{InitArgs, NewFile, listed, policy, shell_word, write_all};
-
-pub(super) const OT: &str = include_str!("../../../systemd/ot.toml");
-pub(super) const IT: &str = include_str!("../../../systemd/it.toml");
-/// What the samples name, and where it stands.
-pub(super) const OT_BROKER: &str = "10.10.0.5:8883";
-pub(super) const IT_BROKER: &str = "broker.example.com:8883";
-pub(super) const NAME: &str = "plant-a-relay";
+use super::samples::{SetUp, files};
+use super::{InitArgs, listed, shell_word, write_all};
 
 /// Directory, mode, user, group: as the package's systemd/sparkdiode.tmpfiles has them.
 const DIRECTORIES: [(&str, u32, &str, &str); 7] = [
@@ -30,13 +24,6 @@ const DIRECTORIES: [(&str, u32, &str, &str); 7] = [
     ("/etc/sparkdiode/credentials/ot", 0o700, "root", "root"),
     ("/etc/sparkdiode/credentials/it", 0o700, "root", "root"),
 ];
-
-/// Directories that were made, and the commands for the others.
-#[derive(Debug, Default)]
-pub(super) struct SetUp {
-    pub(super) made: Vec<&'static str>,
-    pub(super) to_do: Vec<String>,
-}
 
 pub(super) fn make(arguments: &InitArgs) -> Result<String, Failure> {
     let is_root = Identity::current().uid == 0;
@@ -113,24 +100,6 @@ fn both_in(directory: &Path) -> String {
     format!("{} {}", path("ot.toml"), path("it.toml"))
 }
 
-/// Both configurations, and a policy, for a directory with this absolute path.
-pub(super) fn files(arguments: &InitArgs, directory: &Path) -> [NewFile; 3] {
-    let policies = directory.join("policies").to_string_lossy().into_owned();
-    let policies = toml::Value::String(policies).to_string();
-    let fill = |text: &str| {
-        let text = text
-            .replace("\"/etc/sparkdiode/policies\"", &policies)
-            .replace(NAME, arguments.name.as_deref().unwrap_or(NAME));
-        let text = replaced(&text, OT_BROKER, arguments.ot_broker.as_deref());
-        replaced(&text, IT_BROKER, arguments.it_broker.as_deref())
-    };
-    [
-        NewFile::public("ot.toml", fill(OT)),
-        NewFile::public("it.toml", fill(IT)),
-        policy(arguments, "policies/first.toml"),
-    ]
-}
-
 /// Makes the directories below `root` that aren't there, where this is root and the users are known.
 fn set_up(
     root: &Path,
@@ -170,11 +139,6 @@ fn set_up(
     Ok(SetUp { made, to_do: [users, directories].concat() })
 }
 
-/// Of the address alone, not of names that begin with it.
-fn replaced(text: &str, sample: &str, wanted: Option<&str>) -> String {
-    wanted.map_or_else(|| text.to_owned(), |wanted| text.replace(sample, wanted))
-}
-
 /// Numbers of a user and of a group, which need not be the user's.
 fn identity(user: &str, group: &str) -> Option<Identity> {
     UserSpec { user: user.to_owned(), group: Some(group.to_owned()) }.resolve().ok()
@@ -194,6 +158,7 @@ fn make_directory(path: &Path, mode: u32, owner: Identity) -> Result<(), Failure
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::{IT, IT_BROKER, NAME, OT, OT_BROKER};
     use super::*;
 
     #[test]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::appliance::{self, IT, IT_BROKER, NAME, OT, OT_BROKER, SetUp};
+use super::samples::{IT, IT_BROKER, NAME, OT, OT_BROKER, SetUp, files};
 use super::{Failure, InitArgs, NewFile, shell_word, write_all};
 
 /// Where units are, the more important ones first.
@@ -109,7 +109,7 @@ pub(super) fn complete(
         _ => no_policy && ot != Found::Own,
     };
     let wanted: Vec<NewFile> =
-        appliance::files(arguments, Path::new(DIRECTORY)).into_iter().filter(is_wanted).collect();
+        files(arguments, Path::new(DIRECTORY)).into_iter().filter(is_wanted).collect();
     let mut made: Vec<String> = Vec::new();
     if is_root {
         write_all(&installed.at(DIRECTORY), &wanted)?;

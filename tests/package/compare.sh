@@ -41,7 +41,7 @@ differ() { # NAME ONE OTHER
     if is_elf "$2" && is_elf "$3" && command -v readelf >/dev/null; then
         shown "  its sections" <(readelf -SW "$2") <(readelf -SW "$3")
         local section
-        readelf -SW "$2" | sed -n 's/^ *\[ *[0-9]*\] \(\.[^ ]*\).*/\1/p' | while read -r section; do
+        (readelf -SW "$2" 2>/dev/null || true) | sed -n 's/^ *\[ *[0-9]*\] \(\.[^ ]*\).*/\1/p' | while read -r section; do
             shown "  $section" <(readelf -p "$section" "$2" 2>/dev/null) <(readelf -p "$section" "$3" 2>/dev/null)
             cmp -s <(readelf -x "$section" "$2" 2>/dev/null) <(readelf -x "$section" "$3" 2>/dev/null) ||
                 echo "  section $section isn't the same"

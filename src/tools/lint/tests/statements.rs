@@ -95,6 +95,7 @@ proptest! {
             "[[rule]]\nname='all'\ngroup='g'\naction='forward'\n",
             "[[rule]]\nname='none'\ngroup='g'\nedge-node='n'\naction='deny'\n",
             "[[rule]]\nname='none'\ngroup='*'\naction='deny'\ndeny-metrics=['a','**/b']\n",
+            "[[rule]]\nname='last'\ngroup='g'\naction='forward'\nallow-metrics='c'\n[[rule.metric]]\nnames='c'\nmax=1\n",
             "[[rule]]\nname='null'\ngroup='*'\naction='redact'\n",
             "[[rule]]\nname='null'\ngroup='*'\naction='redact'\nredact-metrics=['a','**/b']\n",
         ]),

@@ -24,6 +24,7 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
                         /Line4\n  sparkdiode journal cat --since 2h --until 30m --metric Temperature \
                         /var/lib/sparkdiode/journal\n  sparkdiode journal cat --json --from-seq 4711 --to-seq 5000 \
                         /var/lib/sparkdiode/journal\n  sparkdiode journal verify \
+                        /var/lib/sparkdiode/journal\n  sparkdiode journal verify --against /mnt/ot/journal \
                         /var/lib/sparkdiode/journal")]
 pub(super) struct JournalArgs {
     #[command(subcommand)]
@@ -34,10 +35,13 @@ pub(super) struct JournalArgs {
 enum JournalCommand {
     /// Print the frames, one line each.
     Cat(CatArgs),
-    /// Check every frame and segment, and say what is damaged where.
+    /// Check every frame and segment, and say what is damaged where; or compare with another journal.
     Verify {
         /// Directory of the journal.
         dir: PathBuf,
+        /// Compare with this journal instead, frame by frame: that of the other box of a link, say.
+        #[arg(long, value_name = "DIR")]
+        against: Option<PathBuf>,
     },
 }
 
@@ -94,7 +98,8 @@ pub(super) fn run(arguments: &JournalArgs) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let done = match &arguments.command {
         JournalCommand::Cat(arguments) => cat(&arguments.dir, &arguments.options, &mut out),
-        JournalCommand::Verify { dir } => verify(dir, &mut out),
+        JournalCommand::Verify { dir, against: None } => verify(dir, &mut out),
+        JournalCommand::Verify { dir, against: Some(other) } => compare(dir, other, &mut out),
     };
     let done = done.and_then(|sound| {
         out.flush()?;
@@ -149,9 +154,12 @@ pub(super) fn cat(
             continue;
         };
         nothing = 0;
+        let is_late = matches!(item, Item::Late(_));
         match item {
-            Item::Frame(frame) => {
-                let mut message = layouts.learn(&frame);
+            Item::Frame(frame) | Item::Late(frame) => {
+                // What came late says nothing of what is now.
+                let mut message =
+                    if is_late { layouts.message(&frame) } else { layouts.learn(&frame) };
                 if frame.seq < from_seq || frame.seq > to_seq || !selected(&frame, options) {
                     continue;
                 }
@@ -161,9 +169,9 @@ pub(super) fn cat(
                     continue;
                 }
                 if options.json {
-                    json_line(out, &json::frame(&frame, message.as_ref()))?;
+                    json_line(out, &json::frame(&frame, message.as_ref(), is_late))?;
                 } else {
-                    text::frame(out, &frame, message.as_ref())?;
+                    text::frame(out, &frame, message.as_ref(), is_late)?;
                 }
             }
             Item::Lost(lost) => {
@@ -198,6 +206,16 @@ pub(super) fn verify(dir: &Path, out: &mut impl Write) -> Result<bool, JournalCo
     let verification = journal_read::verify(dir)?;
     write!(out, "{verification}")?;
     Ok(verification.is_sound())
+}
+
+/// Compares two journals and prints what differs. `false`: something does, of what both could have.
+///
+/// # Errors
+/// A journal can't be read, or the output not be written.
+fn compare(dir: &Path, other: &Path, out: &mut impl Write) -> Result<bool, JournalCommandError> {
+    let comparison = journal_read::compare(dir, other)?;
+    write!(out, "{comparison}")?;
+    Ok(comparison.is_equal())
 }
 
 fn selected(frame: &Frame, options: &CatOptions) -> bool {

@@ -370,6 +370,7 @@ impl JournalView {
             // An error passes or shows in what doesn't come.
             let Ok(Some(item)) = self.reader.next() else { return };
             match item {
+                Item::Late(_) => {}
                 Item::Lost(lost) => self.lost = self.lost.saturating_add(lost.frames()),
                 Item::Frame(frame) => {
                     self.frames = self.frames.saturating_add(1);

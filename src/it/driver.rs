@@ -174,6 +174,7 @@ impl<P: Pool> Driver<P> {
                 Reader::open(&settings.journal_dir, From::At(Position { epoch, seq: position }))?
                     .taking(settings.most_frame_bytes)
                     .as_written(settings.most_layout_bytes)
+                    .by_own_clock()
             }
             stored => {
                 if let Stored::Damaged { moved_to } = stored {
@@ -240,7 +241,7 @@ impl<P: Pool> Driver<P> {
             }
         }
         let reader = Reader::open(dir, From::At(newest))?.taking(settings.most_frame_bytes);
-        Ok(reader.as_written(settings.most_layout_bytes))
+        Ok(reader.as_written(settings.most_layout_bytes).by_own_clock())
     }
 
     /// Runs until a [`DriverEvent::Stop`] is carried out.
@@ -383,7 +384,7 @@ impl<P: Pool> Driver<P> {
             }
             match item {
                 Some(item) => {
-                    if let Item::Frame(frame) = &item {
+                    if let Item::Frame(frame) | Item::Late(frame) = &item {
                         bytes = bytes.saturating_add(bytes_of(frame));
                     }
                     self.take_item(now, item);
@@ -454,7 +455,7 @@ fn bytes_of(frame: &Frame) -> usize {
 /// Where a reader that starts at `from` finds its first frame; `None`: nowhere yet.
 fn first_frame(dir: &Path, from: From) -> Result<Option<Position>, JournalError> {
     Ok(Reader::open(dir, from)?.next()?.map(|item| match item {
-        Item::Frame(frame) => Position { epoch: frame.epoch, seq: frame.seq },
+        Item::Frame(frame) | Item::Late(frame) => Position { epoch: frame.epoch, seq: frame.seq },
         Item::Lost(lost) => Position { epoch: 0, seq: lost.first },
     }))
 }

@@ -14,6 +14,9 @@ pub(super) fn emit(notice: &Notice) {
         Notice::LinkStale { away_ms, why } => event!(LinkStale, away_ms, why),
         Notice::LinkAlive => event!(LinkAlive),
         Notice::OldFrames { behind_ms } => event!(OldFrames, behind_ms),
+        Notice::LateFrames { first, last, frames, used } => {
+            event!(LateFrames, first, last, frames, used);
+        }
         Notice::Unplaceable { first, last, frames } => {
             event!(ValuesUnplaceable, first, last, frames);
         }
@@ -83,6 +86,8 @@ mod tests {
         triggered(&emitted(Notice::OldFrames { behind_ms: 60_000 }), Event::OldFrames);
         let withheld = Notice::Withheld { first: 1, last: 9, frames: 3 };
         triggered(&emitted(withheld), Event::HistoryWithheld);
+        let late = Notice::LateFrames { first: 1, last: 9, frames: 3, used: 2 };
+        triggered(&emitted(late), Event::LateFrames);
         let unplaceable = Notice::Unplaceable { first: 1, last: 9, frames: 3 };
         triggered(&emitted(unplaceable), Event::ValuesUnplaceable);
         let lost = emitted(Notice::FramesLost { first: 1, last: 9, cause: LostCause::Retention });

@@ -142,6 +142,7 @@ impl StatusReporter {
             journal_seq: position,
             journal_epoch: epoch,
             frames_lost: tally.frames_lost,
+            late_frames: tally.late,
             last_loss: mirror.last_loss().cloned(),
             unconfirmed_frames: mirror.unconfirmed_frames(),
             backfilled: tally.backfilled,

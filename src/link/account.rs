@@ -49,7 +49,7 @@ pub struct ReceiverAccount {
     pub repaired: u64,
     /// Source symbols that are lost for good, of those that are known of.
     pub symbols_lost: u64,
-    /// Source symbols that were in order, and whose items make no sense.
+    /// Symbols and notes that were in order, and make no sense.
     pub symbols_malformed: u64,
     /// Blocks that were given up with symbols missing.
     pub blocks_given_up: u64,
@@ -59,6 +59,8 @@ pub struct ReceiverAccount {
     pub frames_late: u64,
     /// Frames that were there already: of the second pass, and after restarts.
     pub frames_known: u64,
+    /// Frames whose segment's note was lost; they are missing.
+    pub frames_unknown: u64,
     /// Frames above the cap of the configuration; they are missing.
     pub frames_too_large: u64,
     /// Heartbeats that were signs of life, and those that came late.

@@ -11,10 +11,21 @@
 //! behind it, so that a burst shorter than that costs a block only a part of what protects it.
 //!
 //! How long a block takes decides how much loss an overhead mends, since chance is mild with large
-//! numbers: of 1,000 symbols with 40 for repair, one block in 10^12 loses more than 40 of them at 1 %
-//! loss; of 10 with one, one in 200 does. So a block closes after 1,024 symbols or 250 ms, and a
-//! frame that was lost comes that much later, with those behind it; the others wait for nothing. With
-//! a smaller time and a larger overhead, lost frames come sooner.
+//! numbers. A block of 10 symbols with one for repair, which 2 ms of 20,000 frames/s are, loses more
+//! than that once in 190 at 1 % loss. So a block closes after 1,024 symbols or 250 ms: a frame that
+//! was lost comes that much later, with those behind it; where nothing is lost nothing waits. With a
+//! smaller time and a larger overhead, lost frames come sooner.
+//!
+//! | loss, each by itself | overhead | of 1,024 symbols more are lost | of a million frames of 300 bytes anything |
+//! |---|---|---|---|
+//! | 1 % | 3.9 % | 8 · 10^-13 | 2 · 10^-10 |
+//! | 5 % | 9.8 % | 1 · 10^-8 | 2 · 10^-6 |
+//! | 20 % | 39.5 % | 2 · 10^-14 | 4 · 10^-12 |
+//! | 40 % | 99 % | 2 · 10^-19 | 5 · 10^-17 |
+//!
+//! `cargo bench --bench bench -- link` measures the same: nothing was lost. A burst of 50 ms a second at
+//! 10,000 frames/s takes an overhead of 47 %: it may take all of a block's repair symbols and a part of
+//! the block, or a fifth of the block.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

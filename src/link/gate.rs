@@ -12,9 +12,9 @@ use crate::replay::{Seen, Window};
 use crate::session::{Edge, ReceiverState};
 
 /// The edge is stored so far ahead of what was seen, at the pace of late.
-const AHEAD: Duration = Duration::from_millis(200);
+const AHEAD: Duration = Duration::from_millis(50);
 /// The least of it, in datagrams.
-const MIN_AHEAD: u64 = 64;
+const MIN_AHEAD: u64 = 32;
 /// The most of it: where a session is counted faster than any link is.
 const MAX_AHEAD: u64 = 1 << 16;
 
@@ -157,6 +157,19 @@ impl Gate {
         let edge = highest.saturating_add(self.ahead(now, highest));
         state.set(Edge { key: current.key, session: current.session, edge });
         Some(state)
+    }
+
+    /// The state of a receiver that ends: nothing more is seen, so nothing is ahead.
+    pub(crate) fn at_end(&self) -> ReceiverState {
+        let mut state = self.stored.clone();
+        let highest = self.current.as_ref().and_then(|current| {
+            let edge = current.window.highest()?;
+            Some(Edge { key: current.key, session: current.session, edge })
+        });
+        if let Some(edge) = highest {
+            state.set(edge);
+        }
+        state
     }
 
     /// That state is stored.

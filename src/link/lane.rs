@@ -14,15 +14,6 @@ use crate::order::{Order, Place};
 use crate::packing::{Unpacked, Unpacker};
 use crate::repair::{Blocks, Restored};
 
-/// What a lane says.
-#[derive(Debug)]
-pub(crate) enum Said {
-    /// Alone: of a symbol that came by itself, after its time.
-    Item { item: Unpacked, alone: bool },
-    /// Symbols are lost: what was said before may not hold.
-    Gap,
-}
-
 /// What may be held.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -78,7 +69,7 @@ impl LaneReceiver {
         number: u64,
         index: u16,
         bytes: &[u8],
-        out: &mut impl FnMut(Said),
+        out: &mut impl FnMut(Unpacked),
     ) -> Result<(), Malformed> {
         let bytes: Arc<[u8]> = Arc::from(bytes);
         let first = number.checked_sub(u64::from(index)).ok_or(Malformed)?;
@@ -96,7 +87,7 @@ impl LaneReceiver {
         &mut self,
         now: Duration,
         repair: &Repair<'_>,
-        out: &mut impl FnMut(Said),
+        out: &mut impl FnMut(Unpacked),
     ) -> Result<(), Malformed> {
         let restored = self.blocks.repair(now, repair)?;
         self.place_restored(now, repair.first, restored, out);
@@ -109,7 +100,7 @@ impl LaneReceiver {
         now: Duration,
         first: u64,
         restored: Restored,
-        out: &mut impl FnMut(Said),
+        out: &mut impl FnMut(Unpacked),
     ) {
         let count = u64::try_from(restored.len()).unwrap_or(u64::MAX);
         self.counts.repaired = self.counts.repaired.saturating_add(count);
@@ -124,12 +115,12 @@ impl LaneReceiver {
         first: u64,
         number: u64,
         bytes: Arc<[u8]>,
-        out: &mut impl FnMut(Said),
+        out: &mut impl FnMut(Unpacked),
     ) {
         if self.order.place(now, first, number, bytes.clone()) == Place::Late {
             // What begins and ends in it is whole.
             let mut unpacker = Unpacker::new(self.max_frame_bytes);
-            let taken = unpacker.symbol(&bytes, |item| out(Said::Item { item, alone: true }));
+            let taken = unpacker.symbol(&bytes, &mut *out);
             self.counts.malformed = self.counts.malformed.saturating_add(u64::from(taken.is_err()));
             self.counts.too_large = self.counts.too_large.saturating_add(unpacker.too_large());
             self.counts.lost = self.counts.lost.saturating_sub(1);
@@ -137,33 +128,31 @@ impl LaneReceiver {
     }
 
     /// Hands over what is in order.
-    fn drain(&mut self, out: &mut impl FnMut(Said)) {
+    fn drain(&mut self, out: &mut impl FnMut(Unpacked)) {
         while let Some(bytes) = self.order.poll() {
-            let taken = self.unpacker.symbol(&bytes, |item| out(Said::Item { item, alone: false }));
+            let taken = self.unpacker.symbol(&bytes, &mut *out);
             if taken.is_err() {
                 self.counts.malformed = self.counts.malformed.saturating_add(1);
-                out(Said::Gap);
             }
         }
     }
 
     /// Gives up what is too old, or too much.
-    pub(crate) fn tick(&mut self, now: Duration, out: &mut impl FnMut(Said)) {
+    pub(crate) fn tick(&mut self, now: Duration, out: &mut impl FnMut(Unpacked)) {
         self.blocks.tick(now);
         while let Some(hole) = self.order.give_up(now) {
             self.lost(&hole, out);
         }
     }
 
-    fn lost(&mut self, hole: &std::ops::Range<u64>, out: &mut impl FnMut(Said)) {
+    fn lost(&mut self, hole: &std::ops::Range<u64>, out: &mut impl FnMut(Unpacked)) {
         self.counts.lost = self.counts.lost.saturating_add(crate::account::length(hole));
         self.unpacker.gap();
-        out(Said::Gap);
         self.drain(out);
     }
 
     /// The session has ended: nothing is waited for.
-    pub(crate) fn end(&mut self, out: &mut impl FnMut(Said)) {
+    pub(crate) fn end(&mut self, out: &mut impl FnMut(Unpacked)) {
         while let Some(hole) = self.order.skip() {
             self.lost(&hole, out);
         }

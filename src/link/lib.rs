@@ -8,9 +8,9 @@
 //!                │                              repair,       ^
 //!  second_pass ──┴── which frames go again ───> again     heartbeat
 //!
-//!               protect     gate     repair     order      packing    missing
-//!  datagrams ══> opened ──> once ──> restored ─> in turn ─> items ──> frames, notes, gaps
-//!                             │                               └─────> late ones
+//!               protect     gate     repair      order      packing   missing
+//!  datagrams ══> opened ──> once ──> restored ─> in turn ─> items ──> frames, late ones
+//!                             │                             segments
 //!                          session: what is stored        heartbeat ──> freshness
 //! ```
 //!
@@ -39,6 +39,7 @@ mod receiver;
 mod repair;
 mod replay;
 mod second_pass;
+mod segments;
 mod sender;
 mod session;
 #[cfg(any(test, feature = "testing"))]
@@ -60,5 +61,6 @@ pub use protect::{
 pub use receiver::{MAX_PATHS, Output, Receiver, ReceiverOptions, ReceiverOptionsError, Verdict};
 pub use replay::{Seen, WINDOW, Window};
 pub use second_pass::{SecondPassOptions, TooManyStretches};
+pub use segments::{MAX_RELAY_NAME_BYTES, Segment};
 pub use sender::{MIN_DATAGRAM_BYTES, Sender, SenderOptions, SenderOptionsError};
 pub use session::{Edge, ReceiverState, SenderState, SessionsExhausted, StateError};

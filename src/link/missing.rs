@@ -32,6 +32,8 @@ pub(crate) struct Missing {
     ranges: BTreeMap<u64, u64>,
     missing: u64,
     forgotten: u64,
+    /// From which number on frames of the writer's starts before are others.
+    replaced_from: Option<u64>,
 }
 
 impl Missing {
@@ -103,13 +105,35 @@ impl Missing {
         self.missing.saturating_add(self.forgotten)
     }
 
-    /// Numbers mean other frames from now on: the sender's journal was made anew. What was missing
-    /// stays lost.
-    pub(crate) fn begin_anew(&mut self) {
-        self.forgotten = self.count();
-        self.missing = 0;
-        self.known = None;
-        self.ranges.clear();
+    /// Whether a number isn't above all that came.
+    pub(crate) fn is_below_next(&self, number: u64) -> bool {
+        self.known.as_ref().is_some_and(|known| number < known.end)
+    }
+
+    /// Whether frames of a writer's start before mean others by this number.
+    pub(crate) fn is_replaced(&self, number: u64) -> bool {
+        self.replaced_from.is_some_and(|from| number >= from)
+    }
+
+    /// Numbers from this one on mean other frames from now on: the sender's journal was made anew, or
+    /// lost its end. What of them was missing stays lost.
+    pub(crate) fn begin_anew(&mut self, from: u64) {
+        self.replaced_from = Some(from);
+        let Some(known) = &mut self.known else { return };
+        known.end = known.end.min(from);
+        if known.start >= known.end {
+            self.known = None;
+        }
+        while let Some((start, end)) = self.ranges.pop_last() {
+            let kept = start..end.min(from).max(start);
+            let lost = length(&(kept.end..end));
+            self.missing = self.missing.saturating_sub(lost);
+            self.forgotten = self.forgotten.saturating_add(lost);
+            if !kept.is_empty() {
+                self.ranges.insert(kept.start, kept.end);
+                return;
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | 1 | 0: a note, 1: a frame |
 //! | 1 to 4 | its length, as a varint of protobuf |
 //! | 1 to 10 | of a frame alone: its number, as such a varint |
+//! | 4 | of a frame alone: the tag of its segment |
 //! | length | its bytes |
 //!
 //! The reader takes each byte as hostile: an item's memory grows as its bytes come, up to a cap, never
@@ -24,18 +25,20 @@ const NONE: u16 = u16::MAX;
 const START_BYTES: usize = 2;
 const NOTE: u8 = 0;
 const FRAME: u8 = 1;
+/// Of a segment's tag.
+const TAG_BYTES: usize = 4;
 /// Cap of an item, whatever is configured: what a frame of the journal may have, and some.
 pub const MAX_ITEM_BYTES: usize = 129 << 20;
 /// The most that stands before an item's bytes.
-const MAX_PREFIX_BYTES: usize = 1 + 4 + 10;
+const MAX_PREFIX_BYTES: usize = 1 + 4 + 10 + TAG_BYTES;
 
 /// What is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// What the frames behind it are of; the driver's own.
+    /// What frames are of.
     Note(&'a [u8]),
-    /// A frame of the journal, with its number there.
-    Frame { number: u64, bytes: &'a [u8] },
+    /// A frame of the journal, with its number there and the tag of its segment.
+    Frame { number: u64, tag: u32, bytes: &'a [u8] },
 }
 
 impl Item<'_> {
@@ -50,7 +53,7 @@ impl Item<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unpacked {
     Note(Vec<u8>),
-    Frame { number: u64, bytes: Vec<u8> },
+    Frame { number: u64, tag: u32, bytes: Vec<u8> },
 }
 
 /// An item above the cap.
@@ -91,8 +94,9 @@ impl Packer {
         let mut prefix = Vec::with_capacity(MAX_PREFIX_BYTES);
         prefix.push(if matches!(item, Item::Note(_)) { NOTE } else { FRAME });
         put_varint(u64::try_from(bytes.len()).unwrap_or(u64::MAX), &mut prefix);
-        if let Item::Frame { number, .. } = item {
+        if let Item::Frame { number, tag, .. } = item {
             put_varint(number, &mut prefix);
+            prefix.extend_from_slice(&tag.to_be_bytes());
         }
         self.begin_item();
         for mut rest in [&prefix[..], bytes] {
@@ -154,7 +158,7 @@ enum State {
     /// What stands before an item's bytes, as far as it came.
     Prefix(Vec<u8>),
     /// The bytes so far, and how many are to come.
-    Bytes { number: Option<u64>, bytes: Vec<u8>, missing: usize },
+    Bytes { frame: Option<(u64, u32)>, bytes: Vec<u8>, missing: usize },
     /// So many bytes of an item above the cap are to come.
     Over { missing: usize },
 }
@@ -229,8 +233,8 @@ impl Unpacker {
                     prefix.push(*byte);
                     rest = later;
                     let parsed = parse_prefix(prefix)?;
-                    if let Some((number, length)) = parsed {
-                        self.begin(number, length);
+                    if let Some((frame, length)) = parsed {
+                        self.begin(frame, length);
                     }
                 }
                 State::Bytes { bytes, missing, .. } => {
@@ -258,22 +262,22 @@ impl Unpacker {
         matches!(&self.state, State::Prefix(prefix) if prefix.is_empty())
     }
 
-    fn begin(&mut self, number: Option<u64>, length: usize) {
+    fn begin(&mut self, frame: Option<(u64, u32)>, length: usize) {
         self.state = if length > self.max_bytes {
             self.too_large = self.too_large.saturating_add(1);
             State::Over { missing: length }
         } else {
-            State::Bytes { number, bytes: Vec::new(), missing: length }
+            State::Bytes { frame, bytes: Vec::new(), missing: length }
         };
     }
 
     /// Hands over an item that is complete.
     fn end(&mut self, out: &mut impl FnMut(Unpacked)) {
         match &mut self.state {
-            State::Bytes { number, bytes, missing: 0 } => {
+            State::Bytes { frame, bytes, missing: 0 } => {
                 let bytes = std::mem::take(bytes);
-                out(match *number {
-                    Some(number) => Unpacked::Frame { number, bytes },
+                out(match *frame {
+                    Some((number, tag)) => Unpacked::Frame { number, tag, bytes },
                     None => Unpacked::Note(bytes),
                 });
             }
@@ -284,8 +288,10 @@ impl Unpacker {
     }
 }
 
-/// Number and length, once all of them are there.
-fn parse_prefix(prefix: &[u8]) -> Result<Option<(Option<u64>, usize)>, Malformed> {
+/// A frame's number and tag, and the length, once all of them are there.
+type Prefix = (Option<(u64, u32)>, usize);
+
+fn parse_prefix(prefix: &[u8]) -> Result<Option<Prefix>, Malformed> {
     let Some((kind, rest)) = prefix.split_first() else { return Ok(None) };
     if *kind > FRAME {
         return Err(Malformed);
@@ -296,8 +302,9 @@ fn parse_prefix(prefix: &[u8]) -> Result<Option<(Option<u64>, usize)>, Malformed
     if *kind == NOTE {
         return Ok(Some((None, length)));
     }
-    let number = varint(rest)?;
-    Ok(number.map(|(number, _)| (Some(number), length)))
+    let Some((number, rest)) = varint(rest)? else { return Ok(None) };
+    let tag = rest.first_chunk().copied().map(u32::from_be_bytes);
+    Ok(tag.map(|tag| (Some((number, tag)), length)))
 }
 
 /// A varint and what is behind it; `None`: it goes on.

@@ -1,7 +1,7 @@
 //! Sans-IO state of the receiving end: datagrams in, frames out.
 //!
 //! ```text
-//!  protect ──> gate ──> body ──> lanes (blocks, order, packing) ──> numbers ──> frames, notes, gaps
+//!  protect ──> gate ──> body ──> lanes (blocks, order, packing) ──> segments, missing ──> frames
 //!  foreign     seen        └───> heartbeat ──> freshness
 //! ```
 //!
@@ -19,6 +19,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::{PathAccount, ReceiverAccount, add};
@@ -27,10 +28,11 @@ use crate::datagram::{
 };
 use crate::gate::{Gate, Passed};
 use crate::heartbeat::{Freshness, Sign};
-use crate::lane::{LaneCounts, LaneReceiver, Limits, Said};
+use crate::lane::{LaneCounts, LaneReceiver, Limits};
 use crate::missing::{Came, Missing};
 use crate::packing::{MAX_ITEM_BYTES, Unpacked};
 use crate::protect::{Keys, LinkName, Opener};
+use crate::segments::{Known, Segment};
 use crate::session::ReceiverState;
 
 /// Paths of a link.
@@ -108,17 +110,21 @@ pub enum Verdict {
 /// What comes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// A frame of the sender's journal. Late: its number is below one that came before. Those that
-    /// aren't late have growing numbers.
-    Frame { number: u64, bytes: Vec<u8>, lane: Lane, late: bool },
-    /// What the frames of the same lane behind it are of.
-    Note { bytes: Vec<u8>, lane: Lane },
-    /// Symbols of a lane are lost here: what its notes said may not hold any more.
-    Gap { lane: Lane },
+    /// A frame of the sender's journal, with its number there and the segment that it stands in. Late:
+    /// its number is below one that came before. Those that aren't late have growing numbers, but
+    /// where the journal was made anew.
+    Frame { segment: Arc<Segment>, number: u64, bytes: Vec<u8>, late: bool },
     /// The sender began a session.
     Session(SessionId),
     /// A sign of life.
     Heartbeat(Heartbeat),
+}
+
+/// What hasn't come out yet.
+#[derive(Debug)]
+enum Waiting {
+    Output(Output),
+    Item(Unpacked),
 }
 
 /// The receiving end.
@@ -134,7 +140,11 @@ pub struct Receiver {
     missing: Missing,
     freshness: Freshness,
     announcement: Option<Announcement>,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<Waiting>,
+    segments: Known,
+    /// The highest start of the sender's writer that a frame was of.
+    epoch: u64,
+    notes_malformed: u64,
     start: Duration,
     paths: Vec<PathAccount>,
     account: ReceiverAccount,
@@ -172,6 +182,9 @@ impl Receiver {
             freshness: Freshness::new(options.max_delay),
             announcement: None,
             outputs: VecDeque::new(),
+            segments: Known::default(),
+            epoch: 0,
+            notes_malformed: 0,
             start: now,
             paths: vec![PathAccount::default(); options.paths],
             account: ReceiverAccount::default(),
@@ -245,12 +258,12 @@ impl Receiver {
     fn begin_session(&mut self, session: SessionId) {
         add(&mut self.account.sessions, 1);
         let outputs = &mut self.outputs;
-        for (which, lane) in [(Lane::Live, &mut self.live), (Lane::Again, &mut self.again)] {
-            lane.end(&mut |said| outputs.push_back(output(said, which)));
+        for lane in [&mut self.live, &mut self.again] {
+            lane.end(&mut |item| outputs.push_back(Waiting::Item(item)));
             self.ended = sum(self.ended, lane.counts());
             *lane = new_lane(&self.options);
         }
-        self.outputs.push_back(Output::Session(session));
+        self.outputs.push_back(Waiting::Output(Output::Session(session)));
     }
 
     fn handle_body(
@@ -263,7 +276,7 @@ impl Receiver {
         let outputs = &mut self.outputs;
         match body {
             Body::Source(source) => {
-                let mut out = |said| outputs.push_back(output(said, source.lane));
+                let mut out = |item| outputs.push_back(Waiting::Item(item));
                 let lane = match source.lane {
                     Lane::Live => &mut self.live,
                     Lane::Again => &mut self.again,
@@ -271,7 +284,7 @@ impl Receiver {
                 lane.source(now, source.number, source.index, source.bytes, &mut out)
             }
             Body::Repair(repair) => {
-                let mut out = |said| outputs.push_back(output(said, repair.lane));
+                let mut out = |item| outputs.push_back(Waiting::Item(item));
                 let lane = match repair.lane {
                     Lane::Live => &mut self.live,
                     Lane::Again => &mut self.again,
@@ -286,7 +299,7 @@ impl Receiver {
                 match self.freshness.hear(now, wall_ms, session, *heartbeat) {
                     Sign::Fresh => {
                         add(&mut self.account.heartbeats, 1);
-                        outputs.push_back(Output::Heartbeat(*heartbeat));
+                        outputs.push_back(Waiting::Output(Output::Heartbeat(*heartbeat)));
                     }
                     Sign::Late => add(&mut self.account.heartbeats_late, 1),
                     Sign::Overtaken => {}
@@ -299,8 +312,8 @@ impl Receiver {
     /// Gives up what is waited for in vain.
     pub fn tick(&mut self, now: Duration) {
         let outputs = &mut self.outputs;
-        self.live.tick(now, &mut |said| outputs.push_back(output(said, Lane::Live)));
-        self.again.tick(now, &mut |said| outputs.push_back(output(said, Lane::Again)));
+        self.live.tick(now, &mut |item| outputs.push_back(Waiting::Item(item)));
+        self.again.tick(now, &mut |item| outputs.push_back(Waiting::Item(item)));
     }
 
     /// When to [`tick`](Self::tick) at the latest; `None`: when something came.
@@ -313,32 +326,63 @@ impl Receiver {
         self.gate.to_store(now)
     }
 
+    /// What a receiver stores that ends in order, when all has come out: its successor loses nothing.
+    pub fn state_at_end(&self) -> ReceiverState {
+        self.gate.at_end()
+    }
+
     /// It is stored.
     pub fn state_stored(&mut self, now: Duration, state: ReceiverState) {
         self.gate.stored(now, state);
     }
 
-    /// What comes out next. A frame whose number came before doesn't: where a note says that numbers
-    /// mean other frames, [`begin_anew`](Self::begin_anew) has to be called before the next is asked
-    /// for.
+    /// What comes out next. A frame whose number came before doesn't.
     pub fn poll_output(&mut self) -> Option<Output> {
         if !self.gate.is_stored() {
             return None;
         }
         loop {
-            let output = self.outputs.pop_front()?;
-            let Output::Frame { number, bytes, lane, .. } = output else { return Some(output) };
-            let (count, late) = match self.missing.came(number) {
-                Came::Next => (&mut self.account.frames, false),
-                Came::Late => (&mut self.account.frames_late, true),
-                Came::Again => {
-                    add(&mut self.account.frames_known, 1);
-                    continue;
+            match self.outputs.pop_front()? {
+                Waiting::Output(output) => return Some(output),
+                Waiting::Item(Unpacked::Note(note)) => {
+                    let is_malformed = self.segments.note(&note).is_err();
+                    self.notes_malformed =
+                        self.notes_malformed.saturating_add(u64::from(is_malformed));
                 }
-            };
-            add(count, 1);
-            return Some(Output::Frame { number, bytes, lane, late });
+                Waiting::Item(Unpacked::Frame { number, tag, bytes }) => {
+                    if let Some(output) = self.frame(number, tag, bytes) {
+                        return Some(output);
+                    }
+                }
+            }
         }
+    }
+
+    fn frame(&mut self, number: u64, tag: u32, bytes: Vec<u8>) -> Option<Output> {
+        let Some(segment) = self.segments.find(tag).cloned() else {
+            // Another pass brings it with its note.
+            add(&mut self.account.frames_unknown, 1);
+            return None;
+        };
+        if segment.epoch > self.epoch {
+            // A start of the writer goes on above what was, or the journal was made anew.
+            if self.missing.is_below_next(number) && self.epoch != 0 {
+                self.missing.begin_anew(segment.first_seq);
+            }
+            self.epoch = segment.epoch;
+        }
+        let is_replaced = segment.epoch < self.epoch && self.missing.is_replaced(number);
+        let came = if is_replaced { Came::Again } else { self.missing.came(number) };
+        let (count, late) = match came {
+            Came::Next => (&mut self.account.frames, false),
+            Came::Late => (&mut self.account.frames_late, true),
+            Came::Again => {
+                add(&mut self.account.frames_known, 1);
+                return None;
+            }
+        };
+        add(count, 1);
+        Some(Output::Frame { segment, number, bytes, late })
     }
 
     /// Numbers of frames that are missing between those that came, ascending.
@@ -351,16 +395,22 @@ impl Receiver {
         self.missing.count()
     }
 
-    /// What the journal has already: numbers from where to where, and what is missing between. So
-    /// nothing that it has comes out again, by the second pass or because a block that was open is
-    /// restored.
-    pub fn resume(&mut self, known: Range<u64>, missing: impl IntoIterator<Item = Range<u64>>) {
+    /// What the journal has already: the writer's start that its last frame is of, numbers from where
+    /// to where, what is missing between, and its segments, oldest first. So nothing that it has comes
+    /// out again, by the second pass or because a block that was open is restored, and frames of its
+    /// segments are understood at once.
+    pub fn resume(
+        &mut self,
+        epoch: u64,
+        known: Range<u64>,
+        missing: impl IntoIterator<Item = Range<u64>>,
+        segments: impl IntoIterator<Item = Segment>,
+    ) {
+        for segment in segments {
+            self.segments.note(&segment.encode()).unwrap_or_default();
+        }
+        self.epoch = epoch;
         self.missing.resume(known, missing.into_iter());
-    }
-
-    /// Numbers mean other frames from the next one on: the sender's journal was made anew.
-    pub fn begin_anew(&mut self) {
-        self.missing.begin_anew();
     }
 
     /// Whether the sender is alive.
@@ -389,7 +439,7 @@ impl Receiver {
         ReceiverAccount {
             repaired: lanes.repaired,
             symbols_lost: lanes.lost,
-            symbols_malformed: lanes.malformed,
+            symbols_malformed: lanes.malformed.saturating_add(self.notes_malformed),
             blocks_given_up: lanes.given_up,
             frames_too_large: lanes.too_large,
             ..self.account
@@ -418,22 +468,6 @@ fn new_lane(options: &ReceiverOptions) -> LaneReceiver {
         max_bytes: options.max_bytes,
         max_frame_bytes: options.max_frame_bytes,
     })
-}
-
-fn output(said: Said, lane: Lane) -> Output {
-    match said {
-        Said::Gap => Output::Gap { lane },
-        Said::Item { item, alone } => {
-            // One by itself has no notes of its lane before it.
-            let lane = if alone { Lane::Again } else { lane };
-            match item {
-                Unpacked::Note(bytes) => Output::Note { bytes, lane },
-                Unpacked::Frame { number, bytes } => {
-                    Output::Frame { number, bytes, lane, late: false }
-                }
-            }
-        }
-    }
 }
 
 fn sum(one: LaneCounts, other: LaneCounts) -> LaneCounts {

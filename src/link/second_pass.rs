@@ -3,12 +3,15 @@
 //!
 //! ```text
 //!  sent ──> runs of numbers, with their time ──> due after `after`, skipped when older than `window`
-//!  resend (the operator's, or after a restart) ──> due at once, when nothing else is
+//!  resend (the operator's, or after a restart) ──> due at once, when none of these is
+//!  what went again ──> due once more, each two times `after`, when nothing else is
 //! ```
 //!
 //! Each frame goes once more, when it is `after` old: an outage that took it the first time has ended
 //! by then, if it was shorter. Where the share doesn't keep up, what got too old is skipped and
-//! counted, so that what goes again is never older than the window.
+//! counted, so that what goes again is never older than the window. Where the share has more to give,
+//! frames go again until the window ends: what takes a frame twice (a receiver that is killed now and
+//! then) hardly takes it each time.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -60,6 +63,7 @@ struct Run {
     numbers: Range<u64>,
     bytes: u64,
     sent: Duration,
+    due: Duration,
 }
 
 /// What was sent and has to go again.
@@ -67,6 +71,8 @@ struct Run {
 pub(crate) struct SecondPass {
     options: SecondPassOptions,
     runs: VecDeque<Run>,
+    /// Those that went again, and may once more.
+    repeated: VecDeque<Run>,
     run_bytes: u64,
     stretches: VecDeque<Range<u64>>,
     share: Bucket,
@@ -87,6 +93,7 @@ impl SecondPass {
         SecondPass {
             options,
             runs: VecDeque::new(),
+            repeated: VecDeque::new(),
             run_bytes: 0,
             stretches: VecDeque::new(),
             share: Bucket::new(share, BURST),
@@ -115,16 +122,26 @@ impl SecondPass {
                 return self.bound();
             }
         }
-        self.runs.push_back(Run { numbers: number..end, bytes, sent: now });
+        let due = now.saturating_add(self.options.after);
+        self.runs.push_back(Run { numbers: number..end, bytes, sent: now, due });
         self.bound();
     }
 
     fn bound(&mut self) {
-        while self.run_bytes > self.options.window_bytes || self.runs.len() > MAX_RUNS {
-            if !self.skip_first() {
+        let count = |pass: &SecondPass| pass.runs.len().saturating_add(pass.repeated.len());
+        while self.run_bytes > self.options.window_bytes || count(self) > MAX_RUNS {
+            // What went again is given up first.
+            let is_repeated = self.forget_first();
+            if !is_repeated && !self.skip_first() {
                 return;
             }
         }
+    }
+
+    fn forget_first(&mut self) -> bool {
+        let Some(run) = self.repeated.pop_front() else { return false };
+        self.run_bytes = self.run_bytes.saturating_sub(run.bytes);
+        true
     }
 
     fn skip_first(&mut self) -> bool {
@@ -156,9 +173,10 @@ impl SecondPass {
         if self.reading {
             return None;
         }
-        let run = self.runs.front().map(|run| run.sent.saturating_add(self.options.after));
-        let due = if self.stretches.is_empty() { run? } else { Duration::ZERO };
-        Some(due.max(self.share.ready_at()))
+        let due = |runs: &VecDeque<Run>| runs.front().map(|run| run.due);
+        let stretch = (!self.stretches.is_empty()).then_some(Duration::ZERO);
+        let first = [due(&self.runs), stretch, due(&self.repeated)].into_iter().flatten().min()?;
+        Some(first.max(self.share.ready_at()))
     }
 
     /// Numbers to be read and sent again now. Until [`done`](Self::done), there are no others.
@@ -168,24 +186,41 @@ impl SecondPass {
         while self.runs.front().is_some_and(too_old) {
             self.skip_first();
         }
+        while self.repeated.front().is_some_and(too_old) {
+            self.forget_first();
+        }
         if self.due_at()? > now {
             return None;
         }
         self.reading = true;
-        let is_due = |run: &Run| run.sent.saturating_add(options.after) <= now;
+        let is_due = |run: &Run| run.due <= now;
         if self.runs.front().is_some_and(is_due) {
             let run = self.runs.pop_front()?;
+            return Some(self.repeat(now, run));
+        }
+        if let Some(stretch) = self.stretches.front_mut() {
+            let begin = stretch.start;
+            let end = begin.saturating_add(RUN_FRAMES).min(stretch.end);
+            stretch.start = end;
+            if stretch.is_empty() {
+                self.stretches.pop_front();
+            }
+            return Some(begin..end);
+        }
+        let run = self.repeated.pop_front()?;
+        Some(self.repeat(now, run))
+    }
+
+    /// The numbers of a run, which goes once more later, if it isn't too old then.
+    fn repeat(&mut self, now: Duration, run: Run) -> Range<u64> {
+        let numbers = run.numbers.clone();
+        let due = now.saturating_add(self.options.after.saturating_mul(2));
+        if due <= run.sent.saturating_add(self.options.window) {
+            self.repeated.push_back(Run { due, ..run });
+        } else {
             self.run_bytes = self.run_bytes.saturating_sub(run.bytes);
-            return Some(run.numbers);
         }
-        let stretch = self.stretches.front_mut()?;
-        let begin = stretch.start;
-        let end = begin.saturating_add(RUN_FRAMES).min(stretch.end);
-        stretch.start = end;
-        if stretch.is_empty() {
-            self.stretches.pop_front();
-        }
-        Some(begin..end)
+        numbers
     }
 
     /// What was polled is through.
@@ -204,7 +239,10 @@ impl SecondPass {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.runs.is_empty() && self.stretches.is_empty() && !self.reading
+        self.runs.is_empty()
+            && self.repeated.is_empty()
+            && self.stretches.is_empty()
+            && !self.reading
     }
 }
 

@@ -3,8 +3,7 @@
 //! # How to use a [`Sender`]
 //!
 //! - **What is to be sent** comes with [`Sender::push`], while there is [`Sender::room`]; behind each
-//!   batch, [`Sender::flush`]. Where [`Sender::begins_block`] says so, what frames are of goes first,
-//!   as a note.
+//!   batch, [`Sender::flush`].
 //! - **What goes out** is asked of [`Sender::poll_datagram`] until it says `false`, and again at
 //!   [`Sender::next_due`] at the latest. The same bytes go to every path.
 //! - **The second pass** says with [`Sender::poll_again`] which numbers to read again. They come with
@@ -25,9 +24,10 @@ use crate::blocks::{BlockOptions, LaneSender};
 use crate::code::MAX_SOURCE_SYMBOLS;
 use crate::datagram::{Announcement, Body, Heartbeat, Lane, MAX_BYTES, SessionId, symbol_bytes};
 use crate::pacing::{Pace, Rates};
-use crate::packing::{Item, TooLarge};
+use crate::packing::{Item, MAX_ITEM_BYTES, TooLarge};
 use crate::protect::{CounterExhausted, LinkKey, LinkName, Sealer};
 use crate::second_pass::{SecondPass, SecondPassOptions, TooManyStretches};
+use crate::segments::{Noted, Segment};
 use crate::session::SenderState;
 
 /// Datagrams of fewer bytes carry more header than anything else.
@@ -133,6 +133,8 @@ pub struct Sender {
     pace: Pace,
     live: LaneSender,
     again: LaneSender,
+    live_noted: Noted,
+    again_noted: Noted,
     second_pass: SecondPass,
     start: Duration,
     heartbeat_due: Duration,
@@ -169,6 +171,8 @@ impl Sender {
             pace: Pace::new(options.rates),
             live: lane(Lane::Live),
             again: lane(Lane::Again),
+            live_noted: Noted::default(),
+            again_noted: Noted::default(),
             second_pass: SecondPass::new(options.second_pass, options.rates.bytes_per_s),
             start: now,
             heartbeat_due: now,
@@ -184,20 +188,18 @@ impl Sender {
         self.live.waiting() < MAX_WAITING && self.live.overdue(now) < MAX_OVERDUE
     }
 
-    /// Whether the next item is the first that begins in its block.
-    pub fn begins_block(&self) -> bool {
-        self.live.begins_block()
-    }
-
-    /// Takes a frame, or what frames are of.
-    pub fn push(&mut self, now: Duration, item: Item<'_>) -> Result<(), TooLarge> {
-        self.live.work(now);
-        self.live.push(now, item)?;
-        if let Item::Frame { number, bytes } = item {
-            self.highest_frame = self.highest_frame.max(number);
-            add(&mut self.account.frames, 1);
-            self.second_pass.sent(now, number, bytes.len());
-        }
+    /// Takes a frame of the journal, with its number there and the segment that it stands in.
+    pub fn push(
+        &mut self,
+        now: Duration,
+        segment: &Segment,
+        number: u64,
+        frame: &[u8],
+    ) -> Result<(), TooLarge> {
+        push(&mut self.live, &mut self.live_noted, now, segment, number, frame)?;
+        self.highest_frame = self.highest_frame.max(number);
+        add(&mut self.account.frames, 1);
+        self.second_pass.sent(now, number, frame.len());
         Ok(())
     }
 
@@ -216,18 +218,16 @@ impl Sender {
         self.second_pass.poll(now)
     }
 
-    /// As [`begins_block`](Self::begins_block), of what is sent again.
-    pub fn again_begins_block(&self) -> bool {
-        self.again.begins_block()
-    }
-
-    /// A frame of those numbers, or what they are of.
-    pub fn push_again(&mut self, now: Duration, item: Item<'_>) -> Result<(), TooLarge> {
-        self.again.work(now);
-        self.again.push(now, item)?;
-        if matches!(item, Item::Frame { .. }) {
-            add(&mut self.account.frames_again, 1);
-        }
+    /// A frame of those numbers.
+    pub fn push_again(
+        &mut self,
+        now: Duration,
+        segment: &Segment,
+        number: u64,
+        frame: &[u8],
+    ) -> Result<(), TooLarge> {
+        push(&mut self.again, &mut self.again_noted, now, segment, number, frame)?;
+        add(&mut self.account.frames_again, 1);
         Ok(())
     }
 
@@ -392,6 +392,26 @@ impl Sender {
     pub fn datagrams(&self) -> u64 {
         self.sealer.sealed()
     }
+}
+
+/// A frame, and what it is of, if that has to go first.
+fn push(
+    lane: &mut LaneSender,
+    noted: &mut Noted,
+    now: Duration,
+    segment: &Segment,
+    number: u64,
+    bytes: &[u8],
+) -> Result<(), TooLarge> {
+    if bytes.len() > MAX_ITEM_BYTES {
+        return Err(TooLarge { bytes: bytes.len() });
+    }
+    lane.work(now);
+    let (tag, note) = noted.note(now, segment, lane.begins_block());
+    if let Some(note) = note {
+        lane.push(now, Item::Note(note))?;
+    }
+    lane.push(now, Item::Frame { number, tag, bytes })
 }
 
 #[cfg(test)]

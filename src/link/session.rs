@@ -11,7 +11,7 @@
 //! nonce, is used twice. A receiver stores the edge of its window *ahead* of what it has seen, before
 //! anything of what it has seen leaves it: so its successor, which refuses all up to the edge, refuses
 //! whatever was seen. What lies between is lost for the successor, and a second pass brings it; so the
-//! edge is no further ahead than a fifth of a second.
+//! edge is no further ahead than 50 milliseconds, and not ahead at all where a receiver ends in order.
 
 use aws_lc_rs::digest::{SHA256, digest};
 

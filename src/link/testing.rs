@@ -17,10 +17,9 @@ use std::time::Duration;
 pub use wire::Faults;
 use wire::{Random, Wire};
 
-use crate::packing::Item;
 use crate::{
     Keys, LinkKey, LinkName, Output, Receiver, ReceiverAccount, ReceiverOptions, ReceiverState,
-    Sender, SenderAccount, SenderOptions, SenderState,
+    Segment, Sender, SenderAccount, SenderOptions, SenderState,
 };
 
 /// How often the sender's driver looks for frames.
@@ -115,6 +114,13 @@ fn frame(number: u64, bytes: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(&random.next().to_be_bytes());
     }
     out.truncate(bytes);
+}
+
+/// The segment that it stands in: of 5,000 frames each.
+fn segment(number: u64) -> Segment {
+    let first_seq = (number - 1) / 5_000 * 5_000 + 1;
+    let relay_name = "plant".to_owned();
+    Segment { epoch: 1, first_seq, created_ms: first_seq * 7, relay_name, ..Segment::default() }
 }
 
 /// Runs it to its end.
@@ -230,12 +236,8 @@ impl<'a> Run<'a> {
         let there = (self.now.as_secs_f64() * self.scenario.frames_per_s as f64) as u64;
         let there = there.min(self.scenario.frames);
         while self.cursor <= there && self.sender.room(self.now) {
-            if self.sender.begins_block() {
-                self.sender.push(self.now, Item::Note(b"of this block")).unwrap();
-            }
             frame(self.cursor, self.scenario.frame_bytes, &mut self.buffer);
-            let item = Item::Frame { number: self.cursor, bytes: &self.buffer };
-            self.sender.push(self.now, item).unwrap();
+            self.sender.push(self.now, &segment(self.cursor), self.cursor, &self.buffer).unwrap();
             if self.pushed_at.len() < usize::try_from(self.cursor).unwrap() {
                 self.pushed_at.push(self.now);
             }
@@ -251,13 +253,9 @@ impl<'a> Run<'a> {
     /// The driver reads what goes again.
     fn look_again(&mut self) {
         if let Some(numbers) = self.sender.poll_again(self.now) {
-            if self.sender.again_begins_block() {
-                self.sender.push_again(self.now, Item::Note(b"of that block")).unwrap();
-            }
             for number in numbers {
                 frame(number, self.scenario.frame_bytes, &mut self.buffer);
-                let item = Item::Frame { number, bytes: &self.buffer };
-                self.sender.push_again(self.now, item).unwrap();
+                self.sender.push_again(self.now, &segment(number), number, &self.buffer).unwrap();
             }
             self.sender.again_done(self.now);
         }
@@ -288,9 +286,13 @@ impl<'a> Run<'a> {
     }
 
     fn came(&mut self, output: Output) {
-        let Output::Frame { number, bytes, late, .. } = output else { return };
+        let Output::Frame { segment, number, bytes, late } = output else { return };
         frame(number, self.scenario.frame_bytes, &mut self.buffer);
-        if bytes != self.buffer || number == 0 || number > self.scenario.frames {
+        if bytes != self.buffer
+            || number == 0
+            || number > self.scenario.frames
+            || *segment != self::segment(number)
+        {
             self.figures.wrong += 1;
             return;
         }
@@ -334,7 +336,13 @@ impl<'a> Run<'a> {
         self.receiver = receiver(self.scenario, name, key, state, self.now);
         if let (Some(first), Some(last)) = (self.journal.first(), self.journal.last()) {
             let missing = (*first..*last).filter(|number| !self.journal.contains(number));
-            self.receiver.resume(*first..last + 1, missing.map(|number| number..number + 1));
+            let segments = (1..=*last).step_by(5_000).map(segment);
+            self.receiver.resume(
+                1,
+                *first..last + 1,
+                missing.map(|number| number..number + 1),
+                segments,
+            );
         }
     }
 }

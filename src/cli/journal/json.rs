@@ -13,13 +13,16 @@ use text::format_utc_ms;
 use super::layout::Message;
 
 /// `{"seq": …, "kind": "start" | "message" | "keyframe" | "heartbeat" | "unknown", …}`
-pub(super) fn frame(frame: &Frame, message: Option<&Message<'_>>) -> Json {
+pub(super) fn frame(frame: &Frame, message: Option<&Message<'_>>, is_late: bool) -> Json {
     let mut object = Map::new();
     object.insert("seq".into(), frame.seq.into());
     object.insert("epoch".into(), frame.epoch.into());
     object.insert("time".into(), format_utc_ms(frame.appended_ms).into());
     object.insert("appended_ms".into(), frame.appended_ms.into());
     object.insert("in_head".into(), frame.in_head.into());
+    if is_late {
+        object.insert("late".into(), true.into());
+    }
     let (kind, body, bytes): (_, _, &[u8]) = match &frame.body {
         None => ("unknown", json!({}), &[]),
         Some(Body::Start(start)) => {

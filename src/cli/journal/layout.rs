@@ -44,23 +44,26 @@ pub(super) struct Layouts {
 impl Layouts {
     /// Decodes the payload of a frame that has one, and remembers the datatypes of a birth.
     pub(super) fn learn(&mut self, frame: &Frame) -> Option<Message<'_>> {
-        let (topic, bytes) = match frame.body.as_ref()? {
-            Body::Relayed(relayed) => (&relayed.topic, &relayed.payload),
-            Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload),
-            Body::Start(_) | Body::Heartbeat(_) | Body::Data(_) => return None,
-        };
-        let caps = Caps::of_payloads(Caps::MOST_BYTES).of_own_journal();
-        let payload = decode(bytes, &caps).map(|decoded| decoded.payload);
-        let Ok(Topic::Entity(topic)) = Topic::parse(topic) else {
-            return Some(Message { payload, types: None });
-        };
-        let entity = topic.entity.to_string();
-        if let Ok(payload) = &payload
-            && topic.message_type.is_birth()
-        {
-            self.remember(&entity, &payload.metrics);
+        let (entity, payload) = entity_and_payload(frame)?;
+        if let (Some((entity, true)), Ok(payload)) = (&entity, &payload) {
+            self.remember(entity, &payload.metrics);
         }
-        Some(Message { payload, types: self.entities.get(&entity) })
+        Some(self.with_types(entity, payload))
+    }
+
+    /// The same, which remembers nothing.
+    pub(super) fn message(&self, frame: &Frame) -> Option<Message<'_>> {
+        let (entity, payload) = entity_and_payload(frame)?;
+        Some(self.with_types(entity, payload))
+    }
+
+    fn with_types(
+        &self,
+        entity: Option<(String, bool)>,
+        payload: Result<Payload, DecodeError>,
+    ) -> Message<'_> {
+        let types = entity.and_then(|(entity, _)| self.entities.get(&entity));
+        Message { payload, types }
     }
 
     fn remember(&mut self, entity: &str, metrics: &[Metric]) {
@@ -77,4 +80,21 @@ impl Layouts {
         self.metrics = self.metrics.saturating_add(types.len());
         self.entities.insert(entity.to_owned(), types);
     }
+}
+
+/// Whose message it is and whether it is a birth, as far as the topic says it, and its payload.
+#[expect(clippy::type_complexity, reason = "two answers of one look")]
+fn entity_and_payload(
+    frame: &Frame,
+) -> Option<(Option<(String, bool)>, Result<Payload, DecodeError>)> {
+    let (topic, bytes) = match frame.body.as_ref()? {
+        Body::Relayed(relayed) => (&relayed.topic, &relayed.payload),
+        Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload),
+        Body::Start(_) | Body::Heartbeat(_) | Body::Data(_) => return None,
+    };
+    let caps = Caps::of_payloads(Caps::MOST_BYTES).of_own_journal();
+    let payload = decode(bytes, &caps).map(|decoded| decoded.payload);
+    let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return Some((None, payload)) };
+    let entity = (topic.entity.to_string(), topic.message_type.is_birth());
+    Some((Some(entity), payload))
 }

@@ -261,7 +261,7 @@ fn json_shows_every_kind_of_content() {
     };
     let mut layouts = Layouts::default();
     let message = layouts.learn(&frame);
-    let shown = json::frame(&frame, message.as_ref());
+    let shown = json::frame(&frame, message.as_ref(), false);
     let metrics = &shown["payload"]["metrics"];
     assert_eq!(
         metrics[0]["value"],

@@ -12,13 +12,17 @@ use super::layout::Message;
 /// Characters of one value that are shown; `--json` has all of it.
 const MAX_VALUE_CHARS: usize = 200;
 
-/// `{seq} {time} {kind} …`
+/// `{seq} {time} [late] {kind} …`
 pub(super) fn frame(
     out: &mut impl Write,
     frame: &Frame,
     message: Option<&Message<'_>>,
+    is_late: bool,
 ) -> io::Result<()> {
     write!(out, "{} {} ", frame.seq, format_utc_ms(frame.appended_ms))?;
+    if is_late {
+        write!(out, "late ")?;
+    }
     match &frame.body {
         None => write!(out, "unknown")?,
         Some(Body::Start(start)) => {

@@ -269,7 +269,12 @@ impl View {
                 span(written_ms.saturating_sub(loss.at_ms))
             )
         });
-        self.item("losses", &format!("{}{last}", counted_grouped(it.frames_lost, "frame")));
+        let late = match it.late_frames {
+            0 => String::new(),
+            late => format!(", {} of them came late", grouped(late)),
+        };
+        let lost = counted_grouped(it.frames_lost, "frame");
+        self.item("losses", &format!("{lost}{late}{last}"));
         self.item(
             "backlog",
             &format!(

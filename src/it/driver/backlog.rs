@@ -26,6 +26,8 @@ impl Backlog {
                 self.idle = 0;
                 false
             }
+            // It stands anywhere, and comes at any time.
+            Some(Item::Late(_)) => false,
         }
     }
 }

@@ -199,7 +199,7 @@ impl Half {
         while let Some(item) =
             self.driver.read_ahead.pop_front().or_else(|| self.driver.reader.next().ok()?)
         {
-            if let Item::Frame(frame) = item {
+            if let Item::Frame(frame) | Item::Late(frame) = item {
                 let _ = self.driver.begin_again(&frame);
                 is_any = true;
             }

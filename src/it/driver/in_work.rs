@@ -73,7 +73,11 @@ impl<P: Pool> Driver<P> {
         {
             self.read_ahead.push_back(next);
         }
-        let Item::Frame(frame) = item else { return self.mirror.handle_item(now, item) };
+        let frame = match item {
+            Item::Lost(_) => return self.mirror.handle_item(now, item),
+            Item::Late(frame) => return self.take_late(now, frame),
+            Item::Frame(frame) => frame,
+        };
         let barred = self.barred(&frame);
         if barred.is_some() && says_again(&frame) {
             return self.mirror.leave_out(now, &frame);
@@ -86,6 +90,15 @@ impl<P: Pool> Driver<P> {
             // The plant's own birth: it is another one, and nothing came of it.
             self.marks.in_work().clear(id);
         }
+    }
+
+    /// Hands on a frame that came late.
+    fn take_late(&mut self, now: Now, frame: Frame) {
+        if self.begin(&frame) == Leave::SetAside {
+            self.mirror.set_aside_late(now, &frame);
+            return self.keep_aside(now, &frame);
+        }
+        self.mirror.handle_item(now, Item::Late(frame));
     }
 
     /// The name of what a birth is of, if that is set aside.
@@ -105,7 +118,7 @@ impl<P: Pool> Driver<P> {
     /// Marks a frame that is worked on now.
     fn begin(&mut self, frame: &Frame) -> Leave {
         let ahead = self.read_ahead.iter().map_while(|item| match item {
-            Item::Frame(frame) => Some(name(frame)),
+            Item::Frame(frame) | Item::Late(frame) => Some(name(frame)),
             Item::Lost(_) => None,
         });
         let leave = self.marks.in_work().begin(name(frame), bytes_of(frame), ahead);
@@ -125,6 +138,10 @@ impl<P: Pool> Driver<P> {
 
     fn set_aside(&mut self, now: Now, frame: &Frame) {
         self.mirror.set_aside(now, frame);
+        self.keep_aside(now, frame);
+    }
+
+    fn keep_aside(&self, now: Now, frame: &Frame) {
         let Frame { seq, epoch, .. } = frame;
         let (topic, payload) = frame.message().unwrap_or_default();
         let note = format!("frame {seq} of epoch {epoch}: the IT half was ended with it twice");

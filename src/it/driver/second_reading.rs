@@ -1,11 +1,11 @@
 //! The second reading of missed frames: beside the live stream, at a pace of its own.
 
-use journal_format::{Body, Frame};
+use journal_format::Body;
 use journal_read::{From, Item, Position, Reader};
 use state::Leave;
 use telemetry::event;
 
-use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN, PUBLISHED_PER_TURN};
+use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN, PUBLISHED_PER_TURN, bytes_of};
 use crate::mirror::Now;
 use crate::pool::Pool;
 
@@ -14,7 +14,7 @@ pub(super) struct SecondReading {
     reader: Reader,
     to: u64,
     /// A frame that waits for its turn in the pace.
-    waiting: Option<Frame>,
+    waiting: Option<Item>,
 }
 
 impl<P: Pool> Driver<P> {
@@ -37,7 +37,7 @@ impl<P: Pool> Driver<P> {
                 break;
             }
             let item = match pass.waiting.take() {
-                Some(frame) => Ok(Some(Item::Frame(frame))),
+                Some(item) => Ok(Some(item)),
                 None => pass.reader.next_settled(),
             };
             match item {
@@ -48,7 +48,7 @@ impl<P: Pool> Driver<P> {
                     }
                     if matches!(frame.body, Some(Body::Relayed(_))) && self.history.check().is_err()
                     {
-                        pass.waiting = Some(frame);
+                        pass.waiting = Some(Item::Frame(frame));
                         break;
                     }
                     any = true;
@@ -58,6 +58,17 @@ impl<P: Pool> Driver<P> {
                     {
                         bytes = bytes.saturating_add(relayed.payload.len());
                         self.mirror.handle_backfill(now, frame.seq, relayed);
+                    }
+                }
+                Ok(Some(Item::Late(frame))) => {
+                    if self.history.check().is_err() {
+                        pass.waiting = Some(Item::Late(frame));
+                        break;
+                    }
+                    any = true;
+                    if self.begin_again(&frame) == Leave::Work {
+                        bytes = bytes.saturating_add(bytes_of(&frame));
+                        self.mirror.backfill_late(now, pass.reader.settled_to(), &frame);
                     }
                 }
                 Ok(Some(Item::Lost(lost))) => {
@@ -77,8 +88,8 @@ impl<P: Pool> Driver<P> {
             }
         }
         let upto = match &pass.waiting {
-            Some(frame) => frame.seq,
-            None => pass.reader.position().seq,
+            Some(Item::Frame(frame)) => frame.seq,
+            _ => pass.reader.settled_to(),
         };
         self.mirror.backfill_passed(upto.min(pass.to));
         self.backfill = Some(pass);

@@ -5,8 +5,8 @@
 //! [`Mirror::handle_backfill`] and reports its progress with [`Mirror::backfill_passed`].
 
 use journal_format::Relayed;
-use journal_read::Lost;
-use sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
+use journal_read::{Lost, LostCause};
+use sparkplug::{self, Entity, MessageType, Metric, Payload, Topic, Value, names};
 
 use super::layout::{Layout, LayoutPlaces, normalise};
 use super::node::Node;
@@ -42,6 +42,15 @@ struct Reread {
     unplaceable: bool,
     /// The policy became tighter since, and nobody here knows whether it lets this leave.
     withheld: bool,
+}
+
+/// Metrics of a frame as historical data.
+#[derive(Debug)]
+pub(super) struct History {
+    pub(super) metrics: Vec<Metric>,
+    /// Metrics that hosts have no place for.
+    pub(super) without_place: u64,
+    pub(super) refusals: Refusals,
 }
 
 /// Hosts have no place for a metric of a missed frame.
@@ -136,6 +145,11 @@ impl Mirror {
             return;
         }
         let lost = Lost { last, ..lost };
+        let is_first = |(from, to): (u64, u64)| (from..to).contains(&lost.first);
+        if lost.cause == LostCause::Link && !self.first_stretch.is_some_and(is_first) {
+            // It was counted when it was seen first.
+            return;
+        }
         self.tally.frames_lost = self.tally.frames_lost.saturating_add(lost.frames());
         let Lost { first, last, cause } = lost;
         self.notices.push(Notice::FramesLost { first, last, cause });
@@ -193,29 +207,46 @@ impl StepContext<'_> {
         let (Some(layout), Ok(decoded)) = (layout, decoded) else {
             return Reread { unplaceable: true, ..nothing };
         };
-        let date = decoded.payload.timestamp.unwrap_or(relayed.received_ms);
         let birth = matches!(topic.message_type, MessageType::NBirth | MessageType::DBirth);
-        let mut metrics = Vec::with_capacity(decoded.payload.metrics.len());
-        let mut unplaceable = false;
-        // These metrics were counted when the frame came first.
-        let mut refusals = Refusals::default();
+        // What is refused of these metrics was counted when the frame came first.
+        let history = self.history(&node, layout, decoded.payload, relayed.received_ms, birth);
+        let published = !history.metrics.is_empty();
+        if published {
+            self.publish_data(node.change(), device, history.metrics);
+        }
+        Reread { published, unplaceable: history.without_place > 0, ..nothing }
+    }
+
+    /// Makes historical data of the metrics of a frame, which says what was.
+    pub(super) fn history(
+        &self,
+        node: &Node,
+        layout: &Layout,
+        payload: Payload,
+        received_ms: u64,
+        birth: bool,
+    ) -> History {
+        let date = payload.timestamp.unwrap_or(received_ms);
+        let mut history = History {
+            metrics: Vec::with_capacity(payload.metrics.len()),
+            without_place: 0,
+            refusals: Refusals::default(),
+        };
         let mut places = LayoutPlaces::default();
-        for mut metric in decoded.payload.metrics {
-            if !layout.recheck(&mut metric, &mut refusals, &mut places) {
+        for mut metric in payload.metrics {
+            if !layout.recheck(&mut metric, &mut history.refusals, &mut places) {
                 continue;
             }
             match place(metric, layout, date, birth) {
                 // The birth in force may not need the template any more that it refers to.
-                Ok(Some(metric)) if !node.layout.defines_all_of(&metric) => unplaceable = true,
-                Ok(historical) => metrics.extend(historical),
-                Err(NoPlace) => unplaceable = true,
+                Ok(Some(metric)) if !node.layout.defines_all_of(&metric) => {
+                    count(&mut history.without_place);
+                }
+                Ok(historical) => history.metrics.extend(historical),
+                Err(NoPlace) => count(&mut history.without_place),
             }
         }
-        let published = !metrics.is_empty();
-        if published {
-            self.publish_data(node.change(), device, metrics);
-        }
-        Reread { published, unplaceable, ..nothing }
+        history
     }
 }
 

@@ -11,6 +11,8 @@ pub(super) struct Confirm {
     pub(super) published: u64,
     /// Highest published frame when the unanswered barrier was sent.
     pub(super) barrier: Option<u64>,
+    /// The lowest number of those published since then that aren't behind it by their number.
+    pub(super) again: Option<u64>,
 }
 
 /// Frames `from..to` of a node that were not published live.

@@ -49,7 +49,8 @@ impl Node {
         self.miss_frame(held.unwrap_or(seq).min(seq));
     }
 
-    fn miss_frame(&mut self, seq: u64) {
+    /// Notes that frame `seq` wasn't published.
+    pub(super) fn miss_frame(&mut self, seq: u64) {
         self.missed_from = Some(self.missed_from.map_or(seq, |from| from.min(seq)));
     }
 
@@ -98,6 +99,14 @@ impl Node {
         }
     }
 
+    /// What was published last has the number of a frame that an unanswered barrier may cover, and
+    /// isn't covered by it.
+    pub(super) fn confirm_again(&mut self, seq: u64) {
+        if self.confirm.barrier.is_some() {
+            self.confirm.again.get_or_insert(seq);
+        }
+    }
+
     /// The births of a session that has just begun are to be confirmed by `confirm_by`: what follows them
     /// waits for that on a link that is full.
     pub(super) fn hasten_confirmation(&mut self, confirm_by: Duration) {
@@ -125,7 +134,8 @@ impl Node {
             self.births = None;
             self.birth_ends = 0;
         }
-        let unconfirmed = (self.confirm.published > upto).then(|| upto.saturating_add(1));
+        let after = (self.confirm.published > upto).then(|| upto.saturating_add(1));
+        let unconfirmed = after.into_iter().chain(self.confirm.again.take()).min();
         self.confirm.pending = unconfirmed;
         // Of a session that closes already nothing more is asked.
         if unconfirmed.is_some() && self.is_born() {

@@ -13,7 +13,8 @@
 //!   [`Mirror::poll_notice`] what people should know.
 //! - **A second reading** of missed frames: while [`Mirror::wants_backfill`] says so,
 //!   [`Mirror::begin_backfill`] names a stretch of the journal. Every frame of it goes to
-//!   [`Mirror::handle_backfill`], every missing one to [`Mirror::backfill_lost`], and
+//!   [`Mirror::handle_backfill`] or, if it came late over a link, to [`Mirror::backfill_late`], every
+//!   missing one to [`Mirror::backfill_lost`], and
 //!   [`Mirror::backfill_passed`] reports the progress. One stretch at a time, beside the live
 //!   stream.
 //! - **Snapshots** for the disk: [`Mirror::begin_snapshot`], then
@@ -66,6 +67,7 @@ mod fast_path;
 mod frames;
 mod guard;
 mod keyframes;
+mod late;
 mod layout;
 mod losses;
 mod memory;
@@ -188,6 +190,7 @@ pub struct Mirror {
     /// The last heartbeat, and when it was appended.
     heartbeat: Option<(u64, Heartbeat)>,
     last_loss: Option<LossStatus>,
+    late: Option<late::LateFrames>,
     unread: Option<Unread>,
     /// What some node hasn't heard yet.
     news: Vec<News>,
@@ -235,6 +238,7 @@ impl Mirror {
             tightened_seq: 0,
             heartbeat: None,
             last_loss: None,
+            late: None,
             unread: None,
             news: Vec::new(),
             round: Round::default(),
@@ -279,6 +283,7 @@ impl Mirror {
         match item {
             Item::Frame(frame) => self.handle_frame(now, frame),
             Item::Lost(lost) => self.frames_lost(now, lost),
+            Item::Late(frame) => self.late_frame(now, &frame),
         }
     }
 
@@ -321,6 +326,7 @@ impl Mirror {
         self.date_doubts(now);
         self.set_policy_time(now);
         self.look_for_silence(now);
+        self.tell_late(now);
         let (mut behind, mut dropped) = (false, Vec::new());
         let (mut step, nodes) = self.step(now);
         let (end, told) = (step.work.saturating_add(TURN_WORK), nodes.told);

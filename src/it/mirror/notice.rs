@@ -20,6 +20,9 @@ pub enum Notice {
     OldFrames { behind_ms: u64 },
     /// Journal sequence numbers `first..=last` can't be had any more.
     FramesLost { first: u64, last: u64, cause: LostCause },
+    /// Frames came late over a link, which were lost before; of so many what they say was used, or
+    /// nobody needs it any more.
+    LateFrames { first: u64, last: u64, frames: u64, used: u64 },
     /// What a backfill could not publish: `frames` frames among `first..=last` held values that
     /// no birth of today has a place for.
     Unplaceable { first: u64, last: u64, frames: u64 },
@@ -76,6 +79,8 @@ pub struct Tally {
     /// Frames lost on the way: by retention, damage or a rewound journal. What a second
     /// reading for the backfill misses counts too.
     pub frames_lost: u64,
+    /// Of frames that were lost on a link between two boxes, those that came late.
+    pub late: u64,
     /// Bodies that this version doesn't know.
     pub unknown_bodies: u64,
     /// Keyframes that could not be used.

@@ -9,6 +9,7 @@ mod gaps;
 mod history;
 mod host;
 mod keyframes;
+mod late;
 mod link;
 mod memory;
 mod random;

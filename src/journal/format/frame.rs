@@ -20,26 +20,17 @@
 //! behind it.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use prost::Message;
-use prost::encoding::{decode_varint, encoded_len_varint, uint64};
+use prost::encoding::decode_varint;
 
+pub use crate::encode::{append, append_envelope};
 use crate::header::Header;
 use crate::layouts::{Layout, Layouts};
+use crate::prefix::{LONG, UNIT, low_byte};
+pub use crate::prefix::{MAX_BODY_BYTES, PREFIX_BYTES, TooLarge};
 use crate::{Body, Envelope};
 
-/// Cap of an encoded envelope, in bytes: twice the largest MQTT packet that can be configured, so
-/// that a birth can grow when names replace aliases, and room for topic and the rest.
-pub const MAX_BODY_BYTES: usize = (128 << 20) + (256 << 10);
-/// Envelopes of so many bytes are long: their length is in units.
-const LONG: usize = 1 << 23;
-/// Bytes that the length of a long envelope counts.
-const UNIT: usize = 32;
-/// Key of the field that fills a long envelope up: field 15, bytes. Never given to anything else.
-const FILLER_KEY: u8 = 15 << 3 | 2;
-/// Length and checksum.
-pub const PREFIX_BYTES: usize = 8;
 /// The shortest envelope: a sequence number and nothing else.
 const MIN_BODY_BYTES: usize = 2;
 /// The shortest frame; bounds how many frames a damaged stretch can have held.
@@ -61,7 +52,8 @@ pub struct Frame {
     pub seq: u64,
     /// The writer's start that wrote it; from the header of its segment.
     pub epoch: u64,
-    /// Wall clock of the writer at the append, in milliseconds since the epoch (UTC).
+    /// Wall clock of the writer at the append, in milliseconds since the epoch (UTC). Of a reader by
+    /// its own clock: the same moment by the clock of this machine, 0 where that isn't known.
     pub appended_ms: u64,
     /// `None`: a kind of body that this version doesn't know; skip and count it.
     pub body: Option<Body>,
@@ -119,14 +111,6 @@ impl Frame {
     }
 }
 
-/// A body over [`MAX_BODY_BYTES`]; it wasn't appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("frame body of {bytes} bytes is over the cap of {cap}")]
-pub struct TooLarge {
-    pub bytes: usize,
-    pub cap: usize,
-}
-
 /// What the bytes at the place of a frame are.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed {
@@ -179,59 +163,6 @@ pub fn length_at(salt: u32, length: [u8; 4]) -> Option<usize> {
     checked_length(salt, length).map(|(total, _)| total)
 }
 
-/// Appends one frame to `out`. On an error `out` is as before.
-///
-/// # Errors
-/// The body is over [`MAX_BODY_BYTES`].
-pub fn append(
-    salt: u32,
-    seq: u64,
-    appended_ms: u64,
-    body: &Body,
-    out: &mut Vec<u8>,
-) -> Result<(), TooLarge> {
-    let time_bytes =
-        if appended_ms == 0 { 0 } else { encoded_len_varint(appended_ms).saturating_add(1) };
-    let bytes = encoded_len_varint(seq)
-        .saturating_add(1)
-        .saturating_add(time_bytes)
-        .saturating_add(body.encoded_len());
-    let too_large = TooLarge { bytes, cap: MAX_BODY_BYTES };
-    if bytes > MAX_BODY_BYTES {
-        return Err(too_large);
-    }
-    let filler = filler(bytes);
-    let bytes = bytes.saturating_add(filler);
-    let length = if bytes < LONG { bytes } else { LONG | (bytes / UNIT) };
-    let Ok(length) = u32::try_from(length) else { return Err(too_large) };
-    let [low, middle, high, _] = length.to_le_bytes();
-    let length_crc = crc32c::crc32c_append(salt, &[low, middle, high]);
-    let start = out.len();
-    out.reserve(bytes.saturating_add(PREFIX_BYTES));
-    out.extend_from_slice(&[low, middle, high, low_byte(length_crc)]);
-    out.extend_from_slice(&[0; 4]);
-    let envelope_start = out.len();
-    // As prost writes an `Envelope`, but without owning the body. The sequence number is
-    // written even if it were 0: readers find it by its place.
-    uint64::encode(1, &seq, out);
-    if appended_ms != 0 {
-        uint64::encode(2, &appended_ms, out);
-    }
-    body.encode(out);
-    if let Some(content) = filler.checked_sub(2) {
-        // Below 34 bytes, so that its length takes one.
-        out.extend_from_slice(&[FILLER_KEY, low_byte(u32::try_from(content).unwrap_or(0))]);
-        out.resize(out.len().saturating_add(content), 0);
-    }
-    let envelope = out.get(envelope_start..).unwrap_or_default();
-    let crc = crc32c::crc32c_append(length_crc, envelope);
-    let crc_place = start.saturating_add(4)..envelope_start;
-    if let Some(place) = out.get_mut(crc_place) {
-        place.copy_from_slice(&crc.to_le_bytes());
-    }
-    Ok(())
-}
-
 /// Decodes the envelope of a frame that [`parse`] accepted with this sequence number. `None`:
 /// it isn't what our writers write, or decoding it would take an absurd amount of memory.
 pub fn decode(envelope: &[u8], seq: u64) -> Option<Envelope> {
@@ -274,24 +205,8 @@ fn checked_length(salt: u32, length: [u8; 4]) -> Option<(usize, u32)> {
     sound.then(|| (bytes.saturating_add(PREFIX_BYTES), length_crc))
 }
 
-/// Bytes that fill an envelope of so many bytes up to a whole number of units: none, or the two at
-/// least that a field takes.
-fn filler(bytes: usize) -> usize {
-    if bytes < LONG {
-        return 0;
-    }
-    match bytes.next_multiple_of(UNIT).saturating_sub(bytes) {
-        1 => UNIT.saturating_add(1),
-        filler => filler,
-    }
-}
-
-fn low_byte(crc: u32) -> u8 {
-    let [low, ..] = crc.to_le_bytes();
-    low
-}
-
-fn peek_seq(envelope: &[u8]) -> Option<u64> {
+/// The sequence number of an envelope.
+pub fn peek_seq(envelope: &[u8]) -> Option<u64> {
     let (key, mut rest) = envelope.split_first()?;
     if *key != SEQ_KEY {
         return None;
@@ -346,6 +261,7 @@ fn next_field(mut bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use alloc::string::String;
     use alloc::vec;
+    use alloc::vec::Vec;
 
     use super::*;
     use crate::{Heartbeat, Keyframe, Relayed};

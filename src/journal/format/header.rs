@@ -7,7 +7,7 @@
 //! | offset | bytes | field (numbers are little endian) |
 //! |---|---|---|
 //! | 0 | 8 | magic `89 53 44 4A 0D 0A 1A 0A` |
-//! | 8 | 2 | format version, 2; 1 before data was told against layouts |
+//! | 8 | 2 | format version: 2 as the plant's side writes it, 1 before data was told against layouts; 3 as it was received over a link |
 //! | 10 | 2 | header length: both copies; where the first frame begins |
 //! | 12 | 4 | salt of the frames' checksums, random |
 //! | 16 | 8 | epoch: the writer's start |
@@ -35,8 +35,11 @@ pub const COPY_BYTES: usize = HEADER_BYTES / 2;
 /// What the checksum of one copy is over.
 pub const CHECKED_BYTES: usize = COPY_BYTES - 4;
 const MAGIC: [u8; 8] = *b"\x89SDJ\r\n\x1a\n";
-/// Version of the format.
+/// Version of the format, as the plant's side writes it.
 pub const FORMAT: u16 = 2;
+/// Version of a segment that was received over a link: frames may be missing at any place, and
+/// [notes](crate::note) stand between them.
+pub const RECEIVED_FORMAT: u16 = 3;
 /// The oldest version that is read.
 pub const OLDEST_FORMAT: u16 = 1;
 const HEADER_LENGTH: u16 = HEADER_BYTES as u16;
@@ -51,6 +54,9 @@ pub struct Header {
     pub head_bytes: u64,
     pub head_frames: u32,
     pub relay_name: String,
+    /// It was received over a link. What is above is as in the segment of the sender, but for the
+    /// salt.
+    pub received: bool,
 }
 
 impl Header {
@@ -59,7 +65,8 @@ impl Header {
         let name = cut(&self.relay_name, MAX_RELAY_NAME_BYTES);
         let mut copy = Vec::with_capacity(HEADER_BYTES);
         copy.extend_from_slice(&MAGIC);
-        copy.extend_from_slice(&FORMAT.to_le_bytes());
+        let format = if self.received { RECEIVED_FORMAT } else { FORMAT };
+        copy.extend_from_slice(&format.to_le_bytes());
         copy.extend_from_slice(&HEADER_LENGTH.to_le_bytes());
         copy.extend_from_slice(&self.salt.to_le_bytes());
         copy.extend_from_slice(&self.epoch.to_le_bytes());
@@ -90,7 +97,7 @@ impl Header {
             return Err(None);
         }
         let version = u16::from_le_bytes(fields.take()?);
-        if !(OLDEST_FORMAT..=FORMAT).contains(&version) {
+        if !(OLDEST_FORMAT..=RECEIVED_FORMAT).contains(&version) {
             return Err(Some(version));
         }
         if fields.take()? != HEADER_LENGTH.to_le_bytes() {
@@ -110,7 +117,17 @@ impl Header {
             .and_then(|name| core::str::from_utf8(name).ok())
             .ok_or(None)?
             .to_owned();
-        Ok(Header { salt, epoch, first_seq, created_ms, head_bytes, head_frames, relay_name })
+        let received = version == RECEIVED_FORMAT;
+        Ok(Header {
+            salt,
+            epoch,
+            first_seq,
+            created_ms,
+            head_bytes,
+            head_frames,
+            relay_name,
+            received,
+        })
     }
 }
 
@@ -148,6 +165,17 @@ mod tests {
             head_bytes: 1000,
             head_frames: 3,
             relay_name: "line 4 ü".into(),
+            received: false,
+        }
+    }
+
+    #[test]
+    fn a_received_segment_is_of_another_version() {
+        for received in [false, true] {
+            let header = Header { received, ..header() };
+            let copy = header.encode();
+            assert_eq!(copy[8], if received { 3 } else { 2 });
+            assert_eq!(Header::parse(&copy[..COPY_BYTES]), Ok(header));
         }
     }
 

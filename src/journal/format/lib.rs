@@ -21,6 +21,9 @@
 //! | `journal_write` | append; the OT half's |
 //! | `journal_read` | read; the IT half's |
 //!
+//! A journal that was [received over a link](note) is the sender's with holes where frames were lost,
+//! and with what came late.
+//!
 //! It is built without the standard library, so that it can't open a file or ask a clock.
 #![no_std]
 
@@ -30,12 +33,17 @@ extern crate std;
 
 mod body;
 pub mod compact;
+mod encode;
 pub mod frame;
 mod given;
 pub mod header;
 mod layouts;
+mod missing;
+pub mod note;
+mod prefix;
 
 pub use body::{Body, Data, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
 pub use frame::{Frame, MAX_BODY_BYTES, TooLarge};
 pub use given::{GivenAliases, has_alias};
 pub use layouts::{Layout, Layouts};
+pub use missing::MissingNumbers;

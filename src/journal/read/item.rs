@@ -28,6 +28,10 @@ pub enum From {
 pub enum Item {
     Frame(Frame),
     Lost(Lost),
+    /// A frame of a journal that was received over a link, which came after later ones: its number
+    /// was [lost](Lost) before. Says nothing of what is now. Its data is by names; without a body
+    /// where nobody can know what it means.
+    Late(Frame),
 }
 
 /// A run of frames that this reader wanted and can't have.
@@ -47,6 +51,8 @@ pub enum LostCause {
     Retention,
     /// Their bytes are unreadable, or their segment is missing.
     Damage,
+    /// They didn't come over the link; what comes late is given as such.
+    Link,
     /// They are larger than what this reader was told to take.
     TooLarge,
     /// The writer lost them after this reader had read them (a power loss without
@@ -61,6 +67,7 @@ impl LostCause {
         match self {
             LostCause::Retention => "retention",
             LostCause::Damage => "damage",
+            LostCause::Link => "link",
             LostCause::TooLarge => "too_large",
             LostCause::Rewound => "rewound",
         }

@@ -12,11 +12,18 @@
 //!   [`MAX_SEGMENTS`](journal_segment::MAX_SEGMENTS) and what it may hold of layouts, and every call
 //!   of it ends, whatever the files hold.
 
+mod compare;
 mod item;
+mod lag;
+mod late;
+mod raw;
 mod reader;
+mod received;
 mod verify;
 
+pub use compare::{Comparison, Stretches, compare};
 pub use item::{From, Item, Lost, LostCause, Position};
 pub use journal_segment::JournalError;
+pub use raw::{RawFrame, RawItem};
 pub use reader::{Reader, SETTLED_POLLS};
 pub use verify::{Defect, Finding, MAX_FINDINGS, Verification, verify};

@@ -9,6 +9,7 @@
 //! something later can: until then a bad tail is an append under way, and the reader waits.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use journal_format::header::Header;
@@ -19,6 +20,7 @@ use journal_segment::files::{self as segment, Opened};
 use mistake::mistake;
 
 use crate::item::{From, Item, Lost, LostCause, Position};
+use crate::received::Received;
 
 /// After this many polls in a row that returned nothing, everything was read that the journal
 /// held at the first of them: one of them has listed the directory. The others are cheaper.
@@ -30,20 +32,23 @@ pub(crate) const MAX_LAYOUT_BYTES: usize = 1 << 30;
 /// A reader's place in a journal.
 #[derive(Debug)]
 pub struct Reader {
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Where to start; `None` once the first segment was entered.
     start: Option<From>,
-    want: Position,
-    cursor: Option<Cursor>,
+    pub(crate) want: Position,
+    pub(crate) cursor: Option<Cursor>,
     /// Polls in a row that found nothing.
     idle: u32,
     /// The newest segment and its size, while this journal is older than our position.
     behind: Option<(u64, u64)>,
     /// Larger frames are lost.
-    most_body_bytes: usize,
-    layouts: Layouts,
+    pub(crate) most_body_bytes: usize,
+    pub(crate) layouts: Layouts,
     /// Data is served as it was written, and not by names.
     as_written: bool,
+    /// What is known of the sender's clock, and of births that came late, of a journal that was
+    /// received over a link.
+    pub(crate) received: Received,
 }
 
 /// What one call of [`Reader::next`] has done already and does once only.
@@ -53,6 +58,13 @@ struct Poll {
     /// The segment that ended before its deletion or a newer one was seen. It may have grown in
     /// between, so it is read once more before it is left.
     closing: Option<u64>,
+}
+
+/// What was taken from the journal, with the place of an envelope in the cursor's buffer.
+pub(crate) enum Taken {
+    Frame { seq: u64, envelope: Range<usize> },
+    Note { envelope: Range<usize> },
+    Lost(Lost),
 }
 
 /// Where the search for the next frame led.
@@ -86,6 +98,7 @@ impl Reader {
             most_body_bytes: MAX_BODY_BYTES,
             layouts: Layouts::new(MAX_LAYOUT_BYTES),
             as_written: false,
+            received: Received::default(),
         })
     }
 
@@ -99,6 +112,13 @@ impl Reader {
     /// names. It holds layouts of at most so many bytes; data of others comes without one.
     pub fn as_written(self, most_layout_bytes: usize) -> Reader {
         Reader { as_written: true, layouts: Layouts::new(most_layout_bytes), ..self }
+    }
+
+    /// The same, which gives times of a journal that was received over a link by the clock of this
+    /// machine, as whoever received it has noted it: [`Frame::appended_ms`].
+    pub fn by_own_clock(mut self) -> Reader {
+        self.received.by_own_clock = true;
+        self
     }
 
     /// A reader that starts with the segment that holds frame `seq`, or where that is, so that
@@ -124,6 +144,22 @@ impl Reader {
         reason = "`None` isn't an end here, and an iterator's `Result<Option>` is inside out"
     )]
     pub fn next(&mut self) -> Result<Option<Item>, JournalError> {
+        loop {
+            // Terminates: a note is taken in each turn.
+            let item = match self.advance()? {
+                None => return Ok(None),
+                Some(Taken::Lost(lost)) => Some(Item::Lost(lost)),
+                Some(Taken::Frame { seq, envelope }) => Some(self.serve(seq, envelope)),
+                Some(Taken::Note { envelope }) => self.take_note(envelope),
+            };
+            if item.is_some() {
+                return Ok(item);
+            }
+        }
+    }
+
+    /// What comes next, undecoded.
+    pub(crate) fn advance(&mut self) -> Result<Option<Taken>, JournalError> {
         let mut poll = Poll::default();
         // Terminates: every turn takes a frame, enters a later segment, or ends the poll; a
         // turn that does none of it happens once per segment or once per poll, as `poll` has it.
@@ -132,7 +168,17 @@ impl Reader {
                 None => self.locate()?,
                 Some(cursor) => match cursor.step()? {
                     Step::Frame { seq, envelope, .. } if seq >= self.want.seq => {
-                        return Ok(Some(self.serve(seq, envelope)));
+                        self.idle = 0;
+                        self.want.seq = seq.saturating_add(1);
+                        return Ok(Some(Taken::Frame { seq, envelope }));
+                    }
+                    Step::Note { envelope, .. } => {
+                        self.idle = 0;
+                        return Ok(Some(Taken::Note { envelope }));
+                    }
+                    Step::Hole { last, .. } if last >= self.want.seq => {
+                        let first = self.want.seq;
+                        Found::Lost(Lost { first, last, cause: LostCause::Link })
                     }
                     Step::Damaged { last, .. } if last >= self.want.seq => {
                         let first = self.want.seq;
@@ -147,13 +193,15 @@ impl Reader {
                         self.step_over(seq, envelope);
                         Found::Segment
                     }
-                    Step::Damaged { .. } | Step::TooLarge { .. } => Found::Segment,
+                    Step::Damaged { .. } | Step::TooLarge { .. } | Step::Hole { .. } => {
+                        Found::Segment
+                    }
                     Step::End { leftover } => self.at_end(leftover, &mut poll)?,
                 },
             };
             match found {
                 Found::Segment => {}
-                Found::Lost(lost) => return Ok(Some(self.lose(lost))),
+                Found::Lost(lost) => return Ok(Some(Taken::Lost(self.lose(lost)))),
                 Found::Nothing => return Ok(None),
             }
         }
@@ -162,15 +210,30 @@ impl Reader {
     /// The next frame, if it was read with an earlier one: costs no system call. `None` says
     /// nothing of what the journal holds.
     pub fn next_at_hand(&mut self) -> Option<Item> {
-        match self.cursor.as_mut()?.step_at_hand()? {
-            Step::Frame { seq, envelope, .. } if seq >= self.want.seq => {
-                Some(self.serve(seq, envelope))
+        loop {
+            match self.cursor.as_mut()?.step_at_hand()? {
+                Step::Frame { seq, envelope, .. } if seq >= self.want.seq => {
+                    self.idle = 0;
+                    self.want.seq = seq.saturating_add(1);
+                    return Some(self.serve(seq, envelope));
+                }
+                Step::Frame { seq, envelope, .. } => {
+                    self.step_over(seq, envelope);
+                    return None;
+                }
+                Step::Hole { last, .. } if last >= self.want.seq => {
+                    let first = self.want.seq;
+                    let lost = Lost { first, last, cause: LostCause::Link };
+                    return Some(Item::Lost(self.lose(lost)));
+                }
+                Step::Hole { .. } => {}
+                Step::Note { envelope, .. } => {
+                    if let Some(item) = self.take_note(envelope) {
+                        return Some(item);
+                    }
+                }
+                _ => return None,
             }
-            Step::Frame { seq, envelope, .. } => {
-                self.step_over(seq, envelope);
-                None
-            }
-            _ => None,
         }
     }
 
@@ -193,25 +256,6 @@ impl Reader {
     /// segment was seen, of a reader that didn't start at a position: epoch 0, number 0.
     pub fn position(&self) -> Position {
         self.want
-    }
-
-    /// Bytes between this position and the end of the journal, roughly: for people and lag
-    /// displays.
-    ///
-    /// # Errors
-    /// The directory can't be listed.
-    pub fn backlog_bytes(&self) -> Result<u64, JournalError> {
-        let mut bytes = 0_u64;
-        let mut after = self.want.seq;
-        if let Some(cursor) = &self.cursor {
-            bytes = cursor.stat()?.bytes.saturating_sub(cursor.offset());
-            after = cursor.header().first_seq.saturating_add(1);
-        }
-        for first_seq in segment::list(&self.dir)?.into_iter().filter(|first| *first >= after) {
-            let metadata = std::fs::symlink_metadata(segment::path(&self.dir, first_seq));
-            bytes = bytes.saturating_add(metadata.map_or(0, |metadata| metadata.len()));
-        }
-        Ok(bytes)
     }
 
     /// Where to go on at the end of the current segment. [`Found::Segment`] says "look again".
@@ -386,6 +430,7 @@ impl Reader {
         let (want, epoch, first_seq) = (self.want, header.epoch, header.first_seq);
         let path = segment::path(&self.dir, first_seq);
         self.layouts.begin_segment(epoch);
+        self.received.begin_segment(epoch);
         self.cursor = Some(Cursor::new(file, path, header).taking(self.most_body_bytes));
         self.start = None;
         self.behind = None;
@@ -403,23 +448,22 @@ impl Reader {
         })
     }
 
-    fn lose(&mut self, lost: Lost) -> Item {
+    fn lose(&mut self, lost: Lost) -> Lost {
         if lost.cause != LostCause::Rewound {
             self.want.seq = lost.last.saturating_add(1);
         }
         self.idle = 0;
-        Item::Lost(lost)
+        lost
     }
 
-    fn serve(&mut self, seq: u64, envelope: std::ops::Range<usize>) -> Item {
-        self.idle = 0;
-        self.want.seq = seq.saturating_add(1);
+    fn serve(&mut self, seq: u64, envelope: Range<usize>) -> Item {
         let Some(cursor) = &self.cursor else {
             return Item::Lost(Lost { first: seq, last: seq, cause: LostCause::Damage });
         };
         let frame = frame::decode(cursor.envelope(envelope), seq).and_then(|envelope| {
             let by_names = (!self.as_written).then_some(self.most_body_bytes);
-            Frame::new(cursor.header(), envelope).after(&mut self.layouts, by_names)
+            let frame = Frame::new(cursor.header(), envelope);
+            self.received.dated(frame, cursor.header()).after(&mut self.layouts, by_names)
         });
         match frame {
             Some(frame) => Item::Frame(frame),
@@ -428,7 +472,7 @@ impl Reader {
     }
 
     /// Learns what a frame says of layouts that isn't served.
-    fn step_over(&mut self, seq: u64, envelope: std::ops::Range<usize>) {
+    fn step_over(&mut self, seq: u64, envelope: Range<usize>) {
         let Some(cursor) = &self.cursor else { return };
         let envelope = cursor.envelope(envelope);
         if frame::may_give_layout(envelope)

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use journal_format::MAX_BODY_BYTES;
 use journal_format::frame::{self, MIN_FRAME_BYTES, PEEK_BYTES, PREFIX_BYTES, Parsed};
 use journal_format::header::{FRAMES_OFFSET, Header};
+use journal_format::note::NOTE_SEQ;
 
 use crate::JournalError;
 
@@ -46,10 +47,16 @@ pub enum Step {
     /// A sound frame, now behind the cursor; its envelope is at this place of the buffer until
     /// the next step.
     Frame { seq: u64, offset: u64, envelope: Range<usize> },
+    /// A note of whoever received the journal over a link, now behind the cursor; as above.
+    Note { offset: u64, envelope: Range<usize> },
+    /// The frames `first..=last` aren't here: they didn't come over the link. The cursor stands at
+    /// the sound frame behind them.
+    Hole { first: u64, last: u64 },
     /// A frame whose envelope is larger than what was asked for, now behind the cursor.
     TooLarge { seq: u64, bytes: u64 },
-    /// `bytes` bytes at `offset` are unreadable and held the frames `first..=last`. The cursor
-    /// stands at the sound frame behind them.
+    /// `bytes` bytes at `offset` are unreadable and held the frames `first..=last`, or, in a segment
+    /// that was received, some of them; none where `last` comes before `first`. The cursor stands at
+    /// the sound frame behind them.
     Damaged { first: u64, last: u64, offset: u64, bytes: u64 },
     /// No sound frame between here and the end of the file, which may grow. `leftover` says
     /// what is there instead.
@@ -220,6 +227,18 @@ impl Cursor {
     fn take_buffered(&mut self) -> Buffered {
         let here = self.buffer.get(self.start..self.filled).unwrap_or_default();
         match frame::parse(self.header.salt, here) {
+            Parsed::Frame { seq: NOTE_SEQ, bytes } if self.header.received => {
+                let offset = self.offset;
+                let end = self.start.saturating_add(bytes);
+                let envelope = self.start.saturating_add(PREFIX_BYTES)..end;
+                self.start = end;
+                self.offset = offset.saturating_add(bytes as u64);
+                Buffered::Frame(Step::Note { offset, envelope })
+            }
+            Parsed::Frame { seq, .. } if self.header.received && seq > self.expected => {
+                let first = std::mem::replace(&mut self.expected, seq);
+                Buffered::Frame(Step::Hole { first, last: seq.saturating_sub(1) })
+            }
             Parsed::Frame { seq, bytes } if seq == self.expected => {
                 let Some(next) = seq.checked_add(1) else { return Buffered::Nothing };
                 let offset = self.offset;
@@ -242,23 +261,50 @@ impl Cursor {
     /// the frame that comes next. Its checksum isn't looked at, so that its length alone proves
     /// nothing.
     fn step_over(&mut self, bytes: usize) -> Result<Option<Step>, JournalError> {
-        let seq = self.expected;
-        let Some(next) = seq.checked_add(1) else { return Ok(None) };
+        let mut seq = self.expected;
         let end = self.offset.saturating_add(bytes as u64);
         if self.stat()?.bytes < end {
             return Ok(None);
         }
+        if self.header.received {
+            let mut here = [0; PEEK_BYTES];
+            read_at(&self.file, &mut here, self.offset)
+                .map_err(JournalError::os("read", &self.path))?;
+            match frame::peek(self.header.salt, &here) {
+                // What came late is as large as what it was when it was missing.
+                Some((NOTE_SEQ, _)) => return self.step_over_note(bytes),
+                Some((later, _)) if later >= seq => seq = later,
+                _ => return Ok(None),
+            }
+        }
+        let Some(next) = seq.checked_add(1) else { return Ok(None) };
         let mut behind = [0; PEEK_BYTES];
         let read =
             read_at(&self.file, &mut behind, end).map_err(JournalError::os("read", &self.path))?;
-        let follows = || frame::peek(self.header.salt, &behind).is_some_and(|(seq, _)| seq == next);
+        let received = self.header.received;
+        let follows = || {
+            frame::peek(self.header.salt, &behind)
+                .is_some_and(|(seq, _)| seq == next || received && (seq > next || seq == NOTE_SEQ))
+        };
         if read > 0 && !follows() {
             return Ok(None);
+        }
+        if seq > self.expected {
+            let first = std::mem::replace(&mut self.expected, seq);
+            return Ok(Some(Step::Hole { first, last: seq.saturating_sub(1) }));
         }
         self.forget_buffer();
         self.offset = end;
         self.expected = next;
         Ok(Some(Step::TooLarge { seq, bytes: bytes as u64 }))
+    }
+
+    /// Steps over a note of `bytes` bytes, which says nothing then: an empty one.
+    fn step_over_note(&mut self, bytes: usize) -> Result<Option<Step>, JournalError> {
+        let offset = self.offset;
+        self.forget_buffer();
+        self.offset = offset.saturating_add(bytes as u64);
+        Ok(Some(Step::Note { offset, envelope: 0..0 }))
     }
 
     /// Reads more of the file behind what is buffered, so that a frame of `wanted` bytes fits.
@@ -359,7 +405,13 @@ impl Cursor {
                 let Some((seq, bytes)) = frame::peek(self.header.salt, window) else { continue };
                 let skipped_frames = here.saturating_sub(self.offset) / MIN_FRAME_BYTES;
                 let lost = seq.wrapping_sub(self.expected);
-                if seq <= self.expected || lost > skipped_frames || bytes > most {
+                // Where frames may be missing, one that is damaged may have been a note.
+                let may_stand_here = if self.header.received {
+                    seq >= self.expected
+                } else {
+                    seq > self.expected && lost <= skipped_frames
+                };
+                if !may_stand_here || bytes > most {
                     continue;
                 }
                 if here.saturating_add(bytes as u64) > file_bytes {

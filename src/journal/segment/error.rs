@@ -19,6 +19,12 @@ pub enum JournalError {
     /// The path of a segment or of the claim isn't a regular file.
     #[error("not a regular file: `{}`", .path.display())]
     NotRegular { path: PathBuf },
+    /// The segment was written by the plant's side itself, and not received over a link.
+    #[error("`{}` wasn't received over a link: a journal has one kind of writer", .path.display())]
+    NotReceived { path: PathBuf },
+    /// The segment was received over a link: the plant's side doesn't go on with it.
+    #[error("`{}` was received over a link: a journal has one kind of writer", .path.display())]
+    IsReceived { path: PathBuf },
     /// The segment was written in a format that this version doesn't know.
     #[error("`{}` has journal format {found}, this version knows {known}", .path.display())]
     Format { path: PathBuf, found: u16, known: u16 },

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use foreign::ForeignError;
-use journal_format::header::{COPY_BYTES, FORMAT, HEADER_BYTES, Header};
+use journal_format::header::{COPY_BYTES, HEADER_BYTES, Header, RECEIVED_FORMAT};
 
 use crate::JournalError;
 
@@ -130,7 +130,7 @@ pub fn open(dir: &Path, first_seq: u64) -> Result<Opened, JournalError> {
             Ok(Opened::Unreadable { bytes, why: "header has another first number than the name" })
         }
         (Err(Some(found)), _) | (_, Err(Some(found))) => {
-            Err(JournalError::Format { path, found, known: FORMAT })
+            Err(JournalError::Format { path, found, known: RECEIVED_FORMAT })
         }
         _ => Ok(Opened::Unreadable { bytes, why: "both copies of the header are damaged" }),
     }
@@ -151,6 +151,7 @@ mod tests {
             head_bytes: 1000,
             head_frames: 3,
             relay_name: "line 4 ü".into(),
+            received: false,
         }
     }
 
@@ -195,12 +196,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut copy = header().encode();
         copy.truncate(CHECKED_BYTES);
-        copy[8] = 3;
+        copy[8] = 4;
         copy.extend_from_slice(&crc32c::crc32c(&copy).to_le_bytes());
         copy.extend_from_within(..);
         fs::write(path(dir.path(), 42), copy).unwrap();
         let error = open(dir.path(), 42).unwrap_err();
-        assert!(matches!(error, JournalError::Format { found: 3, .. }), "{error}");
+        assert!(matches!(error, JournalError::Format { found: 4, .. }), "{error}");
     }
 
     #[test]

@@ -1,15 +1,23 @@
-//! The directory of a journal: the writer's claim on it, and how files of it go.
+//! The directory of a journal: the writer's claim on it, how files of it come, and how they go.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use journal_segment::JournalError;
+use journal_segment::{JournalError, MAX_SEGMENTS};
 
 /// The writer's claim: only its owner may open it, so no reader can lock it or see the lock.
 pub(super) const CLAIM_NAME: &str = "writer.lock";
 const CLAIM_MODE: u32 = 0o600;
+/// Mode of segments: the writer's user appends, the readers' group reads, nobody else.
+const SEGMENT_MODE: u32 = 0o640;
+/// Mode of a journal directory that the writer has to make.
+const DIR_MODE: u32 = 0o750;
+/// Cap of the segments that a writer keeps: half of what anybody reads, so that a relay that is
+/// started again and again doesn't lock out itself and its readers.
+pub(super) const MAX_KEPT_SEGMENTS: usize = MAX_SEGMENTS / 2;
 
 /// The claim: an advisory lock on a file that only the writer's user may open. It goes with the
 /// process, however that ends.
@@ -40,6 +48,30 @@ pub(super) fn claim(dir: &Path) -> Result<Claim, JournalError> {
     }
 }
 
+/// The directory exists from now on.
+pub(super) fn make(dir: &Path) -> Result<(), JournalError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIR_MODE)
+        .create(dir)
+        .map_err(JournalError::os("create", dir))
+}
+
+/// Makes the file of a segment, empty, in place of what an earlier attempt has left.
+pub(super) fn create(path: &Path) -> Result<File, JournalError> {
+    let _ = fs::remove_file(path);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(SEGMENT_MODE).custom_flags(libc::O_NOFOLLOW);
+    let file = options.open(path).map_err(JournalError::os("create", path))?;
+    let metadata = file.metadata().map_err(JournalError::os("stat", path))?;
+    if metadata.mode() & 0o777 != SEGMENT_MODE {
+        // The umask took something away that the readers' group needs.
+        file.set_permissions(Permissions::from_mode(SEGMENT_MODE))
+            .map_err(JournalError::os("set the mode of", path))?;
+    }
+    Ok(file)
+}
+
 /// Deletes a segment, and gives its blocks back even while readers have it open: a reader that
 /// holds on to what was deleted could fill the writer's file system otherwise, and free space
 /// that doesn't grow would tell the writer of it.
@@ -59,4 +91,11 @@ pub(super) fn delete(path: &Path) -> Result<(), JournalError> {
 pub(super) fn sync_dir(dir: &Path) -> Result<(), JournalError> {
     let handle = File::open(dir).map_err(JournalError::os("open", dir))?;
     handle.sync_all().map_err(JournalError::os("sync", dir))
+}
+
+/// A number that nobody outside of this machine can guess: the standard library seeds its
+/// hash tables from the operating system's generator.
+pub(super) fn random_salt() -> u32 {
+    let random = RandomState::new().build_hasher().finish();
+    u32::try_from(random >> 32).unwrap_or_default()
 }

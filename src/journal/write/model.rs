@@ -267,11 +267,13 @@ impl Model {
                     LostCause::Damage => {
                         assert!((lost.first..=lost.last).all(|seq| self.skipped.contains(&seq)));
                     }
+                    LostCause::Link => panic!("nothing came over a link"),
                     LostCause::TooLarge => panic!("nothing is too large for these readers"),
                     LostCause::Rewound => panic!("nothing was rewound"),
                 }
                 model.next = Some(lost.last + 1);
             }
+            Item::Late(frame) => panic!("{frame:?} in a journal of the plant"),
         }
         true
     }
@@ -438,6 +440,7 @@ fn read_all(dir: &Path) -> (BTreeMap<u64, usize>, u64, u64) {
                 lost += run.frames();
                 nothing = 0;
             }
+            Some(Item::Late(frame)) => panic!("{frame:?} in a journal of the plant"),
         }
     }
     (served, lost, reader.position().seq)

@@ -59,6 +59,9 @@ pub(super) fn recover(dir: &Path, durability: Durability) -> Result<Recovered, J
                     next_seq = Some(first_seq.checked_add(most).ok_or_else(exhausted)?);
                 }
             }
+            Opened::Segment { header, .. } if header.received => {
+                return Err(JournalError::IsReceived { path: segment::path(dir, first_seq) });
+            }
             Opened::Segment { file, header, .. } => {
                 recovered.last_epoch = header.epoch.saturating_add(unknown_epochs);
                 if next_seq.is_some() {
@@ -112,7 +115,10 @@ pub(super) fn newest_ms(dir: &Path, first_seq: u64) -> Result<Option<u64>, Journ
                     newest_ms = newest_ms.max(Some(envelope.appended_ms));
                 }
             }
-            Step::Damaged { .. } | Step::TooLarge { .. } => {}
+            Step::Damaged { .. }
+            | Step::TooLarge { .. }
+            | Step::Hole { .. }
+            | Step::Note { .. } => {}
             Step::End { .. } => return Ok(newest_ms),
         }
     }

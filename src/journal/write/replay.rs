@@ -73,7 +73,10 @@ impl Replay {
                         return Ok(frame);
                     }
                 }
-                Step::Damaged { .. } | Step::TooLarge { .. } => {}
+                Step::Damaged { .. }
+                | Step::TooLarge { .. }
+                | Step::Hole { .. }
+                | Step::Note { .. } => {}
                 Step::End { .. } => self.cursor = None,
             }
         }

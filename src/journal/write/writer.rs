@@ -1,25 +1,22 @@
 //! Appends to a journal. One writer per journal; it never waits for a reader and has no call
 //! that could tell it whether one exists.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::fs::{self, File};
 use std::marker::PhantomData;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use journal_format::header::{FRAMES_OFFSET, Header};
 use journal_format::{Body, TooLarge, frame};
+use journal_segment::JournalError;
 use journal_segment::files as segment;
-use journal_segment::{JournalError, MAX_SEGMENTS};
 
-use crate::directory::{Claim, claim, delete, sync_dir};
+use crate::directory::{
+    Claim, MAX_KEPT_SEGMENTS, claim, create, delete, make, random_salt, sync_dir,
+};
 use crate::options::{Durability, WriterOptions};
 use crate::recovery::{self, Recovered};
 
-/// Mode of segments: the writer's user appends, the readers' group reads, nobody else.
-const SEGMENT_MODE: u32 = 0o640;
-/// Mode of a journal directory that the writer has to make.
-const DIR_MODE: u32 = 0o750;
 /// Heads are written in pieces of this size.
 const HEAD_CHUNK_BYTES: usize = 256 << 10;
 /// A segment holds at least this many times its head: heads stay below 5 % of the bytes.
@@ -30,9 +27,6 @@ const LEAST_SEGMENT_PER_HEAD: u64 = 2;
 /// Retention goes by whole segments; a segment over this part of it would make it coarse.
 const RETAIN_PER_SEGMENT: u64 = 4;
 
-/// Cap of the segments that a writer keeps: half of what anybody reads, so that a relay that is
-/// started again and again doesn't lock out itself and its readers.
-const MAX_KEPT_SEGMENTS: usize = MAX_SEGMENTS / 2;
 /// A segment is at least this part of what is retained, which keeps their number far below that.
 const MOST_SEGMENTS: u64 = 1 << 16;
 
@@ -107,11 +101,7 @@ impl Writer {
     /// another format version; the sequence numbers are used up.
     pub fn open(options: WriterOptions, now_ms: u64) -> Result<Writer, JournalError> {
         let dir = &options.dir;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIR_MODE)
-            .create(dir)
-            .map_err(JournalError::os("create", dir))?;
+        make(dir)?;
         let claim = claim(dir)?;
         let recovered = recovery::recover(dir, options.durability)?;
         let mut old = Vec::new();
@@ -370,16 +360,7 @@ impl<E: Into<Body>> Writer<E> {
         now_ms: u64,
         head: impl Iterator<Item = Body>,
     ) -> Result<(File, Header, u32), JournalError> {
-        let _ = fs::remove_file(path);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(SEGMENT_MODE).custom_flags(libc::O_NOFOLLOW);
-        let file = options.open(path).map_err(JournalError::os("create", path))?;
-        let metadata = file.metadata().map_err(JournalError::os("stat", path))?;
-        if metadata.mode() & 0o777 != SEGMENT_MODE {
-            // The umask took something away that the readers' group needs.
-            file.set_permissions(Permissions::from_mode(SEGMENT_MODE))
-                .map_err(JournalError::os("set the mode of", path))?;
-        }
+        let file = create(path)?;
         let mut header = Header {
             salt: random_salt(),
             epoch: self.epoch,
@@ -388,6 +369,7 @@ impl<E: Into<Body>> Writer<E> {
             head_bytes: 0,
             head_frames: 0,
             relay_name: self.options.relay_name.clone(),
+            received: false,
         };
         let mut oversized = 0_u32;
         let mut chunk = Vec::new();
@@ -435,13 +417,6 @@ impl<E: Into<Body>> Writer<E> {
         let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         Ok(now_ms.saturating_sub(newest_ms) > age_ms)
     }
-}
-
-/// A number that nobody outside of this machine can guess: the standard library seeds its
-/// hash tables from the operating system's generator.
-fn random_salt() -> u32 {
-    let random = RandomState::new().build_hasher().finish();
-    u32::try_from(random >> 32).unwrap_or_default()
 }
 
 #[cfg(test)]

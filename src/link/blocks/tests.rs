@@ -29,8 +29,8 @@ fn lane(options: BlockOptions) -> LaneSender {
 /// A symbol of a hundred bytes of items.
 fn push_symbol(lane: &mut LaneSender, now: Duration, number: u64) {
     let bytes = [7; 200];
-    let prefix = 2 + usize::from(number >= 128) + 1;
-    lane.push(now, Item::Frame { number, bytes: &bytes[..100 - prefix] }).unwrap();
+    let prefix = 2 + usize::from(number >= 128) + 1 + 4;
+    lane.push(now, Item::Frame { number, tag: 1, bytes: &bytes[..100 - prefix] }).unwrap();
     lane.flush(now);
 }
 
@@ -96,7 +96,7 @@ fn symbols_that_follow_each_other_wait_to_be_full() {
     let us = Duration::from_micros;
     let mut lane = lane(BlockOptions { linger: us(500), close_after: at(100), ..OPTIONS });
     let push = |lane: &mut LaneSender, now: Duration| {
-        lane.push(now, Item::Frame { number: 1, bytes: &[1; 40] }).unwrap();
+        lane.push(now, Item::Frame { number: 1, tag: 1, bytes: &[1; 36] }).unwrap();
         lane.flush(now);
     };
     push(&mut lane, us(0));
@@ -177,7 +177,7 @@ proptest! {
             if lane.begins_block() {
                 lane.push(now, Item::Note(b"of this block")).unwrap();
             }
-            lane.push(now, Item::Frame { number, bytes: &vec![1; bytes] }).unwrap();
+            lane.push(now, Item::Frame { number, tag: 1, bytes: &vec![1; bytes] }).unwrap();
             if flush {
                 lane.flush(now);
             }

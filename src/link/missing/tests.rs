@@ -30,9 +30,19 @@ fn what_is_between_is_missing_until_it_comes() {
     assert_eq!(missing.came(20), Came::Next);
     assert_eq!(missing.came(16), Came::Late);
     assert_eq!(ranges(&missing), [12..13, 14..15, 17..20]);
-    missing.begin_anew();
-    assert_eq!(missing.came(11), Came::Next);
-    assert_eq!((ranges(&missing), missing.count()), (vec![], 5));
+    // The journal lost its end, and goes on with 15: of five that are missing three are above.
+    assert_eq!(missing.count(), 5);
+    missing.begin_anew(15);
+    assert_eq!(missing.came(15), Came::Next);
+    assert_eq!(missing.came(14), Came::Late);
+    assert_eq!(missing.came(11), Came::Again);
+    assert!(missing.is_replaced(15) && !missing.is_replaced(14));
+    assert_eq!((missing.count(), missing.ranges().flatten().collect()), (4, vec![12]));
+    // All of it was made anew.
+    missing.begin_anew(1);
+    assert_eq!(missing.came(1), Came::Next);
+    assert_eq!(missing.came(3), Came::Next);
+    assert_eq!((missing.count(), missing.ranges().flatten().collect()), (5, vec![2]));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::datagram::Malformed;
 fn item(unpacked: &Unpacked) -> Item<'_> {
     match unpacked {
         Unpacked::Note(bytes) => Item::Note(bytes),
-        Unpacked::Frame { number, bytes } => Item::Frame { number: *number, bytes },
+        Unpacked::Frame { number, tag, bytes } => Item::Frame { number: *number, tag: *tag, bytes },
     }
 }
 
@@ -36,7 +36,7 @@ fn unpacked(unpacker: &mut Unpacker, symbol: &[u8]) -> Vec<Unpacked> {
 }
 
 fn frame(number: u64, bytes: usize) -> Unpacked {
-    Unpacked::Frame { number, bytes: vec![number as u8; bytes] }
+    Unpacked::Frame { number, tag: 77, bytes: vec![number as u8; bytes] }
 }
 
 fn items() -> impl Strategy<Value = Vec<(Unpacked, bool)>> {
@@ -47,7 +47,11 @@ fn items() -> impl Strategy<Value = Vec<(Unpacked, bool)>> {
     let number = prop_oneof![0..200_u64, any::<u64>()];
     let one = prop_oneof![
         bytes().prop_map(Unpacked::Note),
-        (number, bytes()).prop_map(|(number, bytes)| Unpacked::Frame { number, bytes }),
+        (number, any::<u32>(), bytes()).prop_map(|(number, tag, bytes)| Unpacked::Frame {
+            number,
+            tag,
+            bytes
+        }),
     ];
     proptest::collection::vec((one, any::<bool>()), 1..40)
 }
@@ -80,7 +84,7 @@ fn a_length_takes_no_memory() {
     // A frame of 128 MiB, of which one byte comes.
     let mut symbol = vec![0, 0, 1];
     super::put_varint(128 << 20, &mut symbol);
-    symbol.extend([5, 0xaa]);
+    symbol.extend([5, 0, 0, 0, 9, 0xaa]);
     assert_eq!(unpacked(&mut unpacker, &symbol), []);
     assert_eq!(unpacker.held_bytes(), 1);
 }

@@ -1,6 +1,7 @@
 //! Tests of `receiver`.
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::{any, prop_oneof, proptest};
@@ -10,6 +11,7 @@ use crate::code::Encoder;
 use crate::datagram::{Body, Foreign, Heartbeat, Lane, Repair, SessionId, Source};
 use crate::packing::{Item, Packer};
 use crate::protect::{Keys, LinkKey, LinkName, Sealer};
+use crate::segments::{Segment, tag};
 use crate::session::ReceiverState;
 
 fn at(ms: u64) -> Duration {
@@ -40,11 +42,19 @@ fn sealed(sealer: &mut Sealer, body: &Body<'_>) -> Vec<u8> {
     out
 }
 
-/// A symbol with one frame.
-fn symbol(number: u64) -> Vec<u8> {
+/// A symbol with one frame, and what it is of.
+fn symbol_of(epoch: u64, number: u64, has_note: bool) -> Vec<u8> {
     let mut packer = Packer::new(100);
-    packer.push(Item::Frame { number, bytes: b"frame" }, |_| {}).unwrap();
+    let note = segment(epoch).encode();
+    if has_note {
+        packer.push(Item::Note(&note), |_| {}).unwrap();
+    }
+    packer.push(Item::Frame { number, tag: tag(&note), bytes: b"frame" }, |_| {}).unwrap();
     packer.flush().unwrap()
+}
+
+fn symbol(number: u64) -> Vec<u8> {
+    symbol_of(1, number, true)
 }
 
 fn source(sealer: &mut Sealer, lane: Lane, number: u64, frame: u64) -> Vec<u8> {
@@ -63,13 +73,21 @@ fn outputs(receiver: &mut Receiver, now: Duration) -> Vec<Output> {
     std::iter::from_fn(|| receiver.poll_output()).collect()
 }
 
-fn frame(number: u64) -> Output {
-    Output::Frame { number, bytes: b"frame".to_vec(), lane: Lane::Live, late: false }
+fn segment(epoch: u64) -> Segment {
+    Segment { epoch, first_seq: 1, relay_name: "plant".to_owned(), ..Segment::default() }
 }
 
-/// Of the second pass, or by itself.
+fn came(epoch: u64, number: u64, late: bool) -> Output {
+    let segment = Arc::new(segment(epoch));
+    Output::Frame { segment, number, bytes: b"frame".to_vec(), late }
+}
+
+fn frame(number: u64) -> Output {
+    came(1, number, false)
+}
+
 fn late(number: u64) -> Output {
-    Output::Frame { number, bytes: b"frame".to_vec(), lane: Lane::Again, late: true }
+    came(1, number, true)
 }
 
 fn session(number: u64) -> Output {
@@ -136,13 +154,7 @@ fn a_session_that_begins_lets_out_what_waited() {
     handle(&mut receiver, at(0), source(&mut before, Lane::Live, 2, 3));
     assert_eq!(outputs(&mut receiver, at(0)), [session(1), frame(1)]);
     handle(&mut receiver, at(1), source(&mut sealer(2), Lane::Live, 0, 2));
-    assert_eq!(
-        outputs(&mut receiver, at(1)),
-        [Output::Gap { lane: Lane::Live }, frame(3), session(2), {
-            let bytes = b"frame".to_vec();
-            Output::Frame { number: 2, bytes, lane: Lane::Live, late: true }
-        }]
-    );
+    assert_eq!(outputs(&mut receiver, at(1)), [frame(3), session(2), late(2)]);
     assert_eq!(receiver.missing_frames(), 0);
     assert_eq!(receiver.account().sessions, 2);
     assert_eq!(receiver.account().symbols_lost, 1);
@@ -165,13 +177,13 @@ fn the_second_pass_brings_what_is_missing_and_nothing_twice() {
     assert_eq!(receiver.account().frames_known, 3);
     // A receiver that begins again is told what its journal has.
     let mut receiver = self::receiver(ReceiverState::default());
-    receiver.resume(10..16, [12..13, 14..15]);
+    receiver.resume(1, 10..16, [12..13, 14..15], [segment(1)]);
     for (symbol, number) in [(5, 13), (6, 14), (7, 15)] {
         handle(&mut receiver, at(1), source(&mut sealer, Lane::Again, symbol, number));
     }
     receiver.tick(at(1_000));
     let outputs = outputs(&mut receiver, at(1_000));
-    assert_eq!(outputs, [session(1), Output::Gap { lane: Lane::Again }, late(14)]);
+    assert_eq!(outputs, [session(1), late(14)]);
 }
 
 #[test]
@@ -183,13 +195,58 @@ fn what_fills_a_hole_after_its_time_is_late() {
     assert_eq!(outputs(&mut receiver, at(0)), [session(1)]);
     assert_eq!(receiver.next_due(), Some(at(500)));
     receiver.tick(at(500));
-    assert_eq!(outputs(&mut receiver, at(500)), [Output::Gap { lane: Lane::Live }, frame(2)]);
+    assert_eq!(outputs(&mut receiver, at(500)), [frame(2)]);
     assert_eq!(receiver.account().symbols_lost, 1);
     assert_eq!(receiver.datagrams_missing(), 1);
     handle(&mut receiver, at(501), overdue);
     assert_eq!(outputs(&mut receiver, at(501)), [late(1)]);
     assert_eq!(receiver.account().symbols_lost, 0);
     assert_eq!(receiver.datagrams_missing(), 0);
+}
+
+fn live(sealer: &mut Sealer, number: u64, bytes: &[u8]) -> Vec<u8> {
+    let index = number as u16;
+    sealed(sealer, &Body::Source(Source { lane: Lane::Live, number, index, bytes }))
+}
+
+#[test]
+fn a_frame_whose_segment_nobody_knows_is_missing_until_it_comes_with_it() {
+    let mut receiver = receiver(ReceiverState::default());
+    let mut sealer = sealer(1);
+    let symbols = [symbol_of(1, 1, true), symbol_of(2, 2, false), symbol_of(1, 3, false)];
+    for (number, symbol) in (0..).zip(&symbols) {
+        handle(&mut receiver, at(0), live(&mut sealer, number, symbol));
+    }
+    assert_eq!(outputs(&mut receiver, at(0)), [session(1), frame(1), frame(3)]);
+    assert_eq!(receiver.account().frames_unknown, 1);
+    assert_eq!(receiver.missing().flatten().collect::<Vec<_>>(), [2]);
+    handle(&mut receiver, at(1), live(&mut sealer, 3, &symbol_of(1, 2, true)));
+    assert_eq!(outputs(&mut receiver, at(1)), [late(2)]);
+}
+
+#[test]
+fn a_journal_that_was_made_anew_has_other_frames_by_the_same_numbers() {
+    let mut receiver = receiver(ReceiverState::default());
+    let mut sealer = sealer(1);
+    let mut number = 0;
+    let mut send = |receiver: &mut Receiver, epoch, frame| {
+        let datagram = live(&mut sealer, number, &symbol_of(epoch, frame, true));
+        number += 1;
+        handle(receiver, at(0), datagram);
+        outputs(receiver, at(0))
+    };
+    send(&mut receiver, 1, 1);
+    send(&mut receiver, 1, 4);
+    // A start of the writer that goes on.
+    assert_eq!(send(&mut receiver, 2, 5), [came(2, 5, false)]);
+    assert_eq!(send(&mut receiver, 1, 3), [came(1, 3, true)]);
+    assert_eq!(send(&mut receiver, 2, 5), []);
+    // One that begins at 1 again.
+    assert_eq!(send(&mut receiver, 3, 1), [came(3, 1, false)]);
+    assert_eq!(send(&mut receiver, 3, 1), []);
+    assert_eq!(send(&mut receiver, 2, 6), [], "of what it replaced");
+    assert_eq!(send(&mut receiver, 3, 2), [came(3, 2, false)]);
+    assert_eq!(receiver.missing_frames(), 1, "what was missing before stays lost");
 }
 
 #[test]

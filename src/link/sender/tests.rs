@@ -8,8 +8,8 @@ use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 use super::{Sender, SenderOptions, SenderOptionsError};
 use crate::datagram::{Body, Heartbeat, Lane};
 use crate::pacing::Rates;
-use crate::packing::Item;
 use crate::protect::{Keys, LinkKey, LinkName, Opener};
+use crate::segments::Segment;
 use crate::session::SenderState;
 
 fn at(ms: u64) -> Duration {
@@ -52,8 +52,12 @@ fn poll(sender: &mut Sender, now: Duration) -> Vec<Said> {
     said
 }
 
-fn frame(number: u64) -> Item<'static> {
-    Item::Frame { number, bytes: &[9; 300] }
+fn push(sender: &mut Sender, now: Duration, number: u64) {
+    sender.push(now, &Segment::default(), number, &[9; 300]).unwrap();
+}
+
+fn push_again(sender: &mut Sender, now: Duration, number: u64) {
+    sender.push_again(now, &Segment::default(), number, &[9; 300]).unwrap();
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn a_sender_that_has_nothing_to_send_says_that_it_lives() {
     assert_eq!(sender.next_due(), at(100));
     assert_eq!(poll(&mut sender, at(99)), []);
     assert_eq!(poll(&mut sender, at(100)), [heartbeat(100, 0, 0)]);
-    sender.push(at(150), frame(77)).unwrap();
+    push(&mut sender, at(150), 77);
     sender.flush(at(150));
     assert_eq!(poll(&mut sender, at(150)), [Said::Source(Lane::Live, 0)]);
     assert_eq!(poll(&mut sender, at(200)), [heartbeat(200, 77, 1)]);
@@ -78,19 +82,19 @@ fn what_is_sent_first_goes_before_repair_and_that_before_the_second_pass() {
     options.second_pass.after = at(1);
     let mut sender = sender(options);
     poll(&mut sender, at(0));
-    sender.push(at(0), frame(1)).unwrap();
+    push(&mut sender, at(0), 1);
     sender.flush(at(0));
     assert_eq!(poll(&mut sender, at(0)), [Said::Source(Lane::Live, 0)]);
     // Its block has closed, and it goes again.
     sender.resend(50..51).unwrap();
     assert_eq!(sender.poll_again(at(255)), Some(1..2));
     assert_eq!(sender.poll_again(at(255)), None);
-    sender.push_again(at(255), frame(1)).unwrap();
+    push_again(&mut sender, at(255), 1);
     sender.again_done(at(255));
     assert_eq!(sender.poll_again(at(255)), Some(50..51));
-    sender.push_again(at(255), frame(50)).unwrap();
+    push_again(&mut sender, at(255), 50);
     sender.again_done(at(255));
-    sender.push(at(255), frame(2)).unwrap();
+    push(&mut sender, at(255), 2);
     sender.flush(at(255));
     let said = poll(&mut sender, at(255));
     let signs = said.iter().position(|said| *said == Said::Source(Lane::Live, 1)).unwrap();
@@ -111,7 +115,7 @@ fn the_pace_rules_over_all_and_room_ends_when_too_much_waits() {
     let mut pushed = 0;
     while sender.room(at(0)) {
         pushed += 1;
-        sender.push(at(0), frame(pushed)).unwrap();
+        push(&mut sender, at(0), pushed);
     }
     assert!((1_000..2_000).contains(&pushed), "{pushed}");
     let mut sent = 0;
@@ -136,7 +140,7 @@ fn a_full_link_still_protects() {
     for now in 0..5_000 {
         while sender.room(at(now)) {
             number += 1;
-            sender.push(at(now), frame(number)).unwrap();
+            push(&mut sender, at(now), number);
         }
         while sender.poll_datagram(at(now), 0, &mut out).unwrap() {}
     }
@@ -199,6 +203,7 @@ proptest! {
         let rates = Rates { bytes_per_s, packets_per_s: 10_000 };
         let mut options = SenderOptions { rates, ..SenderOptions::default() };
         options.second_pass.after = at(50);
+        options.second_pass.window = at(120);
         let mut sender = sender(options);
         let mut now = Duration::ZERO;
         let mut out = Vec::new();
@@ -210,7 +215,7 @@ proptest! {
                 Step::Push(bytes) if sender.room(now) => {
                     number += 1;
                     let bytes = vec![1; bytes];
-                    sender.push(now, Item::Frame { number, bytes: &bytes }).unwrap();
+                    sender.push(now, &Segment::default(), number, &bytes).unwrap();
                 }
                 Step::Push(_) => {}
                 Step::Flush => sender.flush(now),
@@ -218,7 +223,7 @@ proptest! {
             }
             while let Some(numbers) = again.take().or_else(|| sender.poll_again(now)) {
                 for number in numbers {
-                    sender.push_again(now, frame(number)).unwrap();
+                    push_again(&mut sender, now, number);
                 }
                 sender.again_done(now);
                 while sender.poll_datagram(now, 0, &mut out).unwrap() {}
@@ -243,7 +248,7 @@ proptest! {
             while sender.poll_datagram(now, 0, &mut out).unwrap() {}
             if let Some(numbers) = again.take().or_else(|| sender.poll_again(now)) {
                 for number in numbers {
-                    sender.push_again(now, frame(number)).unwrap();
+                    push_again(&mut sender, now, number);
                 }
                 sender.again_done(now);
             }

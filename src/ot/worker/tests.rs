@@ -171,7 +171,7 @@ fn topics_and_losses(dir: &Path) -> (Vec<String>, u64) {
     let mut topics = Vec::new();
     while let Some(item) = reader.next().unwrap() {
         let frame = match item {
-            Item::Frame(frame) => frame,
+            Item::Frame(frame) | Item::Late(frame) => frame,
             Item::Lost(frames) => {
                 lost = lost.saturating_add(frames.frames());
                 continue;

@@ -340,9 +340,15 @@ events! {
 
     /// Frames of the journal can't be had any more: the reader was away for longer than the journal reaches back, or they are damaged.
     FramesLost = "FRAMES_LOST" (Error, It, Never) "frames lost" {
-        first: "first sequence number", last: "last sequence number", count: "how many", cause: "why: retention, damage, rewound, too_large",
+        first: "first sequence number", last: "last sequence number", count: "how many", cause: "why: retention, damage, link, rewound, too_large",
         #[optional] key: "key of `it.toml` that sets the limit, where they were larger than that",
     } "What they held is missing on IT, for good. Look for why the IT half was away, and at `retain-bytes`; if they were too large, raise the key.";
+
+    /// Frames that were lost on the link between two boxes came after all, by its second pass or by hand: their values are history on IT.
+    LateFrames = "LATE_FRAMES" (Notice, It, Never) "lost frames came late" {
+        first: "lowest sequence number", last: "highest sequence number", frames: "how many came",
+        used: "of these, those whose values were sent as historical, or wait to be, or that had none to send",
+    } "Nothing. FRAMES_LOST has told that they were missing. Where not all were used, their device or metric is gone, or the policy is tighter now: they can be read with `sparkdiode journal cat`.";
 
     /// Values that were missed during an outage belong to a device or metric that doesn't exist any more.
     ValuesUnplaceable = "VALUES_UNPLACEABLE" (Warning, It, Never) "missed values were not published: their device or metric is gone" {

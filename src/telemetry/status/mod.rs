@@ -334,6 +334,9 @@ pub struct ItStatus {
     pub journal_seq: u64,
     pub journal_epoch: u64,
     pub frames_lost: u64,
+    /// Of these, those that came late over a link between two boxes.
+    #[serde(default)]
+    pub late_frames: u64,
     pub last_loss: Option<LossStatus>,
     /// Frames of the journal between the oldest that the broker isn't known to hold and the
     /// newest that was read; 0 where all is confirmed.

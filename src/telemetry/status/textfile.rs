@@ -77,6 +77,7 @@ families! {
     LAG = Gauge "sparkdiode_link_lag_seconds": "Age of the journal frame that was read last, when it was read.";
     SILENCE = Gauge "sparkdiode_link_silence_seconds": "Time since the last fresh frame of the journal.";
     LOST = Counter "sparkdiode_frames_lost_total": "Journal frames that were lost on the way.";
+    LATE = Counter "sparkdiode_late_frames_total": "Of the lost journal frames, those that came late over a link.";
     UNCONFIRMED = Gauge "sparkdiode_frames_unconfirmed": "Journal frames that were read and that the broker isn't known to hold.";
     BACKFILLED = Counter "sparkdiode_backfilled_messages_total": "Messages that were sent as historical after an outage.";
     UNPLACEABLE = Counter "sparkdiode_unplaceable_frames_total": "Missed frames with values that no birth of today has a place for.";
@@ -208,6 +209,7 @@ fn render_it(text: &mut Text<'_>, it: &ItStatus) {
     text.seconds(LAG, it.lag_ms);
     text.seconds(SILENCE, it.silent_ms);
     text.one(LOST, it.frames_lost);
+    text.one(LATE, it.late_frames);
     text.one(UNCONFIRMED, it.unconfirmed_frames);
     text.one(BACKFILLED, it.backfilled);
     text.one(UNPLACEABLE, it.unplaceable);

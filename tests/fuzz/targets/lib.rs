@@ -7,6 +7,7 @@
 //! | the plant, over the OT broker | `ot_connection`, `topic`, `payload`, `pipeline`, `ot_fast_path` |
 //! | an OT half that is taken over, or a broken disk | `journal_segment`, `mirror`, `it_fast_path`, `state_files` |
 //! | the IT broker and hosts | `it_connection`, `mirror` |
+//! | the link between two boxes, and whoever has its key | `link_datagrams`, `link_window`, `link_blocks` |
 //! | people | `policy_text`, `configuration`, `capture` |
 
 #![cfg(any(test, feature = "fuzzing"))]
@@ -29,6 +30,7 @@ mod frames;
 mod host;
 pub mod input;
 mod journal;
+mod link;
 mod mirror;
 pub mod mqtt;
 mod payload;
@@ -43,6 +45,7 @@ mod topic;
 pub use capture::capture;
 pub use configuration::configuration;
 pub use connections::{it_connection, ot_connection};
+pub use link::{link_blocks, link_datagrams, link_window};
 pub use mirror::{it_fast_path, mirror};
 pub use payload::payload;
 pub use pipeline::{ot_fast_path, pipeline};
@@ -56,12 +59,15 @@ pub use topic::topic;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("capture", capture),
     ("configuration", configuration),
     ("it_connection", it_connection),
     ("it_fast_path", it_fast_path),
     ("journal_segment", journal_segment),
+    ("link_blocks", link_blocks),
+    ("link_datagrams", link_datagrams),
+    ("link_window", link_window),
     ("mirror", mirror),
     ("ot_connection", ot_connection),
     ("ot_fast_path", ot_fast_path),

@@ -101,6 +101,7 @@ impl Segment {
             head_bytes: 0,
             head_frames: 1,
             relay_name: "relay".into(),
+            received: false,
         };
         Segment {
             salt,
@@ -249,6 +250,8 @@ fn read(dir: &Path, written: Option<&Written>) -> u64 {
                 served.push(frame.seq);
                 (frame.seq, frame.seq)
             }
+            // Unless the header says that it was received: then it stands beside the others.
+            Item::Late(_) => continue,
             Item::Lost(lost) => {
                 assert!(lost.first <= lost.last, "{lost:?}");
                 (lost.first, lost.last)

@@ -49,6 +49,9 @@ impl Journal {
                 Some(Item::Lost(lost)) => {
                     self.trouble.get_or_insert(format!("frames are lost: {lost:?}"));
                 }
+                Some(Item::Late(frame)) => {
+                    self.trouble.get_or_insert(format!("late in the plant's journal: {frame:?}"));
+                }
                 None => nothing += 1,
             }
         }

@@ -38,7 +38,7 @@ doctor           broker sandbox stream
 tools            account diagnostic foreign journal-format mistake ot policy sparkplug text
 strict-host      sparkplug
 demo             account clock journal-format journal-read mistake sandbox sparkplug strict-host text
-fuzz-targets     account broker config diagnostic it journal-format journal-read ot policy sparkplug state tools
+fuzz-targets     account broker config diagnostic it journal-format journal-read link ot policy sparkplug state tools
 simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
 attackers
 sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers link strict-host

@@ -25,6 +25,7 @@ mod networks;
 mod other_brokers;
 mod oversize;
 mod prometheus;
+mod received;
 mod reload;
 mod sealed;
 mod set_aside;

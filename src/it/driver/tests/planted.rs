@@ -74,6 +74,7 @@ fn write_journal_with(dir: &Path, repeats: bool) {
         head_bytes: 0,
         head_frames: 0,
         relay_name: "relay".into(),
+        received: false,
     };
     let mut segment = header.encode();
     for seq in 1..=FRAMES {

@@ -1,6 +1,6 @@
 //! What the tests share: a journal in memory, a broker that may be down.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use journal_format::{Body, Frame, GivenAliases, Heartbeat, Keyframe, Layouts, Relayed, Start};
@@ -64,6 +64,10 @@ pub(super) struct World {
     pub(super) frames: Vec<Body>,
     layouts: Layouts,
     teller: PlaceTeller,
+    /// Numbers of those that were lost on a link, and what came late of them, each with the frame that
+    /// it stands behind.
+    pub(super) lost: BTreeSet<u64>,
+    pub(super) late: Vec<(u64, Frame)>,
     /// Frames handed to the mirror so far.
     pub(super) read: usize,
     pub(super) now: Now,
@@ -89,6 +93,8 @@ impl World {
             frames: Vec::new(),
             layouts: Layouts::new(usize::MAX),
             teller: PlaceTeller::default(),
+            lost: BTreeSet::new(),
+            late: Vec::new(),
             read: 0,
             now: Now { mono: Duration::ZERO, wall_ms: WALL },
             broker_up: true,
@@ -211,10 +217,16 @@ impl World {
     pub(super) fn backfill(&mut self) {
         if let Some((from, to)) = self.mirror.begin_backfill() {
             for seq in from..to {
-                if let Some(Body::Relayed(relayed)) = self.frames.get(seq as usize).cloned() {
+                if let Some(Body::Relayed(relayed)) = self.frames.get(seq as usize).cloned()
+                    && !self.lost.contains(&seq)
+                {
                     self.mirror.handle_backfill(self.now, seq, &relayed);
                     self.carry_out();
                 }
+                for (_, frame) in self.late.iter().filter(|(place, _)| *place == seq) {
+                    self.mirror.backfill_late(self.now, seq, frame);
+                }
+                self.carry_out();
             }
             self.mirror.backfill_passed(to);
         }

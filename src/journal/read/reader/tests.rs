@@ -56,6 +56,7 @@ fn drain(reader: &mut Reader) -> (Vec<u64>, Vec<Lost>) {
                         frames.push(frame.seq);
                     }
                     Item::Lost(lost) => losses.push(lost),
+                    Item::Late(frame) => panic!("{frame:?} in a journal of the plant"),
                 }
             }
         }
@@ -427,6 +428,7 @@ fn a_reader_beside_a_running_writer_gets_every_frame_or_its_loss() {
                 assert_eq!((lost.first, lost.cause), (next, LostCause::Retention));
                 next = lost.last + 1;
             }
+            Some(Item::Late(frame)) => panic!("{frame:?} in a journal of the plant"),
             None => return (false, next),
         }
         (true, next)

@@ -1,5 +1,7 @@
 //! Writers, what they refuse, and what they do when the operating system refuses.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -46,7 +48,7 @@ fn contents(dir: &Path) -> Vec<u64> {
                 Some(Body::Heartbeat(heartbeat)) => contents.push(heartbeat.received),
                 _ => contents.push(0),
             },
-            Item::Lost(lost) => panic!("{lost:?}"),
+            other => panic!("{other:?}"),
         }
     }
     contents

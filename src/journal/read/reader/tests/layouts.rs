@@ -51,6 +51,7 @@ fn messages(reader: &mut Reader) -> (Vec<u64>, Vec<Lost>) {
     while let Some(item) = reader.next_settled().unwrap() {
         match item {
             Item::Lost(lost) => losses.push(lost),
+            Item::Late(frame) => panic!("{frame:?} in a journal of the plant"),
             Item::Frame(Frame { body: Some(Body::Relayed(relayed)), seq, .. }) => {
                 assert_eq!(relayed.topic, "spBv1.0/G/NDATA/E");
                 let b = [0x08, 5, 0x12, 7, 0x0a, 1, b'b', 0x18, 5, 0x70, 1];

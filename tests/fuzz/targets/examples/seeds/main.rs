@@ -10,6 +10,8 @@
     reason = "a program for whoever works on the fuzz targets"
 )]
 
+mod link;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,7 @@ fn main() {
     segments(&captures);
     states(&captures);
     packets(&captures);
+    link::link();
 }
 
 fn root() -> PathBuf {
@@ -306,6 +309,7 @@ fn segments(captures: &[(&str, Vec<Captured>)]) {
             head_bytes: 0,
             head_frames: 1,
             relay_name: "relay".into(),
+            received: false,
         };
         let mut file = header.encode();
         let start = Body::Start(Start { epoch: 3, ..Start::default() });

@@ -29,7 +29,7 @@ macro_rules! reasons {
 reasons! {
     /// The topic isn't in the Sparkplug B namespace.
     NotSparkplug = "not_sparkplug",
-    /// The topic is in the namespace but breaks its grammar.
+    /// The topic is in the namespace but breaks its grammar, or breaks MQTT's own.
     MalformedTopic = "malformed_topic",
     /// A message type that this version doesn't relay (NRECORD, NMETA, …).
     UnknownType = "unknown_type",

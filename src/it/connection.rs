@@ -14,6 +14,7 @@ mod leaving;
 mod limits;
 mod shared;
 mod task;
+mod unread;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -170,7 +171,8 @@ impl Sessions {
                 let (stream, address) = stream::dial(all, patience.connack, &traffic).await?;
                 addresses.found(address);
                 let opened = stream::open(stream, tls, framing, patience, traffic).await?;
-                Ok(opened.without_reading_ahead().within(budget.as_ref()))
+                let opened = opened.without_reading_ahead().with_answers_counted();
+                Ok(opened.within(budget.as_ref()))
             }
         });
         options

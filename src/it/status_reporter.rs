@@ -156,7 +156,12 @@ impl StatusReporter {
             queue_limit_bytes: count(MAX_QUEUED_BYTES),
             ot: ot_report(mirror),
         };
-        judge(&mut status, &it, mirror.wants_sessions(), mirror.silence(now));
+        let wanted = match (mirror.wants_sessions(), link.missing) {
+            (false, _) => Wanted::None,
+            (true, 0) => Wanted::UnderWay,
+            (true, _) => Wanted::Failed,
+        };
+        judge(&mut status, &it, wanted, mirror.silence(now));
         if let Some(unread) = mirror.unread(now) {
             let words = format!(
                 "{unread} sends, and its birth isn't known here: it is not shown until its next \
@@ -236,7 +241,17 @@ fn ot_report(mirror: &Mirror) -> Option<OtReport> {
     })
 }
 
-fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'static str) {
+/// What is known of sessions, where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Nobody is to have one.
+    None,
+    /// No attempt has failed.
+    UnderWay,
+    Failed,
+}
+
+fn judge(status: &mut Status, it: &ItStatus, wanted: Wanted, silence: &'static str) {
     let health = &mut status.health;
     match it.link.as_str() {
         LINK_ALIVE => {}
@@ -266,8 +281,15 @@ fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'st
     if let Some(imbalance) = &status.account.imbalance {
         health.add(Level::Critical, format!("the account does not balance: {imbalance}"));
     }
-    if !status.broker.connected && wants_sessions {
-        health.add(Level::Critical, status.broker.because("no session with the IT broker"));
+    match (status.broker.connected, wanted, &status.broker.error) {
+        (true, ..) | (_, Wanted::None, _) => {}
+        (_, Wanted::UnderWay, None) => {
+            health.add(Level::Warning, "no session with the IT broker yet: connecting");
+        }
+        _ => {
+            let words = status.broker.because("no session with the IT broker");
+            health.add(Level::Critical, words);
+        }
     }
     if it.link == LINK_ALIVE && it.lag_ms > LAG_WARNING_MS {
         health.add(Level::Warning, format!("{} s behind the journal", it.lag_ms / 1_000));
@@ -311,5 +333,26 @@ mod tests {
         // All of it within one look.
         assert_eq!(at(14, 905, false), None);
         assert_eq!(at(16, 905, false), Some((5, Duration::from_secs(2))));
+    }
+
+    #[test]
+    fn a_first_session_that_is_being_opened_is_no_outage_and_one_that_failed_is() {
+        let told = |connected, wanted, error: Option<&str>| {
+            let mut status = Status::default();
+            status.broker.connected = connected;
+            status.broker.error = error.map(str::to_owned);
+            let it = ItStatus { link: LINK_ALIVE.to_owned(), ..ItStatus::default() };
+            judge(&mut status, &it, wanted, "silent");
+            (status.health.level, status.health.reasons.join("; "))
+        };
+        let connecting = "no session with the IT broker yet: connecting".to_owned();
+        assert_eq!(told(false, Wanted::UnderWay, None), (Level::Warning, connecting));
+        let (level, words) = told(false, Wanted::UnderWay, Some("refused (111)"));
+        assert_eq!(level, Level::Critical);
+        assert_eq!(words, "no session with the IT broker: refused (111)");
+        let failed = (Level::Critical, "no session with the IT broker".to_owned());
+        assert_eq!(told(false, Wanted::Failed, None), failed);
+        assert_eq!(told(true, Wanted::Failed, None).1, "");
+        assert_eq!(told(false, Wanted::None, Some("stopped")).1, "");
     }
 }

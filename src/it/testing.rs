@@ -65,7 +65,9 @@ pub async fn converse(
             told.push(event.clone());
             match event {
                 SessionEvent::Lost { .. } | SessionEvent::Closed => return,
-                SessionEvent::Received { .. } | SessionEvent::TooLarge { .. } => {
+                SessionEvent::Received { .. }
+                | SessionEvent::TooLarge { .. }
+                | SessionEvent::Impossible { .. } => {
                     sessions.commands_taken(event.published_bytes());
                 }
                 SessionEvent::Confirmed => {}

@@ -16,6 +16,7 @@ mod pauses;
 mod requests;
 mod subscriptions;
 mod telling;
+mod unread;
 
 use std::cell::{Cell, RefCell};
 use std::mem::take;
@@ -217,6 +218,7 @@ impl Session {
                 Ok(_) => continue,
                 Err(end) => end,
             };
+            self.way.tell_odd(&self.broker.address());
             // Before anything else runs: receipts of this connection are void now.
             self.forget_connection();
             sink.put(SessionEvent::Lost).await;
@@ -246,6 +248,7 @@ impl Session {
         }
         let messages = burst.len();
         hand_over(burst, sink).await;
+        self.way.tell_odd(&broker);
         answers(&common.unanswered).await;
         load.linger(messages, common.unanswered.get());
         loop {
@@ -384,22 +387,10 @@ impl Session {
         if receipt.is_some() {
             self.common.unanswered.set(self.common.unanswered.get().saturating_add(1));
         }
-        let too_large = self.mark.read(&publish.payload);
-        if let Some(too_large) = too_large {
-            let topic = String::from_utf8_lossy(&publish.topic);
-            let (bytes, limit) = (too_large.bytes, self.broker.max_packet_bytes);
-            let (key, retained) = ("broker.max-packet-bytes", publish.retain);
-            let broker = self.broker.address();
-            event!(MessageTooLarge, topic = %topic, bytes, limit, key, retained, broker);
-        }
-        Delivered {
-            topic: publish.topic,
-            payload: if too_large.is_some() { Bytes::new() } else { publish.payload },
-            retain: publish.retain,
-            dup: publish.dup,
-            is_too_large: too_large.is_some(),
-            receipt,
-        }
+        let Publish { retain, dup, payload, .. } = publish;
+        let (topic, unread) = self.unread(publish.topic, &payload, retain, receipt.is_some());
+        let payload = if unread.is_some() { Bytes::new() } else { payload };
+        Delivered { topic, payload, retain, dup, unread, receipt }
     }
 }
 

@@ -30,6 +30,9 @@ const MAX_FILTERS: usize = 1_000;
 const MAX_OBSERVED: usize = 200;
 /// Hosts that health names.
 const MAX_HOSTS: usize = 5;
+/// A session that may end as those before it.
+const UNSTEADY: &str = "there is a session with the OT broker, and the last one ended within 10 s: until this \
+                        one has lasted longer, the half counts as away, for IT as well";
 
 /// Says how the half is.
 #[derive(Debug)]
@@ -147,8 +150,8 @@ impl StatusReporter {
 
     fn status(&mut self, seen: &Seen<'_>) -> Status {
         let Seen { now, pipeline, writer, shared, refuses } = *seen;
-        let connected = pipeline.is_connected(now);
-        let mut status = self.emitter.status(now.wall_ms, connected, connected.into());
+        let stands = pipeline.has_session();
+        let mut status = self.emitter.status(now.wall_ms, stands, stands.into());
         status.relay.clone_from(&self.relay);
         let checked = pipeline.check_account();
         let (account, nodes) =
@@ -188,9 +191,11 @@ impl StatusReporter {
             ),
         });
         let health = &mut status.health;
-        if !connected {
+        if !stands {
             let words = status.broker.because("not connected to the OT broker");
             health.add(Level::Critical, words);
+        } else if !pipeline.is_connected(now) {
+            health.add(Level::Warning, UNSTEADY);
         }
         if let Some(Trouble { critical, words }) = &self.subscribed.trouble {
             let level = if *critical { Level::Critical } else { Level::Warning };
@@ -207,21 +212,7 @@ impl StatusReporter {
             (_, None) => self.unborn.none(),
         }
         if let Some((hosts, quiet)) = &absent {
-            let more = hosts.len().saturating_sub(MAX_HOSTS);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let named: Vec<&str> = hosts.iter().take(MAX_HOSTS).copied().collect();
-            let (hosts, silent) = (named.join(", ") + &more, quiet.silent);
-            let words = match quiet {
-                Quiet { live: 0, .. } => format!(
-                    "no edge node lives, and by their STATE on OT these hosts are offline: {hosts}; \
-                     those that wait for one of them are silent"
-                ),
-                Quiet { .. } => format!(
-                    "{silent} edge nodes aren't live, and by their STATE on OT these hosts are offline: \
-                     {hosts}; those that wait for one of them are silent"
-                ),
-            };
-            health.add(Level::Warning, words);
+            health.add(Level::Warning, absent_words(hosts, *quiet));
         }
         if let Some(refused) = &self.shadow_refused {
             health.add(Level::Warning, shadow::refused(refused));
@@ -234,6 +225,29 @@ impl StatusReporter {
         }
         status
     }
+}
+
+/// Hosts that are offline while edge nodes are silent.
+fn absent_words(hosts: &[&str], quiet: Quiet) -> String {
+    let nodes = match quiet {
+        Quiet { live: 0, .. } => "no edge node lives".to_owned(),
+        Quiet { silent: 1, .. } => "1 edge node isn't live".to_owned(),
+        Quiet { silent, .. } => format!("{silent} edge nodes aren't live"),
+    };
+    if let [host] = hosts {
+        return format!(
+            "{nodes}, and by its STATE on OT the host {host} is offline: edge nodes that wait for it are \
+             silent"
+        );
+    }
+    let more = hosts.len().saturating_sub(MAX_HOSTS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named: Vec<&str> = hosts.iter().take(MAX_HOSTS).copied().collect();
+    let hosts = named.join(", ") + &more;
+    format!(
+        "{nodes}, and by their STATE on OT these hosts are offline: {hosts}; edge nodes that wait for one \
+         of them are silent"
+    )
 }
 
 /// What each rule decided, and the windows.
@@ -290,4 +304,23 @@ fn observed(pipeline: &Pipeline) -> (u64, Vec<ObservedStatus>) {
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_host_and_one_edge_node_are_told_as_one() {
+        let words = |hosts: &[&str], silent, live| absent_words(hosts, Quiet { silent, live });
+        let none = words(&["scada"], 0, 0);
+        assert!(none.starts_with("no edge node lives, and by its STATE on OT the host scada is"));
+        assert!(words(&["scada"], 1, 1).starts_with("1 edge node isn't live, and by its STATE"));
+        let two = words(&["a", "b"], 2, 1);
+        assert!(two.starts_with("2 edge nodes aren't live, and by their STATE"), "{two}");
+        assert!(two.contains("these hosts are offline: a, b; edge nodes"), "{two}");
+        let seven = words(&["a", "b", "c", "d", "e", "f", "g"], 1, 0);
+        assert!(seven.starts_with("no edge node lives, and by their"), "{seven}");
+        assert!(seven.contains("a, b, c, d, e and 2 more; "), "{seven}");
+    }
 }

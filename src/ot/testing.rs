@@ -68,8 +68,8 @@ pub fn shadow_hits(pipeline: &Pipeline) -> Vec<RuleMatches> {
 pub enum Told {
     /// The broker took the session.
     Connected { present: bool },
-    /// A message came.
-    Message { topic: Bytes, payload: Bytes, retain: bool, dup: bool, qos: u8, is_too_large: bool },
+    /// A message came; `is_unread`: nothing but its topic is here.
+    Message { topic: Bytes, payload: Bytes, retain: bool, dup: bool, qos: u8, is_unread: bool },
     /// The connection ended.
     Lost,
 }
@@ -117,8 +117,9 @@ impl Sink for Listener {
         };
         for message in messages {
             let qos = message.qos();
-            let Delivered { topic, payload, retain, dup, is_too_large, receipt } = message;
-            let told = Told::Message { topic, payload, retain, dup, qos, is_too_large };
+            let Delivered { topic, payload, retain, dup, unread, receipt } = message;
+            let is_unread = unread.is_some();
+            let told = Told::Message { topic, payload, retain, dup, qos, is_unread };
             self.told.borrow_mut().push(told);
             let _ = self.receipts.send(receipt.into_iter().collect());
         }

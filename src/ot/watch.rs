@@ -182,8 +182,8 @@ impl Sink for Taker<'_> {
             SessionEvent::Messages(messages) => {
                 let mut flow = ControlFlow::Continue(());
                 for delivered in messages {
-                    // What was too large isn't here; the connection has told of it.
-                    if !delivered.is_too_large {
+                    // What nobody can read isn't here; the connection has told of it.
+                    if delivered.unread.is_none() {
                         flow = (watching.take)(Watched::Message {
                             at_ms,
                             topic: std::str::from_utf8(&delivered.topic).ok(),

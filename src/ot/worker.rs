@@ -349,10 +349,9 @@ impl Worker {
             dup: delivered.dup,
             assured: delivered.receipt.is_some(),
         };
-        if delivered.is_too_large {
-            self.pipeline.too_large(topic, delivered.retain);
-        } else {
-            self.pipeline.handle(now, received, out);
+        match delivered.unread {
+            Some(reason) => self.pipeline.unread(topic, delivered.retain, reason),
+            None => self.pipeline.handle(now, received, out),
         }
         if delivered.receipt.is_some() {
             self.assured(now.mono);

@@ -63,12 +63,23 @@ impl Held {
         Held { bytes: header.to_vec(), header: header.len(), rest: length }
     }
 
+    /// A packet that is all there.
+    pub(crate) fn whole(bytes: Vec<u8>) -> Held {
+        let lengths = bytes.iter().skip(1).take_while(|byte| *byte & 0x80 != 0).count();
+        Held { bytes, header: lengths.saturating_add(2), rest: 0 }
+    }
+
     /// Takes what of `bytes` belongs to it; how many that are.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> usize {
         let own = bytes.get(..self.rest.min(bytes.len())).unwrap_or_default();
         self.bytes.extend_from_slice(own);
         self.rest = self.rest.saturating_sub(own.len());
         own.len()
+    }
+
+    /// All of it, and how much of that is its fixed header.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, usize) {
+        (self.bytes, self.header)
     }
 
     pub(crate) fn is_whole(&self) -> bool {

@@ -1,42 +1,27 @@
-//! Framing: where MQTT packets begin and end, and what becomes of one that is too large.
+//! Framing: where MQTT packets begin and end, and what becomes of one that the client can't take.
 //!
-//! A message (PUBLISH) above the limit is dropped as it comes, byte by byte; only its topic and
-//! its packet identifier are kept. When its last byte is there, a small message takes its place:
-//! same topic, flags and packet identifier, with a payload by which [`Mark::read`] knows it. So
-//! the client acknowledges it like any other, and the session goes on. Whatever else is too
-//! large, or is no MQTT at all, ends the session. Some answers are held until they are whole.
-
-use std::hash::{BuildHasher, RandomState};
+//! A message (PUBLISH) above the limit, or one that MQTT doesn't allow, is dropped as it comes, byte
+//! by byte; only its topic and its packet identifier are kept. When its last byte is there, a small
+//! message takes its place: same flags and packet identifier, with a payload by which [`Mark::read`]
+//! and [`Mark::read_unfit`] know it. So the client acknowledges it like any other, and the session
+//! goes on. Whatever else is too large, or is no MQTT at all, ends the session. Some answers are held
+//! until they are whole.
 
 use crate::answers::{Codes, Held, NoSession};
+use crate::mark::{LONGEST_REPLACEMENT, Mark};
+use crate::message::{Fate, Head, Message, look};
+use crate::owed::{Answer, Odd, Owed};
 
 /// Packet type of a message.
 const MESSAGE: u8 = 3;
 /// Bytes of a length in a fixed header, at most (MQTT 3.1.1 §2.2.3), and what each counts.
 const MAX_LENGTH_BYTES: usize = 4;
 const SHIFTS: [u32; MAX_LENGTH_BYTES] = [0, 7, 14, 21];
-/// What takes the place of a message is never larger than the longest topic, two lengths and a
-/// mark.
-const LONGEST_REPLACEMENT: usize = 65_535 + 64;
-const SECRET_BYTES: usize = 16;
-const MARK_BYTES: usize = SECRET_BYTES + 8;
-
-/// What stands where a message was: a payload that nobody else can make.
-#[derive(Clone)]
-pub struct Mark([u8; SECRET_BYTES]);
-
-/// A message that was too large.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLarge {
-    /// The packet without its fixed header.
-    pub bytes: u64,
-}
-
 /// Why a session can't go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// No MQTT server sends this.
-    #[error("what came is no MQTT packet (its first byte is {0:#04x}): what listens there?")]
+    #[error("{}", no_packet(*.0))]
     NoPacket(u8),
     /// An answer of the broker that ends the session.
     #[error(transparent)]
@@ -44,12 +29,22 @@ pub enum FramingError {
     /// More than MQTT's framing allows.
     #[error("a packet came whose length is not MQTT's: a broker doesn't send that")]
     Length,
-    /// A message that contradicts its own length.
-    #[error("a message of {0} bytes came whose topic is longer than all of it")]
-    Topic(u64),
     /// Not a message, and still above the limit.
     #[error("a packet of type {kind} and {bytes} bytes came: only messages may be so large")]
     Large { kind: u8, bytes: u64 },
+}
+
+fn no_packet(first: u8) -> String {
+    match first >> 4 {
+        MESSAGE => {
+            "a message with quality of service 3 came, which MQTT doesn't have, and for which it \
+                    wants the connection to be ended: look in the broker's log who sent it"
+                .to_owned()
+        }
+        _ => format!(
+            "what came is no MQTT packet (its first byte is {first:#04x}): what listens there?"
+        ),
+    }
 }
 
 /// What becomes of the next bytes.
@@ -71,6 +66,9 @@ pub struct Framing {
     insert: Vec<u8>,
     /// Of a SUBACK, as the client doesn't see them.
     codes: Option<Codes>,
+    owed: Owed,
+    /// An answer that isn't as MQTT has it.
+    odd: Option<Odd>,
 }
 
 #[derive(Debug)]
@@ -81,59 +79,15 @@ enum State {
     Passing(usize),
     /// Within an answer that is held.
     Holding(Held),
-    /// Within a message that is too large.
-    Dropping(Dropping),
-}
-
-/// A message that is too large, while it comes.
-#[derive(Debug)]
-struct Dropping {
-    first: u8,
-    bytes: usize,
-    rest: usize,
-    /// Length of the topic, the topic, and the packet identifier.
-    head: Vec<u8>,
-}
-
-impl Mark {
-    /// Another one in every process.
-    #[expect(clippy::new_without_default, reason = "no two are alike")]
-    pub fn new() -> Mark {
-        // The standard library's only source of randomness: keyed, and never shown to anybody.
-        let random = RandomState::new();
-        let (low, high) = (random.hash_one(0), random.hash_one(1));
-        let mut secret = [0; SECRET_BYTES];
-        let halves = low.to_be_bytes().into_iter().chain(high.to_be_bytes());
-        secret.iter_mut().zip(halves).for_each(|(byte, random)| *byte = random);
-        Mark(secret)
-    }
-
-    /// What was too large, if `payload` stands for it.
-    pub fn read(&self, payload: &[u8]) -> Option<TooLarge> {
-        let bytes = payload.strip_prefix(&self.0)?;
-        Some(TooLarge { bytes: u64::from_be_bytes(bytes.try_into().ok()?) })
-    }
-
-    fn of(&self, bytes: usize) -> [u8; MARK_BYTES] {
-        let size = u64::try_from(bytes).unwrap_or(u64::MAX).to_be_bytes();
-        let mut mark = [0; MARK_BYTES];
-        mark.iter_mut().zip(self.0.into_iter().chain(size)).for_each(|(byte, new)| *byte = new);
-        mark
-    }
-}
-
-/// Without the secret.
-impl std::fmt::Debug for Mark {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Mark")
-    }
+    /// Within a message that isn't as it is to go on, as far as is known.
+    Message(Message),
 }
 
 impl Framing {
     /// `limit`: the largest packet that goes on, without its fixed header.
     pub fn new(limit: usize, mark: Mark) -> Framing {
         let (state, insert) = (State::Header(Vec::new()), Vec::new());
-        Framing { limit, mark, state, insert, codes: None }
+        Framing { limit, mark, state, insert, codes: None, owed: Owed::default(), odd: None }
     }
 
     /// What the MQTT client behind it has to take: packets up to `limit`, and what stands for
@@ -150,6 +104,16 @@ impl Framing {
     /// The codes of the SUBACK that goes on next, where the client doesn't see them.
     pub(crate) fn take_codes(&mut self) -> Option<Codes> {
         self.codes.take()
+    }
+
+    /// What the client writes, from now on all of it.
+    pub(crate) fn owed(&mut self) -> &mut Owed {
+        &mut self.owed
+    }
+
+    /// What was odd about an answer.
+    pub(crate) fn take_odd(&mut self) -> Option<Odd> {
+        self.odd.take()
     }
 
     /// Looks at the bytes that came; `bytes` isn't empty. [`Framing::insert`] is emptied before.
@@ -170,15 +134,35 @@ impl Framing {
                 self.answer_if_whole()?;
                 Ok(Portion::Drop(taken))
             }
-            State::Dropping(dropping) => {
-                let dropped = dropping.take(bytes)?;
-                if dropping.rest == 0 {
-                    self.insert = dropping.replacement(&self.mark);
-                    self.state = State::Header(Vec::new());
-                }
-                Ok(Portion::Drop(dropped))
+            State::Message(_) => Ok(Portion::Drop(self.within_message(bytes))),
+        }
+    }
+
+    /// Takes what of `bytes` belongs to the message; how many that are.
+    fn within_message(&mut self, bytes: &[u8]) -> usize {
+        let State::Message(message) = &mut self.state else { return 0 };
+        let (taken, fate) = message.take(bytes, &self.mark);
+        match fate {
+            Fate::Pending => {}
+            Fate::GoesOn(head, behind) => {
+                self.insert = head;
+                self.state =
+                    if behind > 0 { State::Passing(behind) } else { State::Header(Vec::new()) };
+            }
+            Fate::Replaced(packet) => {
+                self.insert = packet;
+                self.state = State::Header(Vec::new());
             }
         }
+        taken
+    }
+
+    /// A message begins that isn't as it is to go on, as far as is known.
+    fn begin_message(&mut self, header: &Header) {
+        let is_too_large = header.length > self.limit;
+        self.state = State::Message(Message::new(header.first, header.length, is_too_large));
+        // One without a byte is over with its header.
+        self.within_message(&[]);
     }
 
     /// What is held goes on, once it is whole.
@@ -187,7 +171,14 @@ impl Framing {
             && let State::Holding(held) =
                 std::mem::replace(&mut self.state, State::Header(Vec::new()))
         {
-            (self.insert, self.codes) = held.answer()?;
+            let (bytes, header) = held.into_parts();
+            match self.owed.answered(bytes, header) {
+                Answer::SteppedOver(odd) => self.odd = Some(odd),
+                Answer::GoesOn(packet, odd) => {
+                    self.odd = odd;
+                    (self.insert, self.codes) = Held::whole(packet).answer()?;
+                }
+            }
         }
         Ok(())
     }
@@ -198,10 +189,12 @@ impl Framing {
         while let Some(rest) = bytes.get(passed..).filter(|rest| !rest.is_empty()) {
             let header = match Header::read(rest).and_then(|header| self.judge(header)) {
                 Ok(Fixed::Fits(header)) => header,
+                Ok(Fixed::Message(header)) if header.fits(rest) => header,
+                Ok(Fixed::Answer(header)) if self.owed.settles(rest) => header,
                 // The next call's, once what is before it is gone.
                 _ if passed > 0 => break,
-                Ok(Fixed::TooLarge(header)) => {
-                    self.state = State::Dropping(Dropping::new(&header));
+                Ok(Fixed::Message(header) | Fixed::TooLarge(header)) => {
+                    self.begin_message(&header);
                     return Ok(Portion::Drop(header.size));
                 }
                 Ok(Fixed::Answer(header)) => {
@@ -229,7 +222,13 @@ impl Framing {
     fn judge(&self, header: Option<Header>) -> Result<Fixed, FramingError> {
         let Some(header) = header else { return Ok(Fixed::Incomplete) };
         match (header.length > self.limit, header.first >> 4) {
-            (false, _) if Held::wants(header.first, header.length) => Ok(Fixed::Answer(header)),
+            (false, kind)
+                if Held::wants(header.first, header.length)
+                    || self.owed.wants(kind, header.length) =>
+            {
+                Ok(Fixed::Answer(header))
+            }
+            (false, MESSAGE) => Ok(Fixed::Message(header)),
             (false, _) => Ok(Fixed::Fits(header)),
             (true, MESSAGE) => Ok(Fixed::TooLarge(header)),
             (true, kind) => {
@@ -246,7 +245,7 @@ impl Framing {
         let held = std::mem::take(held);
         match Header::read(&held).and_then(|header| self.judge(header))? {
             Fixed::Incomplete => self.state = State::Header(held),
-            Fixed::TooLarge(header) => self.state = State::Dropping(Dropping::new(&header)),
+            Fixed::Message(header) | Fixed::TooLarge(header) => self.begin_message(&header),
             Fixed::Answer(header) => {
                 self.state = State::Holding(Held::new(&held, header.length));
                 self.answer_if_whole()?;
@@ -266,6 +265,8 @@ impl Framing {
 enum Fixed {
     Incomplete,
     Fits(Header),
+    /// Not larger than it may be.
+    Message(Header),
     Answer(Header),
     TooLarge(Header),
 }
@@ -305,56 +306,13 @@ impl Header {
         }
         Ok(None)
     }
-}
 
-impl Dropping {
-    fn new(header: &Header) -> Dropping {
-        let Header { first, length, .. } = *header;
-        Dropping { first, bytes: length, rest: length, head: Vec::new() }
-    }
-
-    /// How long the head is, as far as that is known.
-    fn head_wanted(&self) -> usize {
-        let [high, low, ..] = self.head[..] else { return 2 };
-        let topic = usize::from(u16::from_be_bytes([high, low]));
-        let identifier = if self.first & 0b110 == 0 { 0 } else { 2 };
-        topic.saturating_add(2).saturating_add(identifier)
-    }
-
-    /// Takes what of `bytes` belongs to the message; how many that are.
-    fn take(&mut self, bytes: &[u8]) -> Result<usize, FramingError> {
-        let own = bytes.get(..self.rest.min(bytes.len())).unwrap_or_default();
-        let mut rest = own;
-        while let missing = self.head_wanted().saturating_sub(self.head.len())
-            && missing > 0
-            && !rest.is_empty()
-        {
-            let (head, behind) = rest.split_at(missing.min(rest.len()));
-            self.head.extend_from_slice(head);
-            rest = behind;
-        }
-        if self.head_wanted() > self.bytes {
-            return Err(FramingError::Topic(self.bytes.try_into().unwrap_or(u64::MAX)));
-        }
-        self.rest = self.rest.saturating_sub(own.len());
-        Ok(own.len())
-    }
-
-    /// The small message that takes its place.
-    fn replacement(&self, mark: &Mark) -> Vec<u8> {
-        let mark = mark.of(self.bytes);
-        let mut length = self.head.len().saturating_add(mark.len());
-        let mut packet = vec![self.first];
-        while let low = u8::try_from(length & 0x7f).unwrap_or(0)
-            && length > 0x7f
-        {
-            packet.push(low | 0x80);
-            length >>= 7;
-        }
-        packet.push(u8::try_from(length).unwrap_or(0));
-        packet.extend_from_slice(&self.head);
-        packet.extend_from_slice(&mark);
-        packet
+    /// Whether a message that begins with `bytes` has a head which the client takes, as it is and as
+    /// far as it is known: all of it is.
+    fn fits(&self, bytes: &[u8]) -> bool {
+        let end = self.size.saturating_add(self.length).min(bytes.len());
+        let body = bytes.get(self.size..end).unwrap_or_default();
+        look(self.first, self.length, body) == Head::Fits
     }
 }
 

@@ -1,16 +1,17 @@
 //! What went through a connection, for whoever waits for answers or makes bytes for it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tls::FIRST_BYTES;
 use tokio::time::Instant;
 
+use crate::owed::Odd;
 use crate::silence::{Awaited, Silence, silence};
 
-/// SUBACKs whose codes are kept: the client asks for one at a time, or two.
+/// SUBACKs whose codes are kept, and odd answers: the client asks for one at a time, or two.
 const MAX_KEPT: usize = 8;
 
 /// Bytes of one connection, counted before the encryption.
@@ -27,6 +28,9 @@ pub struct Traffic {
     heard: AtomicU64,
     /// Codes of SUBACKs that the client took for plain refusals, by packet identifier.
     codes: Mutex<VecDeque<(u16, Vec<u8>)>>,
+    /// Answers that weren't as MQTT has them, until somebody tells of them.
+    odd: Mutex<VecDeque<Odd>>,
+    has_odd: AtomicBool,
     /// Bytes of all connections that wait to be taken.
     waiting: Arc<AtomicUsize>,
     /// Bytes of all connections that were taken.
@@ -104,6 +108,27 @@ impl Traffic {
         let mut kept = self.codes.lock().ok()?;
         let place = kept.iter().position(|(known, _)| *known == id)?;
         kept.remove(place).map(|(_, codes)| codes)
+    }
+
+    pub(crate) fn keep_odd(&self, odd: Odd) {
+        if let Ok(mut kept) = self.odd.lock() {
+            if kept.len() >= MAX_KEPT {
+                kept.pop_front();
+            }
+            kept.push_back(odd);
+            self.has_odd.store(true, Ordering::Release);
+        }
+    }
+
+    /// The next answer that wasn't as MQTT has it.
+    pub fn take_odd(&self) -> Option<Odd> {
+        if !self.has_odd.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut kept = self.odd.lock().ok()?;
+        let odd = kept.pop_front();
+        self.has_odd.store(!kept.is_empty(), Ordering::Release);
+        odd
     }
 
     pub(crate) fn begins_with(&self, bytes: &[u8]) {

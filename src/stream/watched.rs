@@ -76,6 +76,13 @@ impl<S> Watched<S> {
         self
     }
 
+    /// Steps over answers to nothing that the client has written. It writes whole packets.
+    #[must_use]
+    pub fn with_answers_counted(mut self) -> Watched<S> {
+        self.framing.owed().watch();
+        self
+    }
+
     /// Writes no more than its share of `budget`.
     #[must_use]
     pub fn within(mut self, budget: Option<&Arc<Budget>>) -> Watched<S> {
@@ -125,6 +132,9 @@ impl<S> Watched<S> {
     fn begin(&mut self, portion: Portion) {
         if let Some((id, codes)) = self.framing.take_codes() {
             self.outbox.traffic().keep_codes(id, codes);
+        }
+        if let Some(odd) = self.framing.take_odd() {
+            self.outbox.traffic().keep_odd(odd);
         }
         match portion {
             Portion::Pass(bytes) => self.passing = bytes,
@@ -293,6 +303,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let watched = self.get_mut();
+        watched.framing.owed().wrote(bytes);
         watched.outbox.put(&mut watched.stream, context, bytes)?;
         Poll::Ready(Ok(bytes.len()))
     }

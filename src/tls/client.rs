@@ -14,6 +14,7 @@ use text::format_date;
 
 use crate::certificates::{EXPIRY_WARNING_DAYS, PeerShown, days_left};
 use crate::error::TlsError;
+use crate::kind::{KEYS, Kind};
 use crate::material::Material;
 use crate::verify::NamedPeer;
 use crate::x509::{X509, validity_of};
@@ -112,6 +113,25 @@ pub struct Finding {
     pub text: String,
 }
 
+/// Authorities whose signatures nobody here can check.
+fn unusable(config: &TlsConfig, authorities: &[CertificateDer<'_>]) -> Vec<Finding> {
+    let refused = |certificate: &CertificateDer<'_>| {
+        Some(Kind::of_public(X509::read(certificate)?.key)?.refused(None)?.0)
+    };
+    let found = authorities.iter().enumerate().filter_map(|(index, certificate)| {
+        let what = refused(certificate)?;
+        let which =
+            which(authorities, index, false).unwrap_or_else(|| "the certificate".to_owned());
+        let path = config.ca_file.clone();
+        let text = format!(
+            "{which} in `{}` is of an authority with {what}: what it signs is refused; {KEYS}",
+            path.display()
+        );
+        Some(Finding { path, text })
+    });
+    found.collect()
+}
+
 /// Builds the TLS configuration once, and looks at the validity of every certificate.
 ///
 /// # Errors
@@ -121,7 +141,7 @@ pub fn inspect(config: &TlsConfig, now: SystemTime) -> Result<Vec<Finding>, TlsE
     let peer = peer_of(config)?;
     let material = Material::read(config)?;
     build(&material, |_, _, _| {}, &peer)?;
-    let mut findings = Vec::new();
+    let mut findings = unusable(config, &material.authorities);
     let mut look = |path: &Path, read: &[CertificateDer<'_>], own: bool| -> Result<(), TlsError> {
         for (index, certificate) in read.iter().enumerate() {
             let Some(validity) = validity_of(certificate) else { continue };

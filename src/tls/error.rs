@@ -34,7 +34,7 @@ pub enum TlsError {
     TooMany { path: PathBuf },
     /// A section that says certificate and isn't one.
     #[error("certificate {number} in `{}` is unusable: {detail}", path.display())]
-    BadCertificate { path: PathBuf, number: usize, detail: String },
+    BadCertificate { path: PathBuf, number: usize, detail: String, remedy: Option<String> },
     /// Our own certificate is of no use any more.
     #[error("certificate in `{}` expired on {on}", path.display())]
     Expired { path: PathBuf, on: String },
@@ -49,7 +49,7 @@ pub enum TlsError {
     EncryptedKey { path: PathBuf },
     /// A key of a kind or size that can't be used.
     #[error("private key in `{}` is unusable: {detail}", path.display())]
-    BadKey { path: PathBuf, detail: String },
+    BadKey { path: PathBuf, detail: String, remedy: Option<String> },
     /// The key belongs to another certificate.
     #[error(
         "private key in `{}` doesn't belong to the certificate in `{}`",
@@ -108,6 +108,9 @@ impl TlsError {
         match self {
             TlsError::File(error) => error.hint(),
             TlsError::Form { form, .. } => Some(form.remedy.clone()),
+            TlsError::BadCertificate { remedy, .. } | TlsError::BadKey { remedy, .. } => {
+                remedy.clone()
+            }
             TlsError::NoCertificate { holds: Holds::Nothing, .. }
             | TlsError::NoKey { holds: Holds::Nothing, .. } => Some("the file is empty".to_owned()),
             TlsError::NoCertificate { holds: Holds::TheOther, .. } => Some(

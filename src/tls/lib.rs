@@ -9,6 +9,7 @@ mod der;
 mod error;
 mod form;
 mod handshake;
+mod kind;
 #[cfg(test)]
 mod lab;
 mod material;

@@ -17,14 +17,13 @@ use text::format_date;
 use crate::der::{OID, SEQUENCE, elements, next};
 use crate::error::{Holds, MAX_CERTIFICATES, TlsError};
 use crate::form::{self, Wanted};
+use crate::kind::{Encoding, KEYS, Kind};
 use crate::pem::{PemSection, sections};
 use crate::x509::{X509, validity_of};
 use crate::{TlsConfig, TlsIdentity};
 
 const CERTIFICATE: &str = "a certificate";
 const KEY: &str = "a private key";
-/// What a key must be.
-const KEYS: &str = "wanted RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
 
 /// Who is trusted for what, behind a certificate: openssl's own form (`openssl x509 -trustout`).
 const TRUSTED: &str = "TRUSTED CERTIFICATE";
@@ -86,6 +85,7 @@ fn roots_of(
             path: path.to_owned(),
             number: index.saturating_add(1),
             detail: "it can't be an authority: damaged, or of a form that isn't known".to_owned(),
+            remedy: None,
         })?;
     }
     Ok(Arc::new(roots))
@@ -99,12 +99,31 @@ fn own_of<'config>(
 ) -> Result<(&'config Path, CertifiedKey), TlsError> {
     let path = identity.key_file.path();
     let key = private_key(&identity.key_file)?;
+    let kind = kind_of(&key).and_then(|kind| kind.refused(Some(path)));
     let keys = aws_lc_rs::default_provider().key_provider;
     // The library's words say which parsers it has tried.
-    let key = keys.load_private_key(key).map_err(|_| TlsError::BadKey {
-        path: path.to_owned(),
-        detail: format!("damaged, or of another kind or size; {KEYS}"),
+    let key = keys.load_private_key(key).map_err(|_| match kind {
+        Some((what, remedy)) => TlsError::BadKey {
+            path: path.to_owned(),
+            detail: format!("it is {what}; {KEYS}"),
+            remedy: Some(remedy),
+        },
+        None => TlsError::BadKey {
+            path: path.to_owned(),
+            detail: format!("damaged, or of another kind or size; {KEYS}"),
+            remedy: None,
+        },
     })?;
+    let of_certificate = chain.first().and_then(|own| X509::read(own));
+    let of_certificate = of_certificate.and_then(|own| Kind::of_public(own.key)?.refused(None));
+    if let Some((what, remedy)) = of_certificate {
+        return Err(TlsError::BadCertificate {
+            path: identity.certificate_file.clone(),
+            number: 1,
+            detail: format!("it is for {what}; {KEYS}"),
+            remedy: Some(remedy),
+        });
+    }
     if let Some(public) = key.public_key() {
         let fits = |certificate: &CertificateDer<'_>| {
             X509::read(certificate).is_some_and(|read| read.key == public.as_ref())
@@ -119,6 +138,17 @@ fn own_of<'config>(
         }
     }
     Ok((&identity.certificate_file, CertifiedKey::new(chain, key)))
+}
+
+/// What kind of key it is, as far as that can be read.
+fn kind_of<'a>(key: &'a PrivateKeyDer<'_>) -> Option<Kind<'a>> {
+    let encoding = match key {
+        PrivateKeyDer::Pkcs1(_) => Encoding::Pkcs1,
+        PrivateKeyDer::Sec1(_) => Encoding::Sec1,
+        PrivateKeyDer::Pkcs8(_) => Encoding::Pkcs8,
+        _ => return None,
+    };
+    Kind::of_private(key.secret_der(), encoding)
 }
 
 /// Our own certificate must be valid: no broker takes another.
@@ -157,7 +187,7 @@ fn certificates(path: &Path, trusted: bool) -> Result<Vec<CertificateDer<'static
     let holds = holds(&bytes, &sections, |label| label.ends_with("PRIVATE KEY"));
     for PemSection { label, content, .. } in sections {
         if !["CERTIFICATE", "X509 CERTIFICATE", TRUSTED].contains(&label.as_str()) {
-            other = other.or_else(|| form::of_section(&label, path));
+            other = other.or_else(|| form::of_section(&label, path, Wanted::Certificate));
             continue;
         }
         let number = certificates.len().saturating_add(1);
@@ -165,6 +195,7 @@ fn certificates(path: &Path, trusted: bool) -> Result<Vec<CertificateDer<'static
             path: path.to_owned(),
             number,
             detail: detail.to_owned(),
+            remedy: None,
         };
         let content = content.map_err(|detail| not_pem(path, detail, CERTIFICATE))?;
         let whole = next(&content).filter(|whole| whole.tag == SEQUENCE);
@@ -229,7 +260,7 @@ fn private_key(file: &SecretFile) -> Result<PrivateKeyDer<'static>, TlsError> {
             "RSA PRIVATE KEY" => |der| PrivatePkcs1KeyDer::from(der).into(),
             "EC PRIVATE KEY" => |der| PrivateSec1KeyDer::from(der).into(),
             label => {
-                other = other.or_else(|| form::of_section(label, path));
+                other = other.or_else(|| form::of_section(label, path, Wanted::Key));
                 continue;
             }
         };

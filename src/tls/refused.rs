@@ -9,6 +9,7 @@ use text::{escape, format_date};
 use webpki::Error as Webpki;
 
 use crate::der::{SEQUENCE, element};
+use crate::kind::{KEYS, Kind};
 use crate::x509::{Host, X509, name, rsa_bits};
 
 /// Below that no signature is taken.
@@ -257,6 +258,14 @@ fn bad_signature(own: &X509<'_>, shown: &Shown<'_>) -> String {
 }
 
 fn bad_algorithm(own: &X509<'_>, shown: &Shown<'_>) -> String {
+    if let Some((signer, what)) =
+        shown.signer_that(|key| Some(Kind::of_public(key)?.refused(None)?.0))
+    {
+        return format!(
+            "was signed by `{signer}`, an authority with {what}; {KEYS}: that authority needs another \
+             key"
+        );
+    }
     if let Some((one, whose)) = shown.first(|one| one.weak_hash().is_some()) {
         return format!(
             "{whose} signed with {}, which is broken: have it signed again with SHA-256",
@@ -285,7 +294,11 @@ fn unknown_critical(own: &X509<'_>, shown: &Shown<'_>) -> Option<String> {
 
 /// What is wrong with the key of a certificate.
 pub(crate) fn weak_key(certificate: &CertificateDer<'_>) -> Option<String> {
-    let bits = rsa_bits(X509::read(certificate)?.key).filter(|bits| *bits < MIN_RSA_BITS)?;
+    let key = X509::read(certificate)?.key;
+    let Some(bits) = rsa_bits(key).filter(|bits| *bits < MIN_RSA_BITS) else {
+        let (what, _) = Kind::of_public(key)?.refused(None)?;
+        return Some(format!("is for {what}; {KEYS}: the broker needs a new key and certificate"));
+    };
     Some(format!(
         "has an RSA key of {bits} bits; {MIN_RSA_BITS} is the least that is taken: the broker needs a \
          new key and certificate"
@@ -324,15 +337,19 @@ impl<'a> Shown<'a> {
 
     /// Who signed one of them with a key that is too small.
     fn weak_signer(&self) -> Option<(String, usize)> {
-        let weak = |key: &[u8]| rsa_bits(key).filter(|bits| *bits < MIN_RSA_BITS);
+        self.signer_that(|key| rsa_bits(key).filter(|bits| *bits < MIN_RSA_BITS))
+    }
+
+    /// Who signed one of them with a key of which `test` says something, and that.
+    fn signer_that<T>(&self, test: impl Fn(&[u8]) -> Option<T>) -> Option<(String, T)> {
         let mut issuers = X509::read(self.end_entity).into_iter().chain(self.signers());
         issuers.find_map(|one| {
             let of_root =
                 self.roots.roots.iter().filter(|root| root.subject.as_ref() == one.issuer);
-            let of_root = of_root.filter_map(|root| weak(&root.subject_public_key_info)).next();
+            let of_root = of_root.filter_map(|root| test(&root.subject_public_key_info)).next();
             let shown = self.signers().find(|signer| signer.subject == one.issuer);
-            let bits = of_root.or_else(|| shown.and_then(|signer| weak(signer.key)))?;
-            Some((name(one.issuer), bits))
+            let said = of_root.or_else(|| shown.and_then(|signer| test(signer.key)))?;
+            Some((name(one.issuer), said))
         })
     }
 }

@@ -10,11 +10,12 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, QoS, SubscribeFilterInput,
     SubscribeReasonCode,
 };
-use stream::{Mark, Silence, TooLarge};
+use stream::{Mark, Silence};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::WAITING_COMMANDS_BYTES;
 use super::at_subscribe::AtSubscribe;
 use super::barriers::{ANSWERED_WITHIN, Barriers, By};
 use super::commands::{Answer, Commands};
@@ -22,7 +23,7 @@ use super::identities::{Chosen, Identities};
 use super::leaving::Leaving;
 use super::limits::Limits;
 use super::shared::{Asked, Shared};
-use super::{MAX_INCOMING_BYTES, WAITING_COMMANDS_BYTES};
+use super::unread::unread;
 use crate::DriverEvent;
 use crate::mirror::{NodeId, SessionEvent};
 use crate::session_failure::{Ended, SessionFailure};
@@ -182,6 +183,9 @@ impl Task {
                     }
                 }
             };
+            while let Some(odd) = shared.traffic.take_odd() {
+                event!(AnswerImpossible, problem = odd.to_string(), broker = &*self.broker);
+            }
             match event {
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Closed,
                 Ok(event) => {
@@ -250,16 +254,12 @@ impl Task {
                 }
                 let topic = String::from_utf8_lossy(&publish.topic).into_owned();
                 let retained = publish.retain;
-                let event = match self.mark.read(&publish.payload) {
-                    None => {
-                        SessionEvent::Received { topic, payload: publish.payload, retain: retained }
-                    }
-                    Some(TooLarge { bytes }) => {
-                        let (limit, broker) = (MAX_INCOMING_BYTES, &*self.broker);
-                        event!(MessageTooLarge, topic, bytes, limit, retained, broker);
-                        SessionEvent::TooLarge { topic }
-                    }
-                };
+                let acknowledged = publish.qos != QoS::AtMostOnce;
+                let payload = publish.payload;
+                let unread =
+                    unread(&self.mark, &self.broker, (&topic, &payload), retained, acknowledged);
+                let event =
+                    unread.unwrap_or(SessionEvent::Received { topic, payload, retain: retained });
                 self.waiting_bytes.fetch_add(event.published_bytes(), Ordering::Relaxed);
                 self.forward(event);
             }

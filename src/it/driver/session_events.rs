@@ -31,7 +31,9 @@ impl<P: Pool> Driver<P> {
                 self.births.ended(node);
                 self.broker.ended(node);
             }
-            SessionEvent::Received { .. } | SessionEvent::TooLarge { .. } => {}
+            SessionEvent::Received { .. }
+            | SessionEvent::TooLarge { .. }
+            | SessionEvent::Impossible { .. } => {}
         }
         self.mirror.set_broker_stands(self.broker.stands());
         self.mirror.handle_session(now, node, event);

@@ -58,10 +58,9 @@ impl StepContext<'_> {
         self.notify(Notice::CommandRefused { topic, metrics: names, reason });
     }
 
-    /// A command that was too large to be read: the connection has told how large.
-    pub(super) fn command_too_large(&mut self, topic: String) {
+    /// A command that can't be read: the connection has told why.
+    pub(super) fn command_unread(&mut self, topic: String, reason: &'static str) {
         count(&mut self.tally.commands_refused);
-        let reason = "larger than any command";
         self.notify(Notice::CommandRefused { topic, metrics: Vec::new(), reason });
     }
 

@@ -308,7 +308,7 @@ impl Mirror {
                 }
             }
             // What an earlier STATE said stays so.
-            SessionEvent::TooLarge { topic }
+            SessionEvent::TooLarge { topic } | SessionEvent::Impossible { topic }
                 if step.settings.host_topic().as_deref() == Some(&*topic) => {}
             SessionEvent::Ready if !step.may_work_on(&node) => {
                 step.drop_node(node.change());

@@ -74,6 +74,8 @@ pub enum SessionEvent {
     Received { topic: String, payload: Bytes, retain: bool },
     /// The same, but it was too large to be read.
     TooLarge { topic: String },
+    /// The same, but it isn't what MQTT allows.
+    Impossible { topic: String },
 }
 
 impl SessionEvent {
@@ -84,7 +86,9 @@ impl SessionEvent {
             SessionEvent::Received { topic, payload, .. } => {
                 topic.len().saturating_add(payload.len()).saturating_add(HEAD)
             }
-            SessionEvent::TooLarge { topic } => topic.len().saturating_add(HEAD),
+            SessionEvent::TooLarge { topic } | SessionEvent::Impossible { topic } => {
+                topic.len().saturating_add(HEAD)
+            }
             _ => 0,
         }
     }

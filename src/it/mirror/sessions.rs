@@ -47,7 +47,12 @@ impl StepContext<'_> {
             SessionEvent::Received { topic, payload, retain } => {
                 self.command(node, topic, &payload, retain);
             }
-            SessionEvent::TooLarge { topic } => self.command_too_large(topic),
+            SessionEvent::TooLarge { topic } => {
+                self.command_unread(topic, "larger than any command");
+            }
+            SessionEvent::Impossible { topic } => {
+                self.command_unread(topic, "not a message that MQTT allows");
+            }
         }
     }
 

@@ -68,7 +68,7 @@ const fn of_messages(reason: Reason) -> Parts {
             ),
         ),
         Reason::MalformedTopic => (
-            "Look at the publisher: a level too many or too few, or an empty one. `spBv1.0/GROUP/DDATA/NODE/DEVICE` is a topic.",
+            "Look at the publisher: a level too many or too few, or an empty one. `spBv1.0/GROUP/DDATA/NODE/DEVICE` is a topic. With `MESSAGE_IMPOSSIBLE` it is one that MQTT doesn't allow (a wildcard, U+0000, no UTF-8), and the broker lets it through.",
             Example::Line(
                 Event::TopicRefused,
                 &[("topic", "spBv1.0/Plant1/DDATA/Line4"), ("reason", "malformed_topic")],

@@ -1,5 +1,6 @@
 //! A message as the broker delivered it, and the right to acknowledge it.
 
+use account::Reason;
 use bytes::Bytes;
 use rumqttc::ManualAck;
 
@@ -10,8 +11,9 @@ pub(crate) struct Delivered {
     pub(crate) payload: Bytes,
     pub(crate) retain: bool,
     pub(crate) dup: bool,
-    /// It was larger than the configuration allows, and nothing of its payload is here.
-    pub(crate) is_too_large: bool,
+    /// Why nothing of its payload is here: it was larger than the configuration allows, or is what MQTT
+    /// doesn't.
+    pub(crate) unread: Option<Reason>,
     /// `None` at QoS 0.
     pub(crate) receipt: Option<Receipt>,
 }

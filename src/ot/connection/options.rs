@@ -50,6 +50,14 @@ impl Way {
         self.traffic().take_codes(id)
     }
 
+    /// Tells of answers that weren't as MQTT has them.
+    pub(super) fn tell_odd(&self, broker: &str) {
+        let traffic = self.traffic();
+        while let Some(odd) = traffic.take_odd() {
+            event!(AnswerImpossible, problem = odd.to_string(), broker);
+        }
+    }
+
     /// Tells once that `broker` says nothing to this attempt; else when to look again.
     pub(super) fn silence(&self, within: Duration, broker: &str) -> Option<Duration> {
         match self.traffic().silence(within) {
@@ -98,7 +106,8 @@ pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc
             let all = way.addresses.in_turn();
             let (stream, address) = stream::dial(all, patience.connack, &traffic).await?;
             way.addresses.found(address);
-            stream::open(Socket::new(stream), tls, framing, patience, traffic).await
+            let opened = stream::open(Socket::new(stream), tls, framing, patience, traffic).await?;
+            Ok(opened.with_answers_counted())
         }
     });
     (options, way)

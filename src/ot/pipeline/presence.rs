@@ -63,6 +63,11 @@ impl Pipeline {
         !received.dup && !self.queued.is_some_and(|queued| queued.may_have(now, sent_ms))
     }
 
+    /// Whether there is a session with the broker, however short it may be.
+    pub(crate) fn has_session(&self) -> bool {
+        self.connected
+    }
+
     /// Whether the broker's session is up; after one that didn't last, the next one counts only
     /// once it has.
     pub fn is_connected(&self, now: Now) -> bool {

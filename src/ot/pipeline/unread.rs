@@ -57,19 +57,10 @@ impl Pipeline {
         notify::shed(topic, messages, most);
     }
 
-    /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
-    /// is no news.
-    pub fn too_large(&mut self, topic: &str, retain: bool) {
-        self.one_unread(topic, retain, Reason::TooLarge);
-    }
-
-    /// Enters a message that is set aside unread, since this half was ended with it twice. `retain`:
-    /// the broker had it stored, so it is no news.
-    pub(crate) fn set_aside(&mut self, topic: &str, retain: bool) {
-        self.one_unread(topic, retain, Reason::SetAside);
-    }
-
-    fn one_unread(&mut self, topic: &str, retain: bool, reason: Reason) {
+    /// Enters a message of which nobody has read more than its topic: too large, not what MQTT
+    /// allows, or set aside, since this half was ended with it twice. `retain`: the broker had it
+    /// stored, so it is no news.
+    pub(crate) fn unread(&mut self, topic: &str, retain: bool, reason: Reason) {
         match Topic::parse(topic) {
             Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, reason),
             _ => {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use account::Reason;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use journal_write::{Writer, WriterOptions};
@@ -229,5 +230,6 @@ impl Half {
 fn delivered(message: Message) -> Delivered {
     let Message { topic, payload, retain, dup, is_too_large, packet_id } = message;
     let receipt = packet_id.map(Receipt::numbered);
-    Delivered { topic, payload, retain, dup, is_too_large, receipt }
+    let unread = is_too_large.then_some(Reason::TooLarge);
+    Delivered { topic, payload, retain, dup, unread, receipt }
 }

@@ -4,6 +4,7 @@
 
 use std::hash::BuildHasher;
 
+use account::Reason;
 use clock::Clock;
 use foldhash::quality::FixedState;
 use journal_format::{Body, Frame, Relayed};
@@ -115,7 +116,7 @@ impl Worker {
     /// Leaves a message out: it is counted, kept for people, and acknowledged like any other.
     pub(super) fn set_aside(&mut self, now: Now, message: Delivered) {
         let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-        self.pipeline.set_aside(topic, message.retain);
+        self.pipeline.unread(topic, message.retain, Reason::SetAside);
         let (qos, bytes) = (message.qos(), message.bytes());
         let note = format!("a message at QoS {qos}: the OT half was ended with it twice");
         let aside = SetAside {

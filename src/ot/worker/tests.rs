@@ -129,7 +129,7 @@ fn delivered(packet_id: u16, topic: &'static str, seq: u64, metrics: Vec<Metric>
         payload: payload.encode_to_vec().into(),
         retain: false,
         dup: false,
-        is_too_large: false,
+        unread: None,
         receipt: Some(Receipt::numbered(packet_id)),
     }
 }
@@ -251,7 +251,7 @@ fn receipts_wait_for_a_message_that_waits_for_its_turn() {
             payload: payload.encode_to_vec().into(),
             retain: false,
             dup: false,
-            is_too_large: false,
+            unread: None,
             receipt: Some(Receipt::numbered(packet_id)),
         };
         let (now, mut out) = (worker.clock.now(), Vec::new());
@@ -422,7 +422,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         payload: Bytes::from_static(b"no payload"),
         retain: false,
         dup: false,
-        is_too_large: false,
+        unread: None,
         receipt: Some(Receipt::numbered(1)),
     }]))
     .unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::framing::Mark;
+use crate::mark::Mark;
 
 const PATIENCE: Patience =
     Patience { keep_alive: Duration::from_secs(10), connack: Duration::from_secs(30) };
@@ -174,7 +174,7 @@ async fn a_large_packet_that_comes_slowly_is_a_sign_of_life() {
     let (ours, theirs) = tokio::io::duplex(1024);
     let mut ours = watched(ours, Framing::new(1 << 20, Mark::new()));
     // A message of 16,383 bytes, 100 bytes a second; a PINGREQ within it stays unanswered.
-    let mut first = vec![0x30, 0xff, 0x7f];
+    let mut first = vec![0x30, 0xff, 0x7f, 0, 1, b't'];
     first.resize(100, 0);
     let (mut broker, mut seen) = (theirs, vec![0; 2]);
     let sending = async {

@@ -157,19 +157,16 @@ events! {
         broker: "address of the broker, as it is configured", error: "which file and line, what stands there and what was wanted",
         #[optional] hint: "what to do about it",
     } "Find out who wrote the file, and have it written anew by `sparkdiode resolve`. Until then the addresses stay as they were.";
-
     /// A message was dropped because the policy says so, or because it is of a kind that never crosses; or, with `metric`, a value of a message that crosses without it.
     PolicyDrop = "POLICY_DROP" (Info, Ot, Begins(&["node", "reason", "rule"])) "not forwarded" {
         node: "group/edge node", topic: "topic of the message",
         reason: "word of the list of reasons: no_rule, denied, command, …", #[optional] rule: "name of the rule that says so",
         #[optional] metric: "the first metric whose value a rule refuses, where the others cross",
     } "Nothing, if it should stay in the plant. If it should cross, `sparkdiode check` shows what the rules select.";
-
     /// Something of the plant has a name that the policy gives to something else. On IT the two would be one, so it doesn't cross.
     NameCollision = "NAME_COLLISION" (Warning, Ot, PerSource("node")) "name belongs to something else" {
         node: "group/edge node", topic: "topic of the message",
     } "Give it a name of its own in `[rename]`, or the other one another.";
-
     /// Data of a node is over a limit: its own, or one that it shares with others (`per`). Single values wait or are dropped; births and deaths always cross.
     RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
         node: "group/edge node", topic: "topic of the message",
@@ -178,12 +175,10 @@ events! {
         #[optional] messages: "how many messages, where they were refused unread",
         #[optional] most: "the edge nodes that had most on the way to the pipeline then, with their part of it",
     } "Find out why the node, or who shares the limit with it, sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted, or give each a limit of its own (`per`).";
-
     /// A topic that can't be Sparkplug B, or not of this version.
     TopicRefused = "TOPIC_REFUSED" (Warning, Ot, PerKind) "topic refused" {
         topic: "the topic", reason: "word of the list of reasons: not_sparkplug, malformed_topic, unknown_type",
     } "Find out who publishes it. Somebody who tries topics is looking for holes.";
-
     /// A payload that can't be read, is over a bound, or doesn't fit its birth.
     PayloadRefused = "PAYLOAD_REFUSED" (Warning, Ot, PerSource("node")) "payload refused" {
         node: "group/edge node", topic: "topic of the message",
@@ -191,7 +186,6 @@ events! {
         #[optional] problem: "what is wrong with it; of a limit, how many came of how many", #[optional] limit: "the limit that it is over",
         #[optional] key: "key of the configuration that sets the limit; absent where none does",
     } "Look at the node: a broken edge library, or somebody who tries the decoder. If a limit was hit by a node that is wanted, raise the key; `check` says what the other half then needs.";
-
     /// Metrics of a message that can't be read, don't fit their birth, or are over a limit. The rest of the message crosses; in a birth such a value is null, and of data readers are told that the value isn't known (null, Quality 0) until the next one.
     MetricRefused = "METRIC_REFUSED" (Warning, Ot, PerSource("node")) "metric refused" {
         node: "group/edge node", topic: "topic of the message", metric: "name of the first one; empty where it has none",
@@ -199,45 +193,47 @@ events! {
         wanted: "what would have been taken", #[optional] key: "key of the configuration that sets the limit, where one is hit",
         metrics: "how many metrics of the message were refused, alone or in parts",
     } "Look at the node's configuration and library: the types of its births and data, and its character set (texts are UTF-8). Raise the key if it is a limit and the metric is wanted.";
-
     /// A message from the broker was larger than this half takes. It was dropped while it came and acknowledged; nobody else lost anything.
     MessageTooLarge = "MESSAGE_TOO_LARGE" (Warning, Both, PerSource("topic")) "message too large, dropped" {
         topic: "topic of the message", bytes: "its size", limit: "what this half takes",
         #[optional] key: "key of the configuration that sets the limit; absent where none does (commands on IT)",
         retained: "whether the broker had it stored, and so delivers it again with each subscription", broker: "address of the broker",
     } "Find out who sends it: the broker's log has the client. If it is a node that is wanted, raise the key; if the message is stored, it goes away by an empty retained message under its topic.";
-
+    /// The broker sent a message that MQTT doesn't allow (§3.3.2, §4.7): with a topic that is empty, has a wildcard, U+0000 or isn't UTF-8, or a packet that ends within its own head. It was dropped as it came and counted; the session goes on.
+    MessageImpossible = "MESSAGE_IMPOSSIBLE" (Warning, Both, PerKind) "the broker sent a message that MQTT doesn't allow; it was stepped over" {
+        problem: "what is wrong with it", topic: "its topic as it came, what isn't text replaced", bytes: "size of the packet",
+        retained: "whether the broker had it stored, and so delivers it again with each subscription",
+        acknowledged: "whether the broker is told that it came; false at QoS 0, and where the packet ends before its identifier", broker: "address of the broker",
+    } "Find out who sends it, in the broker's log, and why the broker lets such topics through: a broker that doesn't check what it takes, a broken client, or somebody who looks for holes.";
+    /// The broker sent an answer that MQTT doesn't allow: to a packet that we didn't send, a second one to the same, or codes of a SUBACK for another number of filters. It was stepped over or mended, and the session goes on.
+    AnswerImpossible = "ANSWER_IMPOSSIBLE" (Warning, Both, PerKind) "the broker's answer isn't one that MQTT allows; the session goes on" {
+        problem: "what came", broker: "address of the broker",
+    } "Look for a newer version of the broker, or of what stands before it. If SUBSCRIPTION_REFUSED is there too, the broker may take one filter at a time only.";
     /// A half was ended twice while it worked on this message or frame of the journal, or on what it remembers of this node: by a fault of ours, the watchdog, or want of memory. From the third start on it is left out and its node doubted or dropped, so that the others go on. What was dropped comes back with its next birth, and not with what the OT half repeats of it.
     SetAside = "SET_ASIDE" (Error, Both, PerSource("topic")) "set aside: the half was ended with it twice" {
         topic: "its topic, of what is remembered that of the birth; empty where there is none", #[optional] seq: "number of the frame in the journal",
         bytes: "size of its payload", kept: "the file that has it, or why none does",
     } "Report it to the maintainers with the file, which has values of the plant; `sparkdiode policy explain --capture` reads it. Delete the file when you are done: it takes no more than 128 MiB.";
-
     /// Data or death of a node or device whose birth the relay hasn't seen. It is dropped until a birth comes.
     BirthMissing = "BIRTH_MISSING" (Warning, Ot, PerSource("node")) "no birth is known" {
         node: "group/edge node", topic: "topic of the message", reason: "word of the list of reasons: data_before_birth, unknown_metric",
     } "Ordinary for a moment after the first start. If it stays, have the node's own host ask it for a rebirth, or restart the node.";
-
     /// Edge nodes send, and none of them is born yet: so it is after a first start beside a plant that runs. A birth says what the data mean, and each node publishes it when it connects or is asked for it.
     NodesUnborn = "NODES_UNBORN" (Warning, Ot, PerKind) "nodes send, and none is born yet: nothing crosses until then" {
         nodes: "how many nodes and devices", node: "group/edge node of one of them", #[optional] command: "for a shell on the plant's side: has this one born at once",
     } "Wait until each node connects anew, or have its own host ask it for a rebirth: `command` does that for one, with the login of whoever may write to it. The relay itself writes nothing there.";
-
     /// Messages of a node were lost before they reached the relay: its sequence has a hole that nothing filled within `reorder-timeout-ms`. What the relay refused itself is no such loss.
     SequenceGap = "SEQUENCE_GAP" (Warning, Ot, PerSource("node")) "messages were lost before they reached the relay" {
         node: "group/edge node",
     } "Look at the node's connection and the OT broker's queues. Until its next birth, values not seen since are shown as stale.";
-
     /// The numbers (`seq`) of an edge node's messages don't count them: they stand still, are left out, or nothing ever fills their holes. What is lost of it can't be seen from its numbers, so they are ignored, like those of a node without any, until 32 messages in a row are counted. Told once for each node.
     SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count its messages by seq" {
         node: "group/edge node", #[optional] seq: "the number that every message has, where it stands still",
     } "Have its publisher count: `seq` is 0 in the NBIRTH and one more with every message of node and devices, 0 after 255.";
-
     /// The messages of an edge node have two sequences of numbers that take turns, for the same topics: two publishers use its name (or one keeps two counters). Hosts see the values of both as those of one. The numbers are ignored until 32 messages in a row are counted. Told once for each node.
     NameShared = "NAME_SHARED" (Warning, Ot, PerSource("node")) "two publishers under one name: the edge node's messages have two sequences of seq" {
         node: "group/edge node", numbers: "the next numbers of the two",
     } "Find the second publisher (a copied configuration, a gateway that was replaced and runs on) and give it a name of its own.";
-
     /// Numbers of an edge node come again and again with other messages, in a way that has several possible causes. They are ignored until 32 messages in a row are counted. Told once for each node.
     SeqRepeats = "SEQ_REPEATS" (Warning, Ot, PerSource("node")) "seq repeats: the edge node does not count it, its devices count each for itself, or two publishers use its name" {
         node: "group/edge node",
@@ -258,7 +254,7 @@ events! {
         node: "group/edge node",
     } "Nothing, if the node is off. If it lives, its next message brings it back, and from then on its deaths are taken for deaths of the session before.";
     /// A host application is offline on OT by its STATE, for ten seconds and more, while edge nodes are silent. Those that have it as primary host wait for it.
-    HostOffline = "HOST_OFFLINE" (Warning, Ot, PerSource("host")) "a host is offline on OT, and edge nodes that wait for it are silent" {
+    HostOffline = "HOST_OFFLINE" (Warning, Ot, PerSource("host")) "a host is offline on OT: edge nodes that wait for it are silent until it is back" {
         host: "host id, as edge nodes have it for their primary host", topic: "where its STATE is",
         silent: "edge nodes that the relay knows and that are silent", live: "edge nodes that live",
     } "Where SCADA has moved up to IT, somebody on OT has to give that STATE, or the edge nodes get another primary host id, or none. The relay publishes nothing on OT. Where the host is gone for good, clear its retained STATE.";

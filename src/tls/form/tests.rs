@@ -23,6 +23,9 @@ fn what_openssl_writes_is_told_by_what_it_is() {
             Err(_) => false,
         }
     };
+    std::fs::write(directory.path().join("index.txt"), "").unwrap();
+    let ca = "[ca]\ndefault_ca=own\n[own]\ndatabase=index.txt\n";
+    std::fs::write(directory.path().join("ca.conf"), ca).unwrap();
     let key = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out k.pem";
     if !openssl(key) {
         return;
@@ -39,6 +42,8 @@ fn what_openssl_writes_is_told_by_what_it_is() {
         "crl2pkcs7 -nocrl -certfile c.pem -outform der -out c.p7b",
         "req -new -key k.pem -subj /CN=x -outform der -out request.der",
         "pkey -in k.pem -pubout -outform der -out public.der",
+        "ca -config ca.conf -gencrl -md sha256 -crldays 9 -keyfile k.pem -cert c.pem -out l.pem",
+        "crl -in l.pem -outform der -out list.der",
     ] {
         openssl(line);
     }
@@ -52,6 +57,7 @@ fn what_openssl_writes_is_told_by_what_it_is() {
         ("c.p7b", "PKCS#7 in DER", "openssl pkcs7 -inform der -print_certs"),
         ("request.der", "a certificate request in DER", "the authority made of it"),
         ("public.der", "a public key in DER", "private key"),
+        ("list.der", "a revocation list in DER", "which certificates are void"),
     ] {
         let bytes = std::fs::read(directory.path().join(file)).unwrap();
         let (said, remedy) = told(&bytes, Wanted::Key);
@@ -70,7 +76,9 @@ fn other_forms_are_known_by_how_they_begin() {
     assert!(of_file(&[0x30, 3, 2, 1, 7], Path::new("x"), Wanted::Key).is_none());
     assert!(of_file(b"", Path::new("x"), Wanted::Key).is_none());
     for label in ["CERTIFICATE REQUEST", "PKCS7", "OPENSSH PRIVATE KEY", "PUBLIC KEY"] {
-        assert!(of_section(label, Path::new("x")).is_some(), "{label}");
+        for wanted in [Wanted::Certificate, Wanted::Key] {
+            assert!(of_section(label, Path::new("x"), wanted).is_some(), "{label}");
+        }
     }
-    assert!(of_section("EC PARAMETERS", Path::new("x")).is_none());
+    assert!(of_section("EC PARAMETERS", Path::new("x"), Wanted::Certificate).is_none());
 }

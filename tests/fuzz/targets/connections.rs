@@ -69,20 +69,20 @@ pub fn ot_connection(input: &[u8]) {
 #[derive(Clone, Debug)]
 struct HandedOn {
     topic: Vec<u8>,
-    /// `None`: it was too large, and only its topic is left.
+    /// `None`: it was too large, or not what MQTT allows, and only its topic is left.
     content: Option<(Vec<u8>, bool)>,
     /// QoS and the mark of a repetition, where the session tells.
     delivery: Option<(u8, bool)>,
 }
 
 fn message(told: &Told) -> Option<HandedOn> {
-    let Told::Message { topic, payload, retain, dup, qos, is_too_large } = told else {
+    let Told::Message { topic, payload, retain, dup, qos, is_unread } = told else {
         return None;
     };
-    assert!(!is_too_large || payload.is_empty(), "part of a message that is too large");
+    assert!(!is_unread || payload.is_empty(), "part of a message that nobody can read");
     Some(HandedOn {
         topic: topic.to_vec(),
-        content: (!is_too_large).then(|| (payload.to_vec(), *retain)),
+        content: (!is_unread).then(|| (payload.to_vec(), *retain)),
         delivery: Some((*qos, *dup)),
     })
 }
@@ -168,7 +168,7 @@ fn received(event: &SessionEvent) -> Option<HandedOn> {
         SessionEvent::Received { topic, payload, retain } => {
             (topic, Some((payload.to_vec(), *retain)))
         }
-        SessionEvent::TooLarge { topic } => (topic, None),
+        SessionEvent::TooLarge { topic } | SessionEvent::Impossible { topic } => (topic, None),
         _ => return None,
     };
     Some(HandedOn { topic: topic.clone().into_bytes(), content, delivery: None })
@@ -177,14 +177,16 @@ fn received(event: &SessionEvent) -> Option<HandedOn> {
 /// What was handed on is the beginning of what was said. Whole packets are lost with a broken one
 /// right behind them: at QoS 1 they aren't acknowledged.
 fn hands_on(messages: &[HandedOn], said: &[Packet], is_whole: bool, limit: usize) {
-    let publications = said.iter().filter_map(Packet::publish);
+    let publications = said.iter().filter_map(published);
     let mut packets = once_only(said);
     for message in messages {
         let (packet, publish) = packets.next().expect("more than was said");
         let text = |topic: &[u8]| String::from_utf8_lossy(topic).into_owned();
         assert_eq!(text(&message.topic), text(&publish.topic));
-        let is_too_large = packet.encode().len() > limit;
-        assert_eq!(message.content.is_none(), is_too_large, "{} bytes", packet.body.len());
+        let is_unread = packet.encode().len() > limit
+            || packet.publish().is_none()
+            || !is_topic(&publish.topic);
+        assert_eq!(message.content.is_none(), is_unread, "{} bytes", packet.body.len());
         if let Some(content) = &message.content {
             assert_eq!(*content, (publish.payload, publish.retain));
         }
@@ -201,6 +203,33 @@ fn hands_on(messages: &[HandedOn], said: &[Packet], is_whole: bool, limit: usize
     }
 }
 
+/// A publication as it is handed on, also one that MQTT doesn't allow: nothing repeats itself at QoS 0,
+/// and what has no identifier, or 0, isn't acknowledged.
+fn published(packet: &Packet) -> Option<Publish> {
+    if packet.kind != kind::PUBLISH || packet.flags & 6 == 6 {
+        return None;
+    }
+    let unacknowledged = |publish| Publish { qos: 0, dup: false, packet_id: 0, ..publish };
+    match packet.publish() {
+        Some(publish) if publish.packet_id == 0 => Some(unacknowledged(publish)),
+        Some(publish) => Some(publish),
+        None => {
+            let (length, rest) = packet.body.split_first_chunk::<2>().unwrap_or((&[0, 0], &[]));
+            let topic = rest.get(..u16::from_be_bytes(*length).into()).unwrap_or(rest).to_vec();
+            let retain = packet.flags & 1 == 1;
+            let payload = Vec::new();
+            let publish = Publish { topic, payload, qos: 0, retain, dup: false, packet_id: 0 };
+            Some(publish)
+        }
+    }
+}
+
+/// A topic that MQTT allows.
+fn is_topic(topic: &[u8]) -> bool {
+    std::str::from_utf8(topic)
+        .is_ok_and(|topic| !topic.is_empty() && !topic.contains(['+', '#', '\0']))
+}
+
 /// The publications without those that repeat one at QoS 2 before it is released (MQTT 3.1.1
 /// §4.3.3).
 fn once_only(said: &[Packet]) -> impl Iterator<Item = (&Packet, Publish)> {
@@ -209,7 +238,7 @@ fn once_only(said: &[Packet]) -> impl Iterator<Item = (&Packet, Publish)> {
         if packet.kind == kind::PUBREL {
             packet.packet_id().map(|id| unreleased.remove(&id));
         }
-        let publish = packet.publish()?;
+        let publish = published(packet)?;
         let is_first = publish.qos < 2 || unreleased.insert(publish.packet_id);
         is_first.then_some((packet, publish))
     })
@@ -218,19 +247,12 @@ fn once_only(said: &[Packet]) -> impl Iterator<Item = (&Packet, Publish)> {
 /// A packet that no session can have anything against: the answers at the beginning, and data at
 /// QoS 0.
 fn is_plain(packet: &Packet) -> bool {
-    let is_topic = |topic: &[u8]| {
-        std::str::from_utf8(topic).is_ok_and(|topic| {
-            !topic.is_empty() && !topic.contains(['+', '#']) && !topic.contains(char::is_control)
-        })
-    };
     match packet.kind {
         kind::CONNACK => packet.flags == 0 && packet.body == [0, 0],
         kind::SUBACK => packet.flags == 0 && packet.body == [0, 1, 1, 1],
         kind::PUBLISH => {
             packet.body.len() <= MAX_PACKET_BYTES / 2
-                && packet.publish().is_some_and(|publish| {
-                    publish.qos == 0 && !publish.dup && is_topic(&publish.topic)
-                })
+                && published(packet).is_some_and(|publish| publish.qos == 0)
         }
         _ => false,
     }

@@ -27,7 +27,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// `None`: the connection is over.
-    fn read(&mut self) -> Option<Packet> {
+    pub(super) fn read(&mut self) -> Option<Packet> {
         loop {
             if let Some((packet, bytes)) = decode(&self.pending).ok()? {
                 self.pending.drain(..bytes);
@@ -41,8 +41,13 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, packet: &Packet) {
-        let _ = self.stream.write_all(&encode(packet));
+    pub(super) fn send(&mut self, packet: &Packet) {
+        self.raw(&encode(packet));
+    }
+
+    /// Sends any bytes.
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
     }
 
     /// Takes the CONNECT, which is answered by `code`.
@@ -78,7 +83,9 @@ impl Connection {
 }
 
 /// A broker that hands each connection to `serve`, whose end is its end. It runs until the tests end.
-fn broker(serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static) -> SocketAddr {
+pub(super) fn broker(
+    serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static,
+) -> SocketAddr {
     broker_at((Ipv4Addr::LOCALHOST, 0).into(), serve)
 }
 
@@ -213,7 +220,7 @@ fn sessions_that_another_client_takes_over_are_told_as_that() {
 }
 
 /// A relay with two edge nodes in the plant, and its own on IT, at this enterprise broker.
-fn it(address: SocketAddr) -> Option<(Relay, Broker, [RawEdge; 2])> {
+pub(super) fn it(address: SocketAddr) -> Option<(Relay, Broker, [RawEdge; 2])> {
     let plant = Broker::plain()?;
     let mut relay = Relay::new(&settings(Link::Plain(plant.address), Link::Plain(address)));
     relay.start(Half::Ot);

@@ -22,6 +22,7 @@ mod levels;
 mod memory;
 mod moved;
 mod networks;
+mod odd_brokers;
 mod other_brokers;
 mod oversize;
 mod prometheus;

@@ -417,10 +417,14 @@ fn what_was_refused_unread_is_accounted_for() {
 #[test]
 fn what_was_too_large_is_accounted_for_and_its_node_is_doubted() {
     let mut plant = Plant::new(LINK, &["a"], &["x"]);
-    plant.bench.pipeline.too_large("spBv1.0/G/NDATA/a", true);
-    plant.bench.pipeline.too_large("$sparkplug/certificates/spBv1.0/G/NBIRTH/a", true);
-    plant.bench.pipeline.too_large("spBv1.0/G/NBIRTH/a", false);
-    plant.bench.pipeline.too_large("elsewhere", false);
+    plant.bench.pipeline.unread("spBv1.0/G/NDATA/a", true, Reason::TooLarge);
+    plant.bench.pipeline.unread(
+        "$sparkplug/certificates/spBv1.0/G/NBIRTH/a",
+        true,
+        Reason::TooLarge,
+    );
+    plant.bench.pipeline.unread("spBv1.0/G/NBIRTH/a", false, Reason::TooLarge);
+    plant.bench.pipeline.unread("elsewhere", false, Reason::TooLarge);
     plant.tick();
     assert_eq!(plant.bench.dropped(Reason::TooLarge), 4);
     let node = plant.bench.pipeline.ledger().node(account::NodeSlot(0)).unwrap();

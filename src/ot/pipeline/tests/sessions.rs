@@ -402,7 +402,7 @@ fn a_birth_behind_what_was_refused_unread_says_all_anew() {
         let mut bench = Bench::new(ALL);
         born(&mut bench, 0);
         // As one batch: what is refused is told with the next tick.
-        bench.pipeline.too_large(&format!("spBv1.0/G/{topic}"), false);
+        bench.pipeline.unread(&format!("spBv1.0/G/{topic}"), false, Reason::TooLarge);
         born(&mut bench, 1);
         assert_eq!(relayed(&bench.tick()), [], "{topic}");
         assert_eq!(verbs(&bench.node("DDATA/D", vec![by_name("x", Value::Int(2))])), "DDATA");
@@ -428,8 +428,10 @@ fn a_device_whose_death_was_set_aside_lives_by_the_birth_that_is_delivered_again
         bench.node("NBIRTH", vec![bd_seq(0)]);
         bench.deliver("spBv1.0/G/DBIRTH/E/D", &birth(seq.map(|_| 1), 1), false, false);
         match reason {
-            Reason::SetAside => bench.pipeline.set_aside("spBv1.0/G/DDEATH/E/D", false),
-            _ => bench.pipeline.too_large("spBv1.0/G/DDEATH/E/D", false),
+            Reason::SetAside => {
+                bench.pipeline.unread("spBv1.0/G/DDEATH/E/D", false, Reason::SetAside)
+            }
+            _ => bench.pipeline.unread("spBv1.0/G/DDEATH/E/D", false, Reason::TooLarge),
         }
         let frames = bench.deliver("spBv1.0/G/DBIRTH/E/D", &birth(seq, 2), false, true);
         assert_eq!(verbs(&frames), "DBIRTH");

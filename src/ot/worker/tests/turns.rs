@@ -38,7 +38,7 @@ fn messages(verb: &str, seq: u64, metrics: &[Metric]) -> Work {
             payload: payload.encode_to_vec().into(),
             retain: false,
             dup: false,
-            is_too_large: false,
+            unread: None,
             receipt: None,
         }
     };

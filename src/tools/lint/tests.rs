@@ -277,3 +277,12 @@ fn what_is_said_of_a_covered_rule_is_no_more_than_what_is_so() {
     let verdict = policy.judge(Entity::node("G", "E"), "x", Some(DataType::Bytes));
     assert!(matches!(verdict, Verdict::Drop { rule: Some(RuleId(1)), .. }), "{verdict:?}");
 }
+
+#[test]
+fn forward_rules_that_only_observe_forward_nothing() {
+    let observing = rule("o", "forward", "group = \"G\"\nmode = \"observe\"");
+    let deny = rule("d", "deny", "group = \"H\"");
+    assert_eq!(codes(&format!("{observing}{deny}")), ["P103 nothing is forwarded"]);
+    let acting = rule("f", "forward", "group = \"G\"");
+    assert!(codes(&format!("{observing}{acting}")).iter().all(|code| !code.starts_with("P103")));
+}

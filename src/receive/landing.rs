@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use journal_write::{JournalError, Origin, Pushed, ReceivedWriter};
+use journal_write::{JournalError, Origin, Pushed, ReceivedWriter, Retained};
 use link::{Output, Segment};
 
 /// The offset of the clocks is noted again when it is another by so much: less is what heartbeats take
@@ -102,6 +102,14 @@ impl Landing {
         if !is_same && self.writer.set_clock(now_ms, ahead_ms) {
             self.noted_ahead_ms = ahead_ms;
         }
+    }
+
+    /// Deletes what is beyond the journal's retention. What was missing in it isn't waited for any more.
+    ///
+    /// # Errors
+    /// The operating system refuses; the call may be repeated.
+    pub fn retain(&mut self, now_ms: u64) -> Result<Retained, JournalError> {
+        self.writer.retain(now_ms)
     }
 
     /// Writes what was added.

@@ -20,6 +20,10 @@ use crate::cli::{Exit, Failure, report};
 /// Lists of other clients stand beside it in the same file; a client for whom the file has no line may
 /// do nothing. Make it anew whenever the policy changes: what it has more before the halves take the policy
 /// up, what it has less after that, as the IT half then says that what crosses no more is dead.
+///
+/// Only mosquitto's syntax is made. For EMQX, HiveMQ and others write the lines over: `topic read` is
+/// the right to subscribe to this filter, `topic write` the right to publish under what it matches, and
+/// everything else is denied; `sparkdiode help policy` has them side by side.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
                         sparkdiode policy acl --mosquitto ot /etc/sparkdiode/ot.toml\n  \

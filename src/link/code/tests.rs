@@ -97,3 +97,13 @@ fn a_decoder_goes_on_after_symbols_that_it_cannot_take() {
     assert_eq!(decoder.decode(&source, 2, &[(7, repair[1].clone())]), Err(CodeError));
     assert_eq!(decoder.decode(&source, 2, &sound), wanted);
 }
+
+#[test]
+fn a_coded_symbol_has_one_form() {
+    let decode =
+        |coded: &[u8]| Decoder::default().decode(&[None::<Vec<u8>>], 1, &[(0, coded.to_vec())]);
+    assert_eq!(decode(&[2, 0, 7, 8, 0, 0]), Ok(vec![(0, vec![7, 8])]));
+    assert_eq!(decode(&[2, 0, 7, 8, 0, 1]), Err(CodeError), "something behind it");
+    assert_eq!(decode(&[5, 0, 7, 8, 0, 0]), Err(CodeError), "longer than it is");
+    assert_eq!(decode(&[0, 0, 0, 0]), Err(CodeError), "of nothing");
+}

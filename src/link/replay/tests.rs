@@ -40,6 +40,27 @@ fn a_window_is_no_smaller_than_promised() {
 }
 
 #[test]
+fn what_a_window_slides_over_was_not_seen() {
+    let mut full = Window::new(0);
+    for counter in 0..WINDOW + 7 {
+        assert_eq!(full.see(counter), Seen::New);
+    }
+    for jump in [1, 2, 63, 64, 65, 128, 1_000, 70_000, WINDOW - 1, WINDOW, WINDOW + 1] {
+        let mut window = full.clone();
+        let highest = WINDOW + 6 + jump;
+        assert_eq!(window.see(highest), Seen::New);
+        let lowest_new = (WINDOW + 7).max(highest + 1 - WINDOW);
+        for counter in (lowest_new..highest).step_by(7) {
+            assert_eq!(window.see(counter), Seen::New, "{counter} behind {highest}");
+        }
+        // And what it still spans was.
+        if highest - (WINDOW + 6) < WINDOW {
+            assert_eq!(window.see(WINDOW + 6), Seen::Before);
+        }
+    }
+}
+
+#[test]
 fn below_the_edge_all_was_seen() {
     let mut window = Window::new(100);
     assert_eq!(window.see(99), Seen::TooOld);

@@ -171,7 +171,7 @@ name = "lines"
 action = "forward"
 topic = "spBv1.0/Plant1/+/Line*/#"
 "#;
-    "P103" "nothing is forwarded": "No rule of the policy says `action = \"forward\"`, so that nothing crosses." "Add a forward rule, or name the file that has it: files that belong together are checked together." Policy r#"
+    "P103" "nothing is forwarded": "No rule of the policy says `action = \"forward\"`, or those that do only observe, so that nothing crosses." "Add a forward rule, or name the file that has it: files that belong together are checked together." Policy r#"
 [[rule]]
 name = "no-recipes"
 action = "deny"

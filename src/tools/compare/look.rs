@@ -84,28 +84,32 @@ impl Look {
             .filter(|other| other.mode() == Mode::Enforce)
             .filter(|other| can_meet(rule.selectors(), other.selectors()))
             .collect();
-        let mut look = Look::among(&relevant, rule)?;
+        let mut look = Look::among(&relevant, rule, MAX_STATES)?;
         if forwards_templates(before) || forwards_templates(after) {
             let mut patterns = metric_patterns(&relevant);
             patterns.push(Pattern::level());
-            look.paths = find(&patterns, Kind::Metric)?;
+            look.paths = find(&patterns, Kind::Metric, MAX_STATES)?;
         }
         Ok(look)
     }
 
     /// Finds the classes of what `rule` selects that the rules `relevant` tell apart, without paths of
-    /// members.
+    /// members; `max_states`: of one automaton over names.
     ///
     /// # Errors
     /// There are too many of them.
-    pub(crate) fn among(relevant: &[&Rule], rule: &Rule) -> Result<Look, &'static str> {
+    pub(crate) fn among(
+        relevant: &[&Rule],
+        rule: &Rule,
+        max_states: usize,
+    ) -> Result<Look, &'static str> {
         Ok(Look {
             rule: rule.name().to_owned(),
             selectors: rule.selectors().clone(),
-            groups: find(&group_patterns(relevant), Kind::Level)?,
-            edge_nodes: find(&edge_node_patterns(relevant), Kind::Level)?,
-            devices: find(&device_patterns(relevant), Kind::Level)?,
-            metrics: find(&metric_patterns(relevant), Kind::Metric)?,
+            groups: find(&group_patterns(relevant), Kind::Level, max_states)?,
+            edge_nodes: find(&edge_node_patterns(relevant), Kind::Level, max_states)?,
+            devices: find(&device_patterns(relevant), Kind::Level, max_states)?,
+            metrics: find(&metric_patterns(relevant), Kind::Metric, max_states)?,
             paths: Vec::new(),
             datatypes: datatype_classes(relevant),
         })
@@ -282,8 +286,8 @@ impl Look {
     }
 }
 
-fn find(patterns: &[Pattern], kind: Kind) -> Result<Vec<String>, &'static str> {
-    witnesses(patterns, kind, MAX_STATES).ok_or("its patterns can meet in too many ways")
+fn find(patterns: &[Pattern], kind: Kind, max_states: usize) -> Result<Vec<String>, &'static str> {
+    witnesses(patterns, kind, max_states).ok_or("its patterns can meet in too many ways")
 }
 
 fn never_crosses(metric: &str) -> bool {

@@ -50,8 +50,9 @@ pub(super) fn compare(before: &Policy, after: &Policy) -> Vec<Whole> {
         }
     }
     if left.births != right.births {
-        let say = |least: std::time::Duration| {
-            format!("births: values past limits once in {} s", least.as_secs_f64())
+        let say = |least: std::time::Duration| match least.as_secs_f64() {
+            0.0 => "births: values past limits, however often they come".to_owned(),
+            least => format!("births: values past limits once in {least} s"),
         };
         let shows = if right.births < left.births { Shows::More } else { Shows::Otherwise };
         differences.push(Whole { before: say(left.births), after: say(right.births), shows });

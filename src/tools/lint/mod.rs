@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use account::RuleId;
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use policy::rule::moment::show_moment;
-use policy::{Action, Policy, Rule};
+use policy::{Action, Mode, Policy, Rule};
 use sparkplug::DataType;
 
 use self::cover::Pairs;
@@ -78,6 +78,18 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
             problems.push(problem);
         }
         problems.extend(limits::of_rule(policy, rule, (file, rule.place())));
+    }
+    let mut forwarding = policy.rules().iter().filter(|rule| rule.action() == Action::Forward);
+    // A policy without any is told when it is read.
+    if let Some(first) = forwarding.clone().next()
+        && forwarding.all(|rule| rule.mode() == Mode::Observe)
+        && let Some(file) = file_of(first)
+    {
+        problems.push(
+            Diagnostic::warning("P103", file, first.place(), "nothing is forwarded")
+                .label("every forward rule only observes")
+                .help("what no rule forwards is dropped; without `mode = \"observe\"` a rule acts"),
+        );
     }
     problems.extend(shadows.warnings(policy, &file_of, &never_decide));
     for rules in forward_everything(policy.rules(), now_ms) {

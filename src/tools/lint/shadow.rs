@@ -19,6 +19,11 @@ use crate::compare::{Look, Time, can_meet, times};
 
 /// Pairs of rules and metrics that are looked at, all together.
 const MAX_LOOKED_AT: usize = 1_000_000;
+/// States of the automata over the names of one rule and those that meet it.
+const MAX_STATES: usize = 4_000;
+/// What it takes to find out that there are more, and to look at two rules alone.
+const COST_OF_ALL: usize = 100_000;
+const COST_OF_ONE: usize = 2_000;
 /// Times at which one rule is looked at.
 const MAX_TIMES: usize = 8;
 /// Rules that forward the same metric that are compared.
@@ -27,6 +32,8 @@ const MAX_DEEP: usize = 6;
 const MAX_ALONE: usize = 32;
 /// Earlier rules that are told of one rule.
 const MAX_TOLD: usize = 5;
+/// What is shown where the later rule has hours of the week.
+const AT_ALL_TIMES: &str = "at all times";
 /// What is lost that is told of one pair.
 const MAX_LOST: usize = 6;
 
@@ -162,14 +169,25 @@ impl Shadow {
                 lost.now
             ));
         }
-        Some(warning.help(format!(
-            "the first forward rule decides, by the order of file names and then within the file: put `{}` in \
-             front, or write the same into `{}`; an exception that is meant can stand in `{}` itself, as a \
-             `[[rule.metric]]` with `inherit = false`",
-            later.name(),
-            earlier.name(),
-            later.name()
-        )))
+        let (first, second) = (earlier.name(), later.name());
+        if self.lost.iter().any(|lost| lost.now != AT_ALL_TIMES) {
+            let hours = match later.schedule() {
+                Some(_) => format!(" (outside of its hours `{first}` decides all the same)"),
+                None => String::new(),
+            };
+            warning = warning.help(format!(
+                "the first forward rule decides, by the order of file names and then within the file: put \
+                 `{second}` in front{hours}, or write the same into `{first}`; an exception that is meant can \
+                 stand in `{second}` itself, as a `[[rule.metric]]` with `inherit = false`"
+            ));
+        }
+        if self.lost.iter().any(|lost| lost.now == AT_ALL_TIMES) {
+            warning = warning.help(format!(
+                "hours keep nothing in that another rule forwards at all times, wherever it stands: take it out \
+                 of `{first}`, or deny it in the other hours"
+            ));
+        }
+        Some(warning)
     }
 }
 
@@ -246,14 +264,21 @@ impl<'p> Search<'p> {
         self.take(near.len())?;
         let relevant = self.meeting(rule, near);
         let mut complete = true;
-        let looks: Vec<Look> = match Look::among(&relevant, rule) {
-            Ok(look) => vec![look],
+        let mut looks = Vec::new();
+        match Look::among(&relevant, rule, MAX_STATES) {
+            Ok(look) => looks.push(look),
             Err(_) => {
+                self.take(COST_OF_ALL)?;
                 complete = later.len() <= MAX_ALONE;
-                let pairs = later.iter().take(MAX_ALONE);
-                pairs.filter_map(|other| Look::among(&[rule, *other], rule).ok()).collect()
+                for other in later.iter().take(MAX_ALONE) {
+                    self.take(COST_OF_ONE)?;
+                    match Look::among(&[rule, *other], rule, MAX_STATES) {
+                        Ok(look) => looks.push(look),
+                        Err(_) => complete = false,
+                    }
+                }
             }
-        };
+        }
         let is_open =
             |time: &&Time| rule.schedule().is_none_or(|schedule| schedule.is_open(time.from_ms));
         let id = RuleId(u32::try_from(place).ok()?);
@@ -370,8 +395,9 @@ fn lost(
     let found = found.into_iter().filter(counts).map(|contrast| (contrast.now, contrast.before));
     let hours = later
         .schedule()
-        .filter(|_| earlier.schedule().is_none() && !is_special && !goes_first)
-        .map(|schedule| ("at all times".to_owned(), format!("in force {schedule}")));
+        .filter(|hours| hours.weekly.is_some() && earlier.schedule().is_none())
+        .filter(|_| !is_special && !goes_first)
+        .map(|schedule| (AT_ALL_TIMES.to_owned(), format!("in force {schedule}")));
     found.chain(hours).collect()
 }
 

@@ -248,3 +248,41 @@ fn a_rule_that_is_said_to_decide_nothing_decides_nothing() {
         }
     }
 }
+
+#[test]
+fn what_is_said_of_a_covered_rule_is_no_more_than_what_is_so() {
+    let all = rule("all", "forward", "group = \"G\"");
+    let checks = "group = \"G\"\n[[rule.metric]]\nnames = \"x\"\nmax = 1";
+    let numbers = format!("datatypes = \"Float\"\n{checks}");
+    let redact = rule("r", "redact", "group = \"G\"");
+    for (text, said) in [
+        // It drops Bytes, which the first rule passes over: that is a decision.
+        (
+            format!("{all}{}", rule("f", "forward", checks)),
+            "P112 rule `f` never lets anything cross: `all` comes first",
+        ),
+        (
+            format!("{all}{}", rule("f", "forward", &numbers)),
+            "P112 rule `f` never decides: `all` comes first",
+        ),
+        (format!("{all}{redact}"), "P111 rule `all` lets no value cross: `r` redacts all of it"),
+        (
+            format!("{redact}{}", rule("r2", "redact", "group = \"G\"")),
+            "P112 rule `r2` never decides: `r` redacts all of it",
+        ),
+    ] {
+        assert_eq!(codes(&text), [said], "{text}");
+    }
+    let (policy, _) = policy(&format!("{all}{}", rule("f", "forward", checks)));
+    let verdict = policy.judge(Entity::node("G", "E"), "x", Some(DataType::Bytes));
+    assert!(matches!(verdict, Verdict::Drop { rule: Some(RuleId(1)), .. }), "{verdict:?}");
+}
+
+#[test]
+fn forward_rules_that_only_observe_forward_nothing() {
+    let observing = rule("o", "forward", "group = \"G\"\nmode = \"observe\"");
+    let deny = rule("d", "deny", "group = \"H\"");
+    assert_eq!(codes(&format!("{observing}{deny}")), ["P103 nothing is forwarded"]);
+    let acting = rule("f", "forward", "group = \"G\"");
+    assert!(codes(&format!("{observing}{acting}")).iter().all(|code| !code.starts_with("P103")));
+}

@@ -120,6 +120,8 @@ fn what_a_link_lost_and_brought_late_is_history_on_it() {
         let cat = rig.relay.run(&["journal", "cat", "--json", "journal"]);
         String::from_utf8_lossy(&cat.stdout).contains("\"value\":6}")
     });
+    // What came since it was looked at last.
+    cable.carry();
     cable.is_cut = false;
     edge.ndata(&[untyped(int("count", 7))]).unwrap();
     cable

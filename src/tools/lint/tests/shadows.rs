@@ -68,6 +68,8 @@ fn an_earlier_rule_that_shows_more_is_told_with_what_it_shows() {
             with(temperatures, slow),
             vec!["at most 5 messages/s (burst 5) of data for all that `first` forwards together"],
         ),
+        // What is over at some time is no hours of the week.
+        (line.to_owned(), with(temperatures, "not-after = 2030-01-01T00:00:00Z"), vec![]),
         // While it is in force.
         (with(line, hours), with(temperatures, texts), vec!["texts as they are"]),
         // Nothing of this is odd: special cases that say themselves what crosses, …

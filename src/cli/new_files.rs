@@ -85,8 +85,12 @@ impl Made {
 
     /// Removes all of it; returns what can't be.
     fn take_back(self) -> Option<PathBuf> {
-        let files = self.files.into_iter().map(|path| (fs::remove_file(&path), path));
-        let left = files.filter(|(removed, _)| removed.is_err()).map(|(_, path)| path).last();
+        let mut left = None;
+        for path in self.files {
+            if fs::remove_file(&path).is_err() {
+                left = Some(path);
+            }
+        }
         // A directory in which somebody else has put something stays.
         self.directories.iter().rev().for_each(|path| drop(fs::remove_dir(path)));
         left

@@ -92,7 +92,7 @@ fn separated(value: &str) -> Option<(String, usize)> {
     let digits =
         |group: &&str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit());
     let separators = groups.len().checked_sub(1).filter(|count| *count > 0)?;
-    if !groups.iter().all(|group| digits(&group)) {
+    if !groups.iter().all(digits) {
         return None;
     }
     match separators {

@@ -36,10 +36,11 @@ use options::{BEYOND_OUR_LIMITS_S, Way, log_in, options};
 use pauses::Pauses;
 use requests::Requests;
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, Publish, SubscribeReasonCode,
+    AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, Publish, QoS,
+    SubscribeReasonCode,
 };
 use stream::Mark;
-use subscriptions::Subscriptions;
+use subscriptions::{Grant, Subscriptions};
 pub(crate) use subscriptions::{Subscribed, Trouble};
 use telemetry::event;
 use tokio::sync::Notify;
@@ -301,9 +302,13 @@ impl Session {
     }
 
     fn subscribed(&self, id: u16, codes: &[SubscribeReasonCode]) {
-        let granted = codes.iter().map(|code| *code != SubscribeReasonCode::Failure);
-        let granted: Vec<bool> = granted.collect();
-        let said = self.common.subscriptions.borrow_mut().answered(clock::steady(), &granted);
+        let grants = codes.iter().map(|code| match code {
+            SubscribeReasonCode::Failure => Grant::Refused,
+            SubscribeReasonCode::Success(QoS::AtMostOnce) => Grant::AtMostOnce,
+            SubscribeReasonCode::Success(_) => Grant::AtLeastOnce,
+        });
+        let grants: Vec<Grant> = grants.collect();
+        let said = self.common.subscriptions.borrow_mut().answered(clock::steady(), &grants);
         let why = self.way.take_codes(id).and_then(|codes| broker::filter_refusal(&codes));
         said.iter().for_each(|said| telling::tell(&self.broker.address(), said, why.as_deref()));
         self.ask();

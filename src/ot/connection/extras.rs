@@ -86,8 +86,7 @@ impl Extras {
     }
 
     /// The broker answers for each filter; true: all of them are refused, and weren't before.
-    pub(super) fn answered(&mut self, extra: Extra, granted: &[bool]) -> bool {
-        let granted = granted.contains(&true);
+    pub(super) fn answered(&mut self, extra: Extra, granted: bool) -> bool {
         self.of(extra, |request| {
             let standing = if granted { Standing::Granted } else { Standing::Refused };
             request.ends = 0;

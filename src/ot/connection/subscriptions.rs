@@ -28,6 +28,8 @@ pub(super) enum Said {
     Refused(Vec<String>),
     /// These were refused, and aren't any more.
     Granted(Vec<String>),
+    /// At QoS 0, though QoS 1 was asked for.
+    Weaker(Vec<String>),
     ExtraRefused(Extra),
     /// The request for these filters has no answer for so long.
     Unanswered {
@@ -46,6 +48,15 @@ pub(super) enum Said {
         times: u32,
         given_up: bool,
     },
+}
+
+/// What the broker makes of one filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grant {
+    Refused,
+    /// At QoS 0, though QoS 1 was asked for.
+    AtMostOnce,
+    AtLeastOnce,
 }
 
 /// Why somebody should look, while it lasts.
@@ -84,6 +95,8 @@ pub(super) struct Subscriptions {
     unwanted: BTreeSet<String>,
     granted: BTreeSet<String>,
     refused: BTreeSet<String>,
+    /// Granted at QoS 0.
+    weaker: BTreeSet<String>,
     extras: Extras,
     connected: bool,
     /// To be asked for.
@@ -109,6 +122,7 @@ impl Subscriptions {
             unwanted: BTreeSet::new(),
             granted: BTreeSet::new(),
             refused: BTreeSet::new(),
+            weaker: BTreeSet::new(),
             extras: Extras::default(),
             connected: false,
             due: BTreeSet::new(),
@@ -133,6 +147,7 @@ impl Subscriptions {
         self.unwanted.retain(|filter| !wanted.contains(filter));
         self.granted.retain(|filter| wanted.contains(filter));
         self.refused.retain(|filter| wanted.contains(filter));
+        self.weaker.retain(|filter| wanted.contains(filter));
         self.due = wanted.difference(&self.granted).cloned().collect();
         self.extras.ask_refused_again();
         self.wanted = wanted;
@@ -178,8 +193,8 @@ impl Subscriptions {
         Some(request)
     }
 
-    /// The broker answers: for each filter, whether it is granted.
-    pub(super) fn answered(&mut self, now: Instant, granted: &[bool]) -> Vec<Said> {
+    /// The broker answers: for each filter, how it is granted.
+    pub(super) fn answered(&mut self, now: Instant, grants: &[Grant]) -> Vec<Said> {
         let Some(Asked { filters, extra, .. }) = self.asked.take() else {
             mistake::mistake!("an answer to a request that wasn't made");
             return Vec::new();
@@ -187,26 +202,36 @@ impl Subscriptions {
         self.unanswered = false;
         let mut said = Vec::new();
         if let Some(extra) = extra {
+            let granted = grants.iter().any(|grant| *grant != Grant::Refused);
             if self.extras.answered(extra, granted) {
                 said.push(Said::ExtraRefused(extra));
             }
         } else {
             self.ends = 0;
-            let (mut newly, mut regained) = (Vec::new(), Vec::new());
-            let answers = filters.into_iter().zip(granted);
-            for (filter, granted) in answers.filter(|(filter, _)| self.wanted.contains(filter)) {
-                if *granted {
-                    self.due.remove(&filter);
-                    if self.refused.remove(&filter) {
-                        regained.push(filter.clone());
+            let (mut newly, mut regained, mut weaker) = (Vec::new(), Vec::new(), Vec::new());
+            let answers = filters.into_iter().zip(grants);
+            for (filter, grant) in answers.filter(|(filter, _)| self.wanted.contains(filter)) {
+                if *grant == Grant::Refused {
+                    self.weaker.remove(&filter);
+                    if self.refused.insert(filter.clone()) {
+                        newly.push(filter);
                     }
-                    self.granted.insert(filter);
-                } else if self.refused.insert(filter.clone()) {
-                    newly.push(filter);
+                    continue;
                 }
+                self.due.remove(&filter);
+                if self.refused.remove(&filter) {
+                    regained.push(filter.clone());
+                }
+                if *grant == Grant::AtLeastOnce {
+                    self.weaker.remove(&filter);
+                } else if self.weaker.insert(filter.clone()) {
+                    weaker.push(filter.clone());
+                }
+                self.granted.insert(filter);
             }
             said.extend((!newly.is_empty()).then_some(Said::Refused(newly)));
             said.extend((!regained.is_empty()).then_some(Said::Granted(regained)));
+            said.extend((!weaker.is_empty()).then_some(Said::Weaker(weaker)));
         }
         if self.refused.is_empty() && !self.extras.any(Standing::Refused) {
             self.pause = FIRST_AGAIN;
@@ -286,7 +311,14 @@ impl Subscriptions {
             return Some(Trouble { critical: true, words });
         }
         if self.refused.is_empty() {
-            return None;
+            let count = self.weaker.len();
+            let words = || {
+                format!(
+                    "the OT broker grants {count} of {all} subscriptions at QoS 0 alone: what is sent \
+                     while the relay is away is lost"
+                )
+            };
+            return (count > 0).then(|| Trouble { critical: false, words: words() });
         }
         let (count, names) = (self.refused.len(), list(self.refused.iter()));
         let words = format!("the OT broker refuses {count} of {all} subscriptions: {names}");

@@ -21,6 +21,10 @@ pub(super) fn tell(broker: &str, said: &Said, why: Option<&str>) {
             let filters = list(filters.iter());
             event!(SubscriptionGranted, broker, filters);
         }
+        Said::Weaker(filters) => {
+            let filters = list(filters.iter());
+            event!(SubscriptionWeaker, broker, filters);
+        }
         Said::ExtraRefused(extra) => {
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             refused(*extra, broker, &format!("the subscription is refused{why}"));

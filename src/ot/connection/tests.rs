@@ -103,6 +103,7 @@ fn what_becomes_of_a_subscription_is_told_with_its_filters() {
     let refused = capture(|| telling::tell("b:1", &Said::Refused(filters()), why));
     assert!(refused[0].message().contains("SUBACK 0x87: not authorised"), "{refused:?}");
     triggered(&told(Said::Granted(filters())), Event::SubscriptionGranted);
+    triggered(&told(Said::Weaker(filters())), Event::SubscriptionWeaker);
     let waited = Duration::from_secs(30);
     let unanswered = told(Said::Unanswered { filters: filters(), waited });
     triggered(&unanswered, Event::SubscriptionUnanswered);

@@ -107,6 +107,10 @@ events! {
     SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Both, PerKind) "the broker grants what it had refused" {
         broker: "address of the broker", filters: "what was asked for",
     } "Nothing.";
+    /// The OT broker grants a subscription at QoS 0, and QoS 1 was asked for: it keeps nothing for the relay while that is away or can't keep up.
+    SubscriptionWeaker = "SUBSCRIPTION_WEAKER" (Warning, Ot, PerKind) "the broker grants QoS 0 where QoS 1 was asked for" {
+        broker: "address of the broker", filters: "what was asked for",
+    } "Let the broker grant QoS 1 to this client (in mosquitto: `max_qos`). Until then what is sent while the relay is away is lost; nodes whose values that touches are in doubt, as far as their sequence numbers show it.";
     /// The OT broker doesn't answer a subscription. Where no messages come either, the connection is made anew.
     SubscriptionUnanswered = "SUBSCRIPTION_UNANSWERED" (Error, Ot, PerKind) "the broker doesn't answer a subscription" {
         broker: "address of the broker", filters: "what was asked for", seconds: "how long it was waited for",

@@ -163,6 +163,24 @@ fn what_a_broker_refused_is_asked_for_again_on_sighup() {
 }
 
 #[test]
+fn a_broker_that_grants_less_than_was_asked_for_is_named_and_health_says_so() {
+    let address = broker(|connection| {
+        connection.connack(0)?;
+        loop {
+            match connection.read()? {
+                Packet::Subscribe { id, filters } => {
+                    connection.send(&Packet::SubAck { id, codes: vec![0; filters.len()] });
+                }
+                Packet::PingReq => connection.send(&Packet::PingResp),
+                _ => {}
+            }
+        }
+    });
+    let relay = ot(address, "");
+    relay.wait_for_event(Half::Ot, Event::SubscriptionWeaker, &["filters=", "spBv1.0/"]);
+}
+
+#[test]
 fn a_broker_that_never_answers_a_subscription_is_told_and_left() {
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);

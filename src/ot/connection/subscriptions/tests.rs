@@ -26,8 +26,10 @@ impl Rig {
     }
 
     fn answered(&mut self, seconds: u64, granted: &[bool]) -> Vec<Said> {
+        let grant = |granted: &bool| if *granted { Grant::AtLeastOnce } else { Grant::Refused };
+        let grants: Vec<Grant> = granted.iter().map(grant).collect();
         let at = self.at(seconds);
-        self.subscriptions.answered(at, granted)
+        self.subscriptions.answered(at, &grants)
     }
 }
 
@@ -231,4 +233,33 @@ fn what_hosts_say_is_asked_for_last_and_a_broker_may_keep_it() {
         assert_eq!(rig.subscriptions.ended(true), Some(said));
     }
     assert_eq!(up_to_states(&mut rig, 0), None);
+}
+
+#[test]
+fn filters_that_are_granted_at_qos_0_are_told_once_and_stay_a_trouble_until_they_are_not() {
+    let mut rig = Rig::new(&["a", "b"]);
+    let answer = |rig: &mut Rig, seconds, grants: &[Grant]| {
+        rig.subscriptions.connected(true);
+        assert_eq!(rig.poll(seconds), subscribe(&["a", "b"]));
+        let at = rig.at(seconds);
+        let said = rig.subscriptions.answered(at, grants);
+        rig.subscriptions.ended(false);
+        said
+    };
+    let weak = [Grant::AtLeastOnce, Grant::AtMostOnce];
+    assert_eq!(answer(&mut rig, 1, &weak), [Said::Weaker(names(&["b"]))]);
+    let trouble = rig.subscriptions.trouble().unwrap();
+    assert!(!trouble.critical && trouble.words.contains("1 of 2"), "{}", trouble.words);
+    assert_eq!(answer(&mut rig, 2, &weak), [], "told before");
+    // What is refused is worse.
+    let refused = [Grant::Refused, Grant::AtMostOnce];
+    assert_eq!(answer(&mut rig, 3, &refused), [Said::Refused(names(&["a"]))]);
+    assert!(rig.subscriptions.trouble().unwrap().words.contains("refuses 1 of 2"));
+    let all = [Grant::AtLeastOnce, Grant::AtLeastOnce];
+    assert_eq!(answer(&mut rig, 4, &all), [Said::Granted(names(&["a"]))]);
+    assert_eq!(rig.subscriptions.trouble(), None);
+    // A filter that isn't wanted any more is no trouble.
+    answer(&mut rig, 5, &weak);
+    rig.subscriptions.refilter(names(&["a"]));
+    assert_eq!(rig.subscriptions.trouble(), None);
 }

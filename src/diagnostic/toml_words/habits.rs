@@ -29,7 +29,7 @@ pub(super) fn hint(text: &str, at: usize, title: &str) -> Option<String> {
         return Some("write text with backslashes in single quotes: `'a\\*b'`".to_owned());
     }
     if title.starts_with("invalid basic string") || title.starts_with("invalid literal string") {
-        return Some("the text has no quote at its end like that at its begin".to_owned());
+        return Some("the text has a quote at its beginning and no quote at its end".to_owned());
     }
     if rest.starts_with(':') && title.contains("key") {
         return Some(

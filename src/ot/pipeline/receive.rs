@@ -331,14 +331,11 @@ impl Pipeline {
             && seq.is_some()
             && !received.dup
             && node.crossing.precedes_birth(now.mono, timeout, timestamp);
-        let mut is_newest = false;
         if way == Way::Arrived {
             if precedes_birth && seq != next {
                 // Of before the birth: its number and its aliases mean something else by now.
                 return Fate::Dropped(Reason::Late);
             }
-            // Births and deaths of devices have rules of their own.
-            is_newest = topic.message_type.is_data() && node.crossing.is_newest(timestamp);
             node.crossing.heard(now.mono, timestamp);
             // What can't be read may have a number that isn't found.
             if seq.is_some() || decoded.is_ok() {
@@ -357,7 +354,7 @@ impl Pipeline {
                 step.take(node, seq, received);
                 Turn::Now { late: Late::of(received) }
             }
-            Way::Arrived => step.turn(node, (seq, is_newest), hash, received),
+            Way::Arrived => step.turn(node, seq, hash, received),
         };
         let late = match turn {
             Turn::Now { late } => late,

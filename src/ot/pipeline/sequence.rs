@@ -126,12 +126,12 @@ impl StepContext<'_> {
         node.early.hurry();
     }
 
-    /// Asks whether it is the turn of a data message, or of a device's birth or death, which may have
-    /// been sent after all others so far, by its time; `hash` identifies topic and payload.
+    /// Asks whether it is the turn of a data message, or of a device's birth or death; `hash`
+    /// identifies topic and payload.
     pub(super) fn turn(
         &mut self,
         node: &mut Node,
-        (seq, is_newest): (Option<u8>, bool),
+        seq: Option<u8>,
         hash: u64,
         received: Received<'_>,
     ) -> Turn {
@@ -153,15 +153,6 @@ impl StepContext<'_> {
                     node.early.prolong(self.now.mono, timeout, most);
                 }
                 Turn::Now { late: Late::in_order(node, seq, received) }
-            }
-            Place::Late if is_newest && !received.dup => {
-                // It has the number of one that was given up, and was sent later than what came since:
-                // a session began unseen.
-                node.own.life.give_up_verifying();
-                node.lose();
-                self.order_keyframe(node);
-                self.take(node, seq, received);
-                Turn::Now { late: Late::No }
             }
             Place::Late => {
                 node.sequence.take_late(seq);

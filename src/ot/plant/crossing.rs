@@ -97,11 +97,6 @@ impl Crossing {
         self.death.is_some_and(|death| death.at >= since)
     }
 
-    /// Whether a message of this time was sent after all that came so far.
-    pub(crate) fn is_newest(&self, timestamp: Option<u64>) -> bool {
-        self.latest.zip(timestamp).is_some_and(|((_, latest), sent)| sent > latest)
-    }
-
     /// A message of this time came that counts in the sequence.
     pub(crate) fn heard(&mut self, now: Duration, timestamp: Option<u64>) {
         if let Some(sent) = timestamp

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -11,6 +12,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::process::Process;
 
@@ -166,6 +170,20 @@ impl Certificates {
             secret(&dir.join(format!("{end}.key")), &key.serialize_pem());
         }
         Certificates { dir: dir.to_owned() }
+    }
+
+    /// Of a server that wants no certificate of its clients.
+    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        let chain = CertificateDer::pem_file_iter(self.path("broker.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(self.path("broker.key")).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain.map(Result::unwrap).collect(), key)
+            .unwrap();
+        Arc::new(config)
     }
 
     /// `ca.pem`, `broker.pem`, `broker.key`, `client.pem` or `client.key`.

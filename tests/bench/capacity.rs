@@ -21,9 +21,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 
 use self::drain::Drain;
@@ -122,7 +119,7 @@ fn cases() -> impl Iterator<Item = Case> {
 
 fn measure(case: Case, options: &Options, certificates: &Certificates) -> [Stretch; 3] {
     let dir = tempfile::tempdir_in(output_dir()).unwrap();
-    let tls = case.tls.then(|| server_config(certificates));
+    let tls = case.tls.then(|| certificates.server_config());
     let drain = Drain::start(tls.clone());
     let counts = Arc::clone(&drain.counts);
     let aliases = case.naming != Naming::Names;
@@ -202,19 +199,6 @@ fn measure_broker(case: Case, options: &Options, certificates: &Certificates) ->
         let _ = plant.drain(&sink);
         (broker.process.cpu_s() - cpu) / (plant.sent() - sent) as f64 * 1e6
     })
-}
-
-fn server_config(certificates: &Certificates) -> Arc<ServerConfig> {
-    let chain = CertificateDer::pem_file_iter(certificates.path("broker.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(certificates.path("broker.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain.map(Result::unwrap).collect(), key)
-        .unwrap();
-    Arc::new(config)
 }
 
 fn wait(within: Duration, mut done: impl FnMut() -> bool) -> bool {

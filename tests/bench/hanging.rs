@@ -8,8 +8,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Socket, Type};
 
 use crate::brokers::Certificates;
@@ -35,18 +33,7 @@ struct Shared {
 impl Hanging {
     /// Listens; in TLS where there are certificates, whose handshakes it does take part in.
     pub(crate) fn start(certificates: Option<&Certificates>) -> Hanging {
-        let tls = certificates.map(|certificates| {
-            let chain = CertificateDer::pem_file_iter(certificates.path("broker.pem")).unwrap();
-            let key = PrivateKeyDer::from_pem_file(certificates.path("broker.key")).unwrap();
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-            let config = ServerConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(chain.map(Result::unwrap).collect(), key)
-                .unwrap();
-            Arc::new(config)
-        });
+        let tls = certificates.map(Certificates::server_config);
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         // Connections inherit it.
         socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();

@@ -298,14 +298,7 @@ mod tests {
         let mut reader = Reader::open(from, From::Oldest).unwrap();
         while let Some(item) = reader.next_raw_settled().unwrap() {
             let RawItem::Frame(RawFrame { seq, header, envelope }) = item else { panic!() };
-            let origin = Origin {
-                epoch: header.epoch,
-                first_seq: header.first_seq,
-                created_ms: header.created_ms,
-                head_frames: header.head_frames,
-                head_bytes: header.head_bytes,
-                relay_name: header.relay_name.clone(),
-            };
+            let origin = Origin::from(header);
             if comes(seq) {
                 let pushed = writer.push(5, &origin, seq, envelope).unwrap();
                 assert!(matches!(

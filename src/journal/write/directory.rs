@@ -3,10 +3,12 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use journal_segment::{JournalError, MAX_SEGMENTS};
+
+use crate::options::Durability;
 
 /// The writer's claim: only its owner may open it, so no reader can lock it or see the lock.
 pub(super) const CLAIM_NAME: &str = "writer.lock";
@@ -98,4 +100,29 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), JournalError> {
 pub(super) fn random_salt() -> u32 {
     let random = RandomState::new().build_hasher().finish();
     u32::try_from(random >> 32).unwrap_or_default()
+}
+
+/// Writes a batch behind what is committed of a segment. Where that fails the batch is kept, and the call
+/// may be repeated.
+pub(super) fn write_batch(
+    (file, path): (&File, &Path),
+    committed: &mut u64,
+    batch: &mut Vec<u8>,
+    durability: Durability,
+) -> Result<(), JournalError> {
+    let mut written = file.write_all_at(batch, *committed).map_err(JournalError::os("write", path));
+    if written.is_ok() && durability == Durability::Power {
+        // After a failed sync the kernel may have dropped the data while it says that
+        // all is well. The batch is still here and is written again, not only synced.
+        written = file.sync_data().map_err(JournalError::os("sync", path));
+    }
+    if let Err(error) = written {
+        // Best effort: readers take a partial batch for an append under way, and the
+        // next commit overwrites it with the same bytes.
+        let _ = file.set_len(*committed);
+        return Err(error);
+    }
+    *committed = committed.saturating_add(batch.len() as u64);
+    batch.clear();
+    Ok(())
 }

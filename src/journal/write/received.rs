@@ -21,7 +21,7 @@ use journal_segment::files as segment;
 
 use self::recovery::Found;
 use crate::directory::{
-    Claim, MAX_KEPT_SEGMENTS, claim, create, delete, make, random_salt, sync_dir,
+    Claim, MAX_KEPT_SEGMENTS, claim, create, delete, make, random_salt, sync_dir, write_batch,
 };
 use crate::options::Durability;
 use crate::writer::Retained;
@@ -47,6 +47,19 @@ pub struct Origin {
     pub head_frames: u32,
     pub head_bytes: u64,
     pub relay_name: String,
+}
+
+impl From<&Header> for Origin {
+    fn from(header: &Header) -> Origin {
+        Origin {
+            epoch: header.epoch,
+            first_seq: header.first_seq,
+            created_ms: header.created_ms,
+            head_frames: header.head_frames,
+            head_bytes: header.head_bytes,
+            relay_name: header.relay_name.clone(),
+        }
+    }
 }
 
 /// What became of a frame.
@@ -259,21 +272,8 @@ impl ReceivedWriter {
     pub fn commit(&mut self) -> Result<(), JournalError> {
         let Some(current) = &mut self.current else { return Ok(()) };
         if !self.batch.is_empty() {
-            let mut written = current
-                .file
-                .write_all_at(&self.batch, current.committed)
-                .map_err(JournalError::os("write", &current.path));
-            if written.is_ok() && self.options.durability == Durability::Power {
-                // A failed sync may have lost the data: it is written again, not only synced.
-                written = current.file.sync_data().map_err(JournalError::os("sync", &current.path));
-            }
-            if let Err(error) = written {
-                // Best effort: readers take a partial batch for an append under way.
-                let _ = current.file.set_len(current.committed);
-                return Err(error);
-            }
-            current.committed = current.committed.saturating_add(self.batch.len() as u64);
-            self.batch.clear();
+            let CurrentSegment { file, path, committed, .. } = current;
+            write_batch((file, path), committed, &mut self.batch, self.options.durability)?;
         }
         if self.dir_unsynced {
             sync_dir(&self.options.dir)?;

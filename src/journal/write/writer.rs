@@ -12,7 +12,7 @@ use journal_segment::JournalError;
 use journal_segment::files as segment;
 
 use crate::directory::{
-    Claim, MAX_KEPT_SEGMENTS, claim, create, delete, make, random_salt, sync_dir,
+    Claim, MAX_KEPT_SEGMENTS, claim, create, delete, make, random_salt, sync_dir, write_batch,
 };
 use crate::options::{Durability, WriterOptions};
 use crate::recovery::{self, Recovered};
@@ -288,25 +288,9 @@ impl<E: Into<Body>> Writer<E> {
             return Ok(());
         }
         let Some(current) = &mut self.current else { return Ok(()) };
-        let power = self.options.durability == Durability::Power;
         if !self.batch.is_empty() {
-            let mut written = current
-                .file
-                .write_all_at(&self.batch, current.committed)
-                .map_err(JournalError::os("write", &current.path));
-            if written.is_ok() && power {
-                // After a failed sync the kernel may have dropped the data while it says that
-                // all is well. The batch is still here and is written again, not only synced.
-                written = current.file.sync_data().map_err(JournalError::os("sync", &current.path));
-            }
-            if let Err(error) = written {
-                // Best effort: readers take a partial batch for an append under way, and the
-                // next commit overwrites it with the same bytes.
-                let _ = current.file.set_len(current.committed);
-                return Err(error);
-            }
-            current.committed = current.committed.saturating_add(self.batch.len() as u64);
-            self.batch.clear();
+            let CurrentSegment { file, path, committed, .. } = current;
+            write_batch((file, path), committed, &mut self.batch, self.options.durability)?;
         }
         if self.dir_unsynced {
             sync_dir(&self.options.dir)?;

@@ -89,16 +89,7 @@ impl Cable {
 }
 
 fn push(writer: &mut ReceivedWriter, frame: &RawFrame<'_>) -> Pushed {
-    let header = frame.header;
-    let origin = Origin {
-        epoch: header.epoch,
-        first_seq: header.first_seq,
-        created_ms: header.created_ms,
-        head_frames: header.head_frames,
-        head_bytes: header.head_bytes,
-        relay_name: header.relay_name.clone(),
-    };
-    writer.push(1, &origin, frame.seq, frame.envelope).unwrap()
+    writer.push(1, &Origin::from(frame.header), frame.seq, frame.envelope).unwrap()
 }
 
 #[test]

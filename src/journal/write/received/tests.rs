@@ -57,15 +57,7 @@ fn sent_since(dir: &Path, frames: usize, epoch: u64) -> Vec<Sent> {
         match reader.next_raw().unwrap() {
             None => nothing += 1,
             Some(RawItem::Frame(frame)) => {
-                let header = frame.header;
-                let origin = Origin {
-                    epoch: header.epoch,
-                    first_seq: header.first_seq,
-                    created_ms: header.created_ms,
-                    head_frames: header.head_frames,
-                    head_bytes: header.head_bytes,
-                    relay_name: header.relay_name.clone(),
-                };
+                let origin = Origin::from(frame.header);
                 sent.push(Sent { seq: frame.seq, origin, envelope: frame.envelope.to_vec() });
             }
             Some(other) => panic!("{other:?}"),

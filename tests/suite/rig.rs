@@ -110,9 +110,7 @@ impl Rig {
 
     /// How often the OT broker granted subscriptions to the relay.
     pub(crate) fn subscriptions(&self) -> usize {
-        // The requests for stored births and for the STATE of hosts are apart, for one and two filters.
-        let of_policy = |record: &Record| matches!(record.received(), Some(Packet::SubAck { codes, .. }) if codes.len() > 2);
-        self.ot_proxy.count(of_policy)
+        self.ot_proxy.subscriptions()
     }
 
     pub(crate) fn ot_address(&self) -> SocketAddr {

@@ -103,6 +103,13 @@ impl Proxy {
         self.shared.records.lock().unwrap().iter().filter(|record| wanted(record)).count()
     }
 
+    /// How often the filters of a policy were granted through it: what asks for stored births and
+    /// for the STATE of hosts is apart, with one and two filters.
+    pub(crate) fn subscriptions(&self) -> usize {
+        let of_policy = |record: &Record| matches!(record.received(), Some(Packet::SubAck { codes, .. }) if codes.len() > 2);
+        self.count(of_policy)
+    }
+
     /// Closes every connection that is open now; new ones are served.
     pub(crate) fn cut(&self) {
         for stream in self.shared.live.lock().unwrap().drain(..) {

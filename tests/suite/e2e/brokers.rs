@@ -16,6 +16,8 @@ use crate::metrics::{int, string};
 use crate::packet::{Packet, decode, encode};
 use crate::peers::raw_edge::RawEdge;
 use crate::relay::{Half, Link, Relay};
+use crate::waiting::wait_until;
+use crate::wire::Proxy;
 
 /// One connection to a broker of this file.
 pub(super) struct Connection {
@@ -238,18 +240,20 @@ fn sessions_that_another_client_takes_over_are_told_as_that() {
 }
 
 /// A relay with two edge nodes in the plant, and its own on IT, at this enterprise broker.
-pub(super) fn it(address: SocketAddr) -> Option<(Relay, Broker, [RawEdge; 2])> {
+pub(super) fn it(address: SocketAddr) -> Option<(Relay, (Broker, Proxy), [RawEdge; 2])> {
     let plant = Broker::plain()?;
-    let mut relay = Relay::new(&settings(Link::Plain(plant.address), Link::Plain(address)));
+    let proxy = Proxy::start(plant.address);
+    let mut relay = Relay::new(&settings(Link::Plain(proxy.address), Link::Plain(address)));
     relay.start(Half::Ot);
     relay.start(Half::It);
-    relay.wait_for_event(Half::Ot, Event::BrokerUp, &["broker=127.0.0.1:"]);
+    // A birth before the broker grants the policy's filters would be heard by nobody.
+    wait_until("the OT half has subscribed", || proxy.subscriptions() > 0);
     let edges = ["Small", "Large"].map(|node| {
         let mut edge = RawEdge::connect(plant.address, "Plant", node);
         edge.nbirth(&[int("count", 1), string("text", &node.repeat(1_000))]).unwrap();
         edge
     });
-    Some((relay, plant, edges))
+    Some((relay, (plant, proxy), edges))
 }
 
 #[test]

@@ -15,5 +15,5 @@ mod ports;
 mod turn;
 
 pub use landing::{Landing, LandingCounts};
-pub use ports::{Port, Ports};
+pub use ports::{Port, Ports, bound};
 pub use turn::{ReceiveError, Turn};

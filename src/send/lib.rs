@@ -17,5 +17,5 @@ mod rig;
 mod turn;
 
 pub use feed::{Feed, FeedCounts};
-pub use paths::{Path, PathCounts, Paths};
+pub use paths::{Path, PathCounts, Paths, bound};
 pub use turn::{SendError, Turn};

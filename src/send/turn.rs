@@ -56,6 +56,7 @@ impl Turn {
             }
             self.paths.send(&self.datagram);
         }
+        self.paths.flush();
         let (has_new, has_again) = (read?, again?);
         self.look_after =
             if has_new { LOOK_FIRST } else { self.look_after.saturating_mul(2).min(LOOK_MOST) };

@@ -55,11 +55,11 @@ libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  broker ot it demo
 rumqttd          demo
-rustix           foreign telemetry sandbox demo sparkdiode
+rustix           foreign telemetry sandbox receive demo sparkdiode
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
-socket2          stream telemetry
+socket2          stream telemetry send receive
 tokio            stream ot it doctor demo fuzz-targets
 tokio-rustls     stream
 ";

@@ -192,6 +192,11 @@ impl Receiver {
         })
     }
 
+    /// Takes these keys from now on, while they are changed. What a session's key has opened stays.
+    pub fn set_keys(&mut self, keys: Keys) {
+        self.opener.set_keys(keys);
+    }
+
     /// A datagram that came by a path; it is opened in place. `wall_ms` is the receiver's wall clock.
     pub fn handle_datagram(
         &mut self,

@@ -168,6 +168,11 @@ impl SecondPass {
         Ok(())
     }
 
+    /// What of those wasn't polled yet.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.stretches.iter().cloned()
+    }
+
     /// When the next numbers are due, if any are.
     pub(crate) fn due_at(&self) -> Option<Duration> {
         if self.reading {

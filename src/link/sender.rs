@@ -245,6 +245,11 @@ impl Sender {
         self.second_pass.resend(numbers)
     }
 
+    /// What of those wasn't read yet.
+    pub fn stretches(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.second_pass.stretches()
+    }
+
     /// Makes `out` the next datagram that is due; `false`: none is now.
     pub fn poll_datagram(
         &mut self,
@@ -381,6 +386,11 @@ impl Sender {
     /// Whether nothing waits, but signs of life.
     pub fn is_idle(&self) -> bool {
         self.live.is_idle() && self.again.is_idle() && self.second_pass.is_idle()
+    }
+
+    /// Whether all that was pushed for the first time has left, with what protects it.
+    pub fn is_live_idle(&self) -> bool {
+        self.live.is_idle()
     }
 
     /// What was sent so far.

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Room for the longest datagram of UDP: one that is longer than the link's is seen to be.
 const BUFFER_BYTES: usize = 65_536;
@@ -21,11 +22,6 @@ impl Port {
     pub fn new(socket: UdpSocket) -> io::Result<Port> {
         socket.set_nonblocking(true)?;
         Ok(Port { socket, trouble: None })
-    }
-
-    /// For whoever waits until something came.
-    pub fn socket(&self) -> &UdpSocket {
-        &self.socket
     }
 
     /// The last error since this was asked.
@@ -66,6 +62,11 @@ impl Ports {
             is_more |= count == most;
         }
         is_more
+    }
+
+    /// For whoever waits until something came by one of them.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.ports.iter().map(|port| port.socket.as_fd())
     }
 
     /// Each path.

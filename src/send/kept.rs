@@ -6,6 +6,7 @@
 //! a start has all of it sent again, and the receiver takes of it what it is missing.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -138,7 +139,13 @@ impl Kept {
     pub(crate) fn again(&self, position: Position) -> Vec<Range<u64>> {
         let from = self.positions.front().map_or(position.seq, |(_, from)| *from);
         let waiting = self.waiting.front().map_or(&[][..], |(_, waiting)| waiting);
-        joined(waiting.iter().cloned().chain([from.min(position.seq)..position.seq]).collect())
+        joined(
+            waiting
+                .iter()
+                .cloned()
+                .chain(iter::once(from.min(position.seq)..position.seq))
+                .collect(),
+        )
     }
 
     /// Stores how far it is, if that is another than it was.
@@ -211,7 +218,7 @@ impl Record {
     fn again(&self) -> Vec<Range<u64>> {
         let (pairs, _) = self.stretches.as_chunks::<2>();
         let stretches = pairs.iter().map(|[start, end]| *start..*end);
-        joined(stretches.chain([self.from.min(self.seq)..self.seq]).collect())
+        joined(stretches.chain(iter::once(self.from.min(self.seq)..self.seq)).collect())
     }
 }
 

@@ -17,6 +17,6 @@ mod run;
 mod turn;
 
 pub use landing::{Landing, LandingCounts};
-pub use ports::{Port, Ports};
+pub use ports::{Port, Ports, bound};
 pub use run::{Happening, LoadKeys, Opened, RunError, Seen, Settings, Watch, open, run};
 pub use turn::{ReceiveError, Turn};

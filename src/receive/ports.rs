@@ -1,11 +1,27 @@
 //! Sockets of the link, one for each path: UDP that is read and never written.
 
 use std::io::{self, ErrorKind};
-use std::net::UdpSocket;
+use std::net::{SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Room for the longest datagram of UDP: one that is longer than the link's is seen to be.
 const BUFFER_BYTES: usize = 65_536;
+
+/// A socket that datagrams of the link come by, and how many bytes of them it holds.
+///
+/// # Errors
+/// The system refuses one, or to bind it.
+pub fn bound(
+    interface: Option<&str>,
+    listen: SocketAddrV4,
+    buffer_bytes: usize,
+) -> io::Result<(UdpSocket, usize)> {
+    let socket = UdpSocket::bind(listen)?;
+    match interface {
+        Some(_) => Err(ErrorKind::Unsupported.into()),
+        None => Ok((socket, buffer_bytes)),
+    }
+}
 
 /// One path.
 #[derive(Debug)]

@@ -20,6 +20,6 @@ mod turn;
 
 pub use feed::{Feed, FeedCounts};
 pub use kept::REQUEST;
-pub use paths::{Path, PathCounts, Paths};
+pub use paths::{Path, PathCounts, Paths, bound};
 pub use run::{FirstStart, Happening, LoadKey, Opened, RunError, Seen, Settings, Watch, open, run};
 pub use turn::{SendError, Turn};

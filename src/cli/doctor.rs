@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<Exit, Failure> {
     let journal_group = arguments.configs.iter().find_map(|path| group_of_it(path));
     for path in &arguments.configs {
         let findings = match recognise(path) {
-            Ok((Kind::Policy, _)) => {
+            Ok((Kind::Send | Kind::Receive | Kind::Policy, _)) => {
                 let message = format!("not the configuration of a half: `{}`", path.display());
                 let hint = "`sparkdiode check` explains a policy; this wants ot.toml and it.toml";
                 return Err(Failure::new(Exit::Usage, message).hint(hint));
@@ -255,7 +255,7 @@ impl Seen {
     fn beside(&self) -> Option<Vec<Finding>> {
         let ((ot_path, ot), (it_path, it)) = self.ot.as_ref().zip(self.it.as_ref())?;
         let (mut warnings, mut errors) = (Diagnostics::new(), Diagnostics::new());
-        check::compare(ot_path, ot, it_path, it, &mut warnings, &mut errors);
+        check::compare(ot_path, ot, it_path, it, false, (&mut warnings, &mut errors));
         let mut findings = of_diagnostics("halves", &errors);
         findings.extend(of_diagnostics("halves", &warnings));
         if findings.is_empty() {

@@ -156,7 +156,7 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
     let half = match recognise(path)? {
         (Kind::Ot, file) => HalfFiles::of_ot(path, OtConfig::check(file)?.0),
         (Kind::It, file) => HalfFiles::of_it(path, ItConfig::check(file)?.0),
-        (Kind::Policy, _) => {
+        (Kind::Send | Kind::Receive | Kind::Policy, _) => {
             let message = format!("not the configuration of a half: `{}`", path.display());
             return Err(Failure::new(Exit::Usage, message));
         }

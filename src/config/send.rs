@@ -29,8 +29,8 @@ const DEFAULT_SHARE_PERCENT: u64 = 20;
 const DEFAULT_AFTER_S: u64 = 15;
 const DEFAULT_WINDOW_S: u64 = 100;
 const DEFAULT_WINDOW_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// A heartbeat as a UDP payload: header, kind, four numbers, tag.
-const HEARTBEAT_BYTES: u64 = 40 + 1 + 32 + 16;
+/// A heartbeat as a UDP payload: header, kind, five numbers, tag.
+const HEARTBEAT_BYTES: u64 = 40 + 1 + 40 + 16;
 
 const KEYS: &[&str] = &[
     "link",

@@ -226,7 +226,7 @@ fn whatever_the_files_may_say_the_link_takes() {
         ("[link]", "datagram-bytes", 256_u64, 65_507_u64, true),
         ("[link]", "max-frame-bytes", 65_536, 135_266_304, true),
         ("[link]", "heartbeat-ms", 10, 10_000, true),
-        ("[pacing]", "bytes-per-s", 8_900, 12_500_000_000, true),
+        ("[pacing]", "bytes-per-s", 9_700, 12_500_000_000, true),
         ("[pacing]", "packets-per-s", 100, 100_000_000, true),
         ("[repair]", "overhead-percent", 0, 200, true),
         ("[repair]", "min-repair", 0, 64, true),
@@ -358,7 +358,7 @@ fn keys_and_what_doesnt_go_together_are_looked_at() {
             "[second-pass]\nwindow-s = 15",
             "`after-s` is 15, `window-s` is 15",
         ),
-        (SEND, "[pacing]", "[pacing]\nbytes-per-s = 2000", "10 heartbeats a second take 890 of it"),
+        (SEND, "[pacing]", "[pacing]\nbytes-per-s = 2000", "10 heartbeats a second take 970 of it"),
         (SEND, "path = \"send\"", "path = \"journal\"", "the state directory is the same"),
     ] {
         let said = lab.said(text, from, to);

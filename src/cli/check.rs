@@ -133,7 +133,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         let _ = describe_policy(&mut text, &policy_paths, None, true, &mut warnings, &mut errors);
     }
     if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
-        let linked = ends.are_there();
+        let linked = ends.number() > 0;
         compare(ot_path, ot, it_path, it, linked, (&mut warnings, &mut errors));
     }
     let ot = halves.0.as_ref().map(|(path, config)| (path.as_path(), config));

@@ -22,9 +22,9 @@ pub(in crate::cli) struct Ends {
 }
 
 impl Ends {
-    /// Whether there is a link, so that the halves have a journal each.
-    pub(in crate::cli) fn are_there(&self) -> bool {
-        self.send.is_some() || self.receive.is_some()
+    /// How many there are. Where there is a link, each half has a journal of its own.
+    pub(in crate::cli) fn number(&self) -> usize {
+        usize::from(self.send.is_some()).saturating_add(usize::from(self.receive.is_some()))
     }
 
     /// A file of a sending end.

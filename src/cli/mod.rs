@@ -16,6 +16,7 @@ mod init;
 mod it;
 mod journal;
 mod lab_certs;
+mod link_key;
 mod lookup;
 mod new_files;
 mod ot;
@@ -96,6 +97,7 @@ enum Command {
     Resolve(resolve::ResolveArgs),
     Sandbox(sandbox::SandboxArgs),
     LabCerts(lab_certs::LabCertsArgs),
+    LinkKey(link_key::LinkKeyArgs),
     Explain(explain::ExplainArgs),
     Help(help::HelpArgs),
     #[cfg(feature = "reference")]
@@ -125,6 +127,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resolve(arguments) => resolve::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
+        Command::LinkKey(arguments) => link_key::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Help(arguments) => help::run(&arguments),
         #[cfg(feature = "demo")]

@@ -31,10 +31,10 @@ journal-write    journal-format journal-segment | journal-read
 policy           account diagnostic mistake sparkplug text
 signature        diagnostic policy text
 telemetry        account clock mistake sandbox sparkplug text tls
-config           clock diagnostic policy sandbox signature sparkplug telemetry tls
+link             mistake
+config           clock diagnostic link policy sandbox signature sparkplug telemetry tls
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
-link             mistake
 send             clock journal-format journal-read link sandbox signals state | journal-write
 receive          clock journal-write link sandbox signals state | journal-format journal-read send
 doctor           broker sandbox stream

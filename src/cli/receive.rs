@@ -49,8 +49,7 @@ pub(super) fn run(arguments: &ReceiveArgs) -> Result<Exit, Failure> {
         let place = config.journal.path.display().to_string();
         event!(ConfigWarning, place = place, problem = problem.to_string());
     }
-    let mut grants =
-        ends::grants(&config.state_dir, &config.status, &config.syslog, files.each());
+    let mut grants = ends::grants(&config.state_dir, &config.status, &config.syslog, files.each());
     grants.write.push(config.journal.path.clone());
     let status = ends::status_settings(config.status.clone(), &config.sandbox);
     let named = Told::named(&config);

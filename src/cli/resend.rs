@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use clap::Args;
 use config::SendConfig;
-use diagnostic::file;
 use journal_read::{From, Item, JournalError, Reader};
 use text::{counted_grouped, format_utc_ms, grouped};
 
@@ -52,13 +51,13 @@ fn bound(text: &str) -> Result<Bound, String> {
         let number = text.parse().ok().filter(|number| (1..u64::MAX).contains(number));
         return number.map(Bound::Number).ok_or_else(|| "wanted: a number from 1 on".to_owned());
     }
-    units::moment(text).map(Bound::Time).map_err(|wanted| format!("wanted: a number, or a time; {wanted}"))
+    units::moment(text)
+        .map(Bound::Time)
+        .map_err(|wanted| format!("wanted: a number, or a time; {wanted}"))
 }
 
 pub(super) fn run(arguments: &ResendArgs) -> Result<Exit, Failure> {
-    // Nothing else of it is needed, and who asks may not be allowed to read the key.
-    let source = file::read_source(&arguments.config)?;
-    let (config, _) = SendConfig::check(source)?;
+    let (config, _) = SendConfig::load(&arguments.config)?;
     let stretch = stretch(&config.journal_path, arguments.from, arguments.to)?;
     let (first, last) = (*stretch.start(), *stretch.end());
     let line = format!("{first} {last}\n");
@@ -102,7 +101,8 @@ fn stretch(journal: &Path, from: Bound, to: Bound) -> Result<RangeInclusive<u64>
         Bound::Number(number) => number,
         Bound::Time(at_ms) => {
             let found = first_at(journal, at_ms).map_err(failed)?;
-            found.ok_or_else(|| nothing(&format!("no frame of {} or later", format_utc_ms(at_ms))))?
+            found
+                .ok_or_else(|| nothing(&format!("no frame of {} or later", format_utc_ms(at_ms))))?
         }
     };
     let last = match to {

@@ -32,7 +32,8 @@ pub(super) struct SendArgs {
 pub(super) fn run(arguments: &SendArgs) -> Result<Exit, Failure> {
     let start = sealing::start(Role::Send)?;
     let (config, warnings) = SendConfig::load(&arguments.half.config)?;
-    let key = config::read_link_key(&config.key)?;
+    let key = config::read_link_key(&config.key)
+        .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     let paths = paths(&config)?;
     let mut logging = ends::begin("send", &arguments.half, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
@@ -42,8 +43,7 @@ pub(super) fn run(arguments: &SendArgs) -> Result<Exit, Failure> {
     awaiting::journal(&config.journal_path, &notifier)?;
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
     demoted.require_foreign(&[journal]).map_err(sealing::not_confined)?;
-    let mut grants =
-        ends::grants(&config.state_dir, &config.status, &config.syslog, [&config.key]);
+    let mut grants = ends::grants(&config.state_dir, &config.status, &config.syslog, [&config.key]);
     grants.read.push(config.journal_path.clone());
     let status = ends::status_settings(config.status.clone(), &config.sandbox);
     let (named, options) = (Told::named(&config), config.options);

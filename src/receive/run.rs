@@ -72,7 +72,10 @@ pub enum Happening<'a> {
     /// SIGHUP came.
     Reloading,
     /// The keys were read again: others or the same, or what is wrong.
-    Reloaded { keys: &'a Keys, result: Result<bool, &'a str> },
+    Reloaded {
+        keys: &'a Keys,
+        result: Result<bool, &'a str>,
+    },
     /// It is about to end.
     Stopping,
 }

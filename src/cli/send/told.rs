@@ -209,12 +209,7 @@ impl Watch for Told {
             }
             Happening::Again { asked, taken } => {
                 let frames = taken.end.saturating_sub(taken.start);
-                event!(
-                    LinkResend,
-                    first = asked.start,
-                    last = asked.end.saturating_sub(1),
-                    frames
-                );
+                event!(LinkResend, first = asked.start, last = asked.end.saturating_sub(1), frames);
             }
             Happening::AgainRefused(error) => event!(LinkResendRefused, error),
             Happening::Stopping => self.telling.stopping(),

@@ -177,15 +177,17 @@ fn line(status: &Status) -> String {
         status.send.as_ref().map(|send| ("sent", send.rates)),
         status.receive.as_ref().map(|receive| ("received", receive.rates)),
     ];
-    let of_half = || format!(
-        "{}: {} of {} nodes, {:.0} messages/s in, {:.0}/s out, {:.0}/s dropped",
-        status.health.level.name(),
-        status.nodes.alive,
-        status.nodes.known,
-        account.rates.received_per_s,
-        account.rates.forwarded_per_s,
-        account.rates.dropped_per_s,
-    );
+    let of_half = || {
+        format!(
+            "{}: {} of {} nodes, {:.0} messages/s in, {:.0}/s out, {:.0}/s dropped",
+            status.health.level.name(),
+            status.nodes.alive,
+            status.nodes.known,
+            account.rates.received_per_s,
+            account.rates.forwarded_per_s,
+            account.rates.dropped_per_s,
+        )
+    };
     let mut line = match of_end.into_iter().flatten().next() {
         Some((done, rates)) => format!(
             "{}: {:.0} frames/s and {:.0} datagrams/s {done}",

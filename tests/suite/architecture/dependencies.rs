@@ -44,7 +44,7 @@ demo             account clock journal-format journal-read mistake sandbox spark
 fuzz-targets     account broker config diagnostic it journal-format journal-read link ot policy sparkplug state tools
 simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
 attackers
-sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers link strict-host
+sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write link mistake ot policy receive sandbox send signature sparkplug state telemetry text tls tools | attackers strict-host
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use

@@ -31,10 +31,8 @@ pub(super) fn judge(status: &mut Status, receive: &ReceiveStatus, told: &Told, n
     }
     for path in &receive.paths {
         if path.down {
-            let words = format!(
-                "receive: path `{}` brings nothing, and another one does",
-                path.name
-            );
+            let words =
+                format!("receive: path `{}` brings nothing, and another one does", path.name);
             health.add(Level::Warning, words);
         }
         if let Some(error) = &path.error {

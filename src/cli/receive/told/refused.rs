@@ -45,12 +45,8 @@ impl Refused {
                 event!(LinkReplay, cause = *cause, datagrams);
             }
         }
-        let frames = [
-            account.frames_too_large,
-            account.frames_unknown,
-            landed.old_epoch,
-            landed.malformed,
-        ];
+        let frames =
+            [account.frames_too_large, account.frames_unknown, landed.old_epoch, landed.malformed];
         for ((reason, growth), count) in FRAMES.iter().zip(&mut self.frames).zip(frames) {
             let frames = growth.grow(now.mono, count);
             if frames > 0 {

@@ -3,6 +3,7 @@
 mod apart;
 mod compare;
 mod describe;
+mod ends;
 mod grants;
 mod limits;
 mod lines;
@@ -20,6 +21,7 @@ pub(super) use compare::compare;
 use config::{Half, ItConfig, OtConfig};
 use describe::{describe_it, describe_ot};
 use diagnostic::{Diagnostic, Diagnostics, SecretFile, Severity};
+pub(super) use ends::Ends;
 use policy::describe_policy;
 pub(super) use recognise::{Kind, recognise};
 use text::counted;
@@ -29,14 +31,14 @@ use super::{Exit, Failure, report};
 
 /// Check configuration and policies, and say in plain words what they do.
 ///
-/// A PATH is an `ot.toml`, an `it.toml`, a policy file, or a directory of policies; which one, is
-/// seen from its content. Policy files that are named together are one policy. Certificates and
+/// A PATH is an `ot.toml`, an `it.toml`, a `send.toml` or `receive.toml` of a link between two boxes, a
+/// policy file, or a directory of policies; which one, is seen from its content. Policy files that are named together are one policy. Certificates and
 /// keys are looked at as well; credentials that only systemd hands out are reported as not seen.
 /// Exits with 0, or with 78 if anything is wrong.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml\n  \
-                        sparkdiode check policies"
+                        sparkdiode check ot.toml send.toml receive.toml it.toml\n  sparkdiode check policies"
 )]
 pub(super) struct CheckArgs {
     /// Configuration files, policy files, directories of policies.
@@ -50,6 +52,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     let mut errors = Diagnostics::new();
     let mut policy_paths = Vec::new();
     let mut halves = (None, None);
+    let mut ends = Ends::default();
     let mut relayed = None;
     let mut copy = None;
     for path in &arguments.paths {
@@ -117,6 +120,12 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                 }
                 Err(problems) => errors.extend(problems),
             },
+            Ok((Kind::Send, file)) => {
+                ends.check_send(path, file, &mut text, (&mut warnings, &mut errors));
+            }
+            Ok((Kind::Receive, file)) => {
+                ends.check_receive(path, file, &mut text, (&mut warnings, &mut errors));
+            }
             Err(problems) => errors.extend(problems),
         }
     }
@@ -124,8 +133,12 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         let _ = describe_policy(&mut text, &policy_paths, None, true, &mut warnings, &mut errors);
     }
     if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
-        compare(ot_path, ot, it_path, it, &mut warnings, &mut errors);
+        let linked = ends.number() > 0;
+        compare(ot_path, ot, it_path, it, linked, (&mut warnings, &mut errors));
     }
+    let ot = halves.0.as_ref().map(|(path, config)| (path.as_path(), config));
+    let it = halves.1.as_ref().map(|(path, config)| (path.as_path(), config));
+    ends.compare(ot, it, &mut warnings, &mut errors);
     for found in beside_relay_node(&halves.0, &halves.1, relayed.as_ref(), copy.as_ref()) {
         if found.severity == Severity::Error { &mut errors } else { &mut warnings }.push(found);
     }

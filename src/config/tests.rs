@@ -1,5 +1,6 @@
 //! Both configuration files: what is taken, and what is said of what isn't.
 
+mod ends;
 mod mirrored;
 mod observed;
 

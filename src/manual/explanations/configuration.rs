@@ -111,4 +111,9 @@ warning[C115]: the policy in shadow is refused; the one in force isn't concerned
 warning[P004]: missing key: `action`
  --> next/line4.toml:1
 ";
+    "C116" "ends of a link that don't fit together": "The files of a link's ends, or of an end and the half beside it, name different links, keys, sizes or journals, share a user or a directory, or have times that don't go together." "Follow the hint: name, key and `datagram-bytes` of both ends are the same, `[[path]] listen` is where `[[path]] to` leads, `reorder-ms` is above `close-after-ms` and `spread-ms` together." Console "
+$ sparkdiode check send.toml receive.toml
+error[C116]: the ends name different links: `plant-a` and `plant-b`
+ --> receive.toml
+";
 };

@@ -56,12 +56,12 @@ libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  broker ot it demo
 rumqttd          demo
-rustix           signals foreign telemetry sandbox demo sparkdiode
+rustix           signals foreign telemetry sandbox receive demo sparkdiode
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
 signal-hook      signals
-socket2          stream telemetry
+socket2          stream telemetry send receive
 tokio            stream ot it doctor demo fuzz-targets
 tokio-rustls     stream
 ";

@@ -71,11 +71,6 @@ impl Port {
         self.dropped
     }
 
-    /// Datagrams that the system has dropped, since the socket's buffer was full.
-    pub fn dropped(&self) -> u64 {
-        sandbox::dropped(&self.socket).map_or(0, u64::from)
-    }
-
     /// The last error since this was asked.
     pub fn take_trouble(&mut self) -> Option<io::Error> {
         self.trouble.take()

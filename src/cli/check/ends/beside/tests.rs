@@ -136,7 +136,7 @@ fn each_planted_fault_is_named() {
         (&[(1, "\"receive\"", "\"send/more\"")], "is inside of"),
         (&[(1, "64012", "64014")], "runs as the same user: `64014`"),
         (&[(0, "64011", "64013")], "runs as the same user: `64013`"),
-        (&[(1, "64012", "64011")], "runs as the same user: `64012`"),
+        (&[(1, "64012", "64011")], "runs as the same user: `64011`"),
     ] {
         let (_, errors) = said(planted);
         assert!(errors.contains(wanted) && errors.contains("error[C116]"), "{wanted}: {errors}");

@@ -121,14 +121,15 @@ fn a_unit_shows_a_half_three_sockets_of_run_and_nothing_else() {
 #[test]
 fn the_units_let_the_shipped_configuration_have_what_it_may_take() {
     let output = Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
-        .args(["check", shipped("ot.toml").to_str().unwrap(), shipped("it.toml").to_str().unwrap()])
+        .arg("check")
+        .args(["ot.toml", "it.toml", "send.toml", "receive.toml"].map(shipped))
         .env_remove("CREDENTIALS_DIRECTORY")
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let computed: Vec<u64> = computed_mib(&text).collect();
-    assert_eq!(computed.len(), 2, "{text}");
-    for (unit, computed) in UNITS.iter().zip(computed) {
+    assert_eq!(computed.len(), 4, "{text}");
+    for (unit, computed) in UNITS.iter().chain(ENDS).zip(computed) {
         let unit = read(unit);
         let max = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).unwrap();
         let max: u64 = max.strip_suffix('G').unwrap().parse().unwrap();

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use config::SendConfig;
 use diagnostic::{Diagnostic, Diagnostics};
-use text::{counted_grouped, rough_size, span};
+use text::{counted_grouped, rough_size};
 
 use super::super::lines::item;
+use super::time;
 
 /// What a datagram has beside its symbol: header, kind, places, tag, and the length of the symbol.
 const AROUND_BYTES: u64 = 40 + 1 + 16 + 14 + 2;
@@ -70,15 +71,15 @@ pub(super) fn describe(
     let symbols = counted_grouped(blocks.symbols, "datagram");
     let repair = format!(
         "{percent} % in blocks of up to {symbols} or {}, spread over {}",
-        span(blocks.close_after),
-        span(blocks.spread)
+        time(blocks.close_after),
+        time(blocks.spread)
     );
     item(text, "repair", &repair);
     let lost = blocks.close_after.saturating_add(blocks.spread);
     item(
         text,
         "",
-        &format!("so a frame that is lost and repaired comes up to {} later", span(lost)),
+        &format!("so a frame that is lost and repaired comes up to {} later", time(lost)),
     );
     let pass = &options.second_pass;
     if pass.share_percent == 0 {
@@ -86,8 +87,8 @@ pub(super) fn describe(
     } else {
         let times = format!(
             "what is {} old is sent again until it is {} old",
-            span(pass.after),
-            span(pass.window)
+            time(pass.after),
+            time(pass.window)
         );
         item(text, "again", &times);
         item(text, "", &format!("as far as it is {}/s of frames or less", rough_size(again)));

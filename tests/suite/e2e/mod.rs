@@ -37,4 +37,5 @@ mod stale;
 mod tls;
 mod tools;
 mod triggers;
+mod two_networks;
 mod watched;

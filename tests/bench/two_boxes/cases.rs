@@ -69,7 +69,7 @@ pub(crate) struct Measured {
     pub(crate) foreign: u64,
     pub(crate) overflowed: u64,
     pub(crate) came_back: u64,
-    /// What the receiving side's firewall had to stop.
+    /// What the receiving side's firewall had to stop: nothing, while the receiving end runs.
     pub(crate) stopped: u64,
 }
 
@@ -86,7 +86,10 @@ impl Measured {
 impl Case {
     pub(crate) fn is_kept(&self, measured: &Measured) -> bool {
         let Measured { lost, twice, different, came_back, stopped, .. } = measured;
-        lost + twice + different + came_back + stopped == 0
+        // Where nobody listens the kernel answers, and the firewall is what stops that.
+        let is_away = matches!(self.event, Event::Kills(_));
+        lost + twice + different + came_back == 0
+            && (is_away || *stopped == 0)
             && match self.promise {
                 Promise::Overhead(most) => measured.overhead <= most,
                 Promise::Flips => measured.flipped > 0 && measured.foreign == measured.flipped,
@@ -161,7 +164,7 @@ pub(crate) fn cases() -> Vec<Case> {
     for (name, ms) in [("bursts of 5 ms", 5), ("bursts of 20 ms", 20), ("bursts of 50 ms", 50)] {
         let mut case = plain(name, Event::Bursts(ms), Promise::Overhead(0.5));
         (case.frames, case.frames_per_s) = (300_000, Some(10_000));
-        case.options.overhead_percent = 47;
+        case.options.overhead_percent = 43;
         cases.push(case);
     }
     let faults = Faults { reorder: 100, doubled: 100, flipped: 10 };

@@ -53,19 +53,19 @@ pub(crate) fn run(case: &Case, binary: &Path) -> Measured {
     let begin = Instant::now();
     ends.send = Some(files.start_send(&network));
     let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let mended = std::thread::scope(|scope| {
         let trouble = scope.spawn(|| happen(case.event, &network, &files, &mut ends, &is_over));
         if case.frames_per_s.is_some() {
             plant.write(case.frames, case.frames_per_s, |_| {});
         }
         is_over.store(true, Ordering::Relaxed);
-        trouble.join().unwrap();
+        trouble.join().unwrap()
     });
     let written = Instant::now();
     // Numbers begin with 1; heads of segments have some too.
     let frames = plant.times.len() as u64 - 1;
     tail.wait_for(frames, case.complete_within);
-    let (seconds, complete) = (begin.elapsed().as_secs_f64(), written.elapsed().as_secs_f64());
+    let (seconds, since_last) = (begin.elapsed().as_secs_f64(), written.elapsed().as_secs_f64());
     let (cpu_send_s, cpu_receive_s) = ends.cpu_s();
     // What a status says last is written as an end ends.
     ends.send.take().unwrap().terminate();
@@ -86,7 +86,7 @@ pub(crate) fn run(case: &Case, binary: &Path) -> Measured {
         late: found.late,
         overhead: number("send", "/send/repair_bytes") as f64 / source.max(1) as f64,
         seconds,
-        complete_after_s: complete,
+        complete_after_s: mended.map_or(since_last, |mended| filled_s(&plant, &found, mended)),
         cpu_send_s,
         cpu_receive_s,
         payload_bytes: frames * case.frame_bytes as u64,
@@ -100,8 +100,14 @@ pub(crate) fn run(case: &Case, binary: &Path) -> Measured {
     }
 }
 
-/// What happens to the cable and to the ends while frames are written.
-fn happen(event: Event, network: &Network, files: &Files, ends: &mut Ends, is_over: &AtomicBool) {
+/// What happens to the cable and to the ends while frames are written; when an outage was over.
+fn happen(
+    event: Event,
+    network: &Network,
+    files: &Files,
+    ends: &mut Ends,
+    is_over: &AtomicBool,
+) -> Option<Instant> {
     match event {
         Event::Nothing | Event::Loss(_) | Event::Wire(_) => {}
         Event::Bursts(ms) => {
@@ -115,6 +121,7 @@ fn happen(event: Event, network: &Network, files: &Files, ends: &mut Ends, is_ov
             network.cable(0, false);
             std::thread::sleep(length);
             network.cable(0, true);
+            return Some(Instant::now());
         }
         Event::Cuts(count) => {
             for cut in 0..count as usize {
@@ -140,6 +147,15 @@ fn happen(event: Event, network: &Network, files: &Files, ends: &mut Ends, is_ov
             }
         }
     }
+    None
+}
+
+/// Until the last of the frames was there that were written before a moment, in seconds since then.
+fn filled_s(plant: &Plant, found: &Found, moment: Instant) -> f64 {
+    let both = plant.times.iter().zip(&found.times);
+    let before = both.filter(|(sent, _)| sent.is_some_and(|sent| sent < moment));
+    let last = before.filter_map(|(_, came)| *came).max();
+    last.map_or(0.0, |last| last.saturating_duration_since(moment).as_secs_f64())
 }
 
 /// Of ascending values.

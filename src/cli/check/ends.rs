@@ -124,6 +124,12 @@ impl Ends {
     }
 }
 
+/// `number · times / by`, rounded down; as large as it may be where it is larger.
+pub(in crate::cli) fn scaled(number: u64, times: u64, by: u64) -> u64 {
+    let all = u128::from(number).saturating_mul(u128::from(times));
+    u64::try_from(all.checked_div(u128::from(by)).unwrap_or(u128::MAX)).unwrap_or(u64::MAX)
+}
+
 /// Times of the link are of milliseconds, mostly.
 fn time(time: Duration) -> String {
     if time < Duration::from_secs(10) { format!("{} ms", time.as_millis()) } else { span(time) }

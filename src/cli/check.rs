@@ -21,7 +21,7 @@ pub(super) use compare::compare;
 use config::{Half, ItConfig, OtConfig};
 use describe::{describe_it, describe_ot};
 use diagnostic::{Diagnostic, Diagnostics, SecretFile, Severity};
-pub(super) use ends::Ends;
+pub(super) use ends::{Ends, scaled};
 use policy::describe_policy;
 pub(super) use recognise::{Kind, recognise};
 use text::counted;

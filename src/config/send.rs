@@ -163,12 +163,15 @@ impl SendConfig {
     }
 }
 
+/// What no two paths share: interface, address of this end, address of the other one.
+type Way = (Option<String>, Option<Ipv4Addr>, SocketAddrV4);
+
 /// The rest of a path, and where it leads.
 fn read_path(
     reader: &mut Reader,
     section: &mut Section<'_, '_>,
     end: PathEnd,
-) -> Option<(SendPath, (Option<String>, Option<Ipv4Addr>, SocketAddrV4))> {
+) -> Option<(SendPath, Way)> {
     let wrong = |text: &str| {
         let fits = text.parse::<Ipv4Addr>().is_ok_and(|from| {
             !from.is_unspecified() && !from.is_multicast() && !from.is_broadcast()

@@ -2,9 +2,11 @@
 //! the halves beside them.
 
 mod beside;
+mod memory;
 mod sizes;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use config::{FirstStart, Half, ItConfig, OtConfig, ReceiveConfig, SendConfig, read_link_key};
 use diagnostic::{Diagnostics, SecretFile, SourceFile};
@@ -54,6 +56,8 @@ impl Ends {
         sizes::describe(text, path, &config, warnings);
         describe_syslog(text, &config.syslog);
         describe_sandbox(text, &config.sandbox);
+        let terms = memory::of_send(&config);
+        super::memory::describe(text, "sparkdiode-send.service", path, &terms, warnings);
         let written = [("state directory", &*config.state_dir)];
         apart::own_directories(path, &written, &[], &[config.key.path()], (warnings, errors));
         apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
@@ -78,6 +82,8 @@ impl Ends {
         describe_receive(text, path, &config);
         describe_syslog(text, &config.syslog);
         describe_sandbox(text, &config.sandbox);
+        let terms = memory::of_receive(&config);
+        super::memory::describe(text, "sparkdiode-receive.service", path, &terms, warnings);
         let written = [("state directory", &*config.state_dir), ("journal", &*config.journal.path)];
         let keys: Vec<&Path> = [Some(&config.key), config.second_key.as_ref()]
             .into_iter()
@@ -116,6 +122,17 @@ impl Ends {
         }
         beside::users(send, receive, (ot, it), said);
     }
+}
+
+/// `number · times / by`, rounded down; as large as it may be where it is larger.
+pub(in crate::cli) fn scaled(number: u64, times: u64, by: u64) -> u64 {
+    let all = u128::from(number).saturating_mul(u128::from(times));
+    u64::try_from(all.checked_div(u128::from(by)).unwrap_or(u128::MAX)).unwrap_or(u64::MAX)
+}
+
+/// Times of the link are of milliseconds, mostly.
+fn time(time: Duration) -> String {
+    if time < Duration::from_secs(10) { format!("{} ms", time.as_millis()) } else { span(time) }
 }
 
 fn describe_send(text: &mut String, path: &Path, config: &SendConfig) {
@@ -161,7 +178,7 @@ fn describe_receive(text: &mut String, path: &Path, config: &ReceiveConfig) {
     item(
         text,
         "holes",
-        &format!("are waited for {}; what fills them later is history", span(options.reorder)),
+        &format!("are waited for {}; what fills them later is history", time(options.reorder)),
     );
     let held = u64::try_from(options.max_bytes).unwrap_or(u64::MAX);
     let blocks = counted(options.max_blocks, "block");

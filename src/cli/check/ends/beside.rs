@@ -9,9 +9,10 @@ use config::{
 };
 use diagnostic::{Diagnostic, Diagnostics};
 use sandbox::Layer;
-use text::{exact_size, rough_size, span};
+use text::{exact_size, rough_size};
 
 use super::super::apart::is_same_user;
+use super::{scaled, time};
 
 pub(super) const CODE: &str = "C116";
 /// A receiving end whose buffer holds less than this is not always there in time.
@@ -138,8 +139,8 @@ fn times(
     if to.reorder <= open {
         let title = format!(
             "holes are waited for {}, and repaired up to {} later",
-            span(to.reorder),
-            span(open)
+            time(to.reorder),
+            time(open)
         );
         let help = format!(
             "`[repair] reorder-ms` above `close-after-ms` and `spread-ms` of `{}` together: else what is repaired comes as history",
@@ -148,19 +149,20 @@ fn times(
         said.warn(path, title, help);
     }
     let three = from.heartbeat_every.saturating_mul(3);
-    for (key, time) in [("path-down-after-ms", to.path_down_after), ("max-delay-ms", to.max_delay)]
+    for (key, long) in [("path-down-after-ms", to.path_down_after), ("max-delay-ms", to.max_delay)]
     {
-        if time < three {
+        if long < three {
             let title = format!(
                 "`[link] {key}` is {}, and a heartbeat comes every {}",
-                span(time),
-                span(from.heartbeat_every)
+                time(long),
+                time(from.heartbeat_every)
             );
             said.warn(path, title, "three heartbeats at least: one may be lost");
         }
     }
     let within = |time: Duration| {
-        let bytes = u128::from(from.rates.bytes_per_s) * time.as_millis() / 1_000;
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let bytes = scaled(from.rates.bytes_per_s, milliseconds, 1_000);
         usize::try_from(bytes).unwrap_or(usize::MAX)
     };
     let size = |bytes: usize| rough_size(u64::try_from(bytes).unwrap_or(u64::MAX));
@@ -180,7 +182,7 @@ fn times(
         let title = format!(
             "`[link] receive-buffer-bytes` holds {}, which come within less than {}",
             size(receive.buffer_bytes),
-            span(LEAST_BUFFERED)
+            time(LEAST_BUFFERED)
         );
         said.warn(
             path,
@@ -211,8 +213,8 @@ pub(super) fn ot_and_send(
     if send.options.second_pass.window > ot.journal.retain_age {
         let title = format!(
             "what is {} old is to be sent again, and the journal keeps {}",
-            span(send.options.second_pass.window),
-            span(ot.journal.retain_age)
+            time(send.options.second_pass.window),
+            time(ot.journal.retain_age)
         );
         said.warn(path, title, "`[second-pass] window-s` below `[journal] retain-age-h`");
     }

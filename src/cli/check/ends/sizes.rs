@@ -4,9 +4,10 @@ use std::path::Path;
 
 use config::SendConfig;
 use diagnostic::{Diagnostic, Diagnostics};
-use text::{counted_grouped, rough_size, span};
+use text::{counted_grouped, rough_size};
 
 use super::super::lines::item;
+use super::{scaled, time};
 
 /// What a datagram has beside its symbol: header, kind, places, tag, and the length of the symbol.
 const AROUND_BYTES: u64 = 40 + 1 + 16 + 14 + 2;
@@ -34,14 +35,10 @@ impl Shares {
         let overhead = u64::from(options.blocks.overhead_permille);
         // Of each datagram its content, of each content what isn't repair.
         let frames = |bytes: u64| {
-            let content = u128::from(bytes) * u128::from(datagram.saturating_sub(AROUND_BYTES));
-            let content = content / u128::from(datagram.max(1));
-            let frames = content * 1_000 / u128::from(overhead.saturating_add(1_000));
-            u64::try_from(frames).unwrap_or(u64::MAX)
+            let content = scaled(bytes, datagram.saturating_sub(AROUND_BYTES), datagram.max(1));
+            scaled(content, 1_000, overhead.saturating_add(1_000))
         };
-        let part = |percent: u64| {
-            u64::try_from(u128::from(all) * u128::from(percent) / 100).unwrap_or(u64::MAX)
-        };
+        let part = |percent: u64| scaled(all, percent, 100);
         Shares { all, new: frames(part(100_u64.saturating_sub(share))), again: frames(part(share)) }
     }
 }
@@ -70,15 +67,15 @@ pub(super) fn describe(
     let symbols = counted_grouped(blocks.symbols, "datagram");
     let repair = format!(
         "{percent} % in blocks of up to {symbols} or {}, spread over {}",
-        span(blocks.close_after),
-        span(blocks.spread)
+        time(blocks.close_after),
+        time(blocks.spread)
     );
     item(text, "repair", &repair);
     let lost = blocks.close_after.saturating_add(blocks.spread);
     item(
         text,
         "",
-        &format!("so a frame that is lost and repaired comes up to {} later", span(lost)),
+        &format!("so a frame that is lost and repaired comes up to {} later", time(lost)),
     );
     let pass = &options.second_pass;
     if pass.share_percent == 0 {
@@ -86,13 +83,13 @@ pub(super) fn describe(
     } else {
         let times = format!(
             "what is {} old is sent again until it is {} old",
-            span(pass.after),
-            span(pass.window)
+            time(pass.after),
+            time(pass.window)
         );
         item(text, "again", &times);
         item(text, "", &format!("as far as it is {}/s of frames or less", rough_size(again)));
     }
-    if u128::from(new) * 100 < u128::from(all) * u128::from(LEAST_FOR_NEW) {
+    if new < scaled(all, LEAST_FOR_NEW, 100) {
         let title =
             format!("of {}/s only {}/s are left for new frames", rough_size(all), rough_size(new));
         let problem = Diagnostic::file_warning(super::beside::CODE, path, title)

@@ -173,7 +173,7 @@ fn each_planted_fault_of_a_receiving_end_is_named_in_one_line() {
         (
             "proc/sys/net/core/rmem_max",
             "212992\n",
-            "gets 208 KiB of the 16 MiB",
+            "gets 208.0 KiB of the 16.0 MiB",
             "sysctl -w net.core.rmem_max=16777216",
         ),
     ] {

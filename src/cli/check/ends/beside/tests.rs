@@ -135,8 +135,8 @@ fn each_planted_fault_is_named() {
         (&[(1, "\"receive\"", "\"it\"")], "is the same directory as"),
         (&[(1, "\"receive\"", "\"send/more\"")], "is inside of"),
         (&[(1, "64012", "64014")], "runs as the same user: `64014`"),
-        (&[(0, "64011", "64013")], "runs as the same user: `64011`"),
-        (&[(1, "64012", "64011")], "runs as the same user: `64012`"),
+        (&[(0, "64011", "64013")], "runs as the same user: `64013`"),
+        (&[(1, "64012", "64011")], "runs as the same user: `64011`"),
     ] {
         let (_, errors) = said(planted);
         assert!(errors.contains(wanted) && errors.contains("error[C116]"), "{wanted}: {errors}");
@@ -153,7 +153,7 @@ fn each_planted_fault_is_named() {
         (&[(1, "[repair]", "[repair]\nmax-bytes = 1048576")], "`[repair] max-bytes` holds 1.0 MiB"),
         (
             &[(1, "[[path]]", "receive-buffer-bytes = 65536\n[[path]]")],
-            "`[link] receive-buffer-bytes` holds 64 KiB",
+            "`[link] receive-buffer-bytes` holds 64.0 KiB",
         ),
         (
             &[(1, "[journal]", "[[path]]\nlisten = \"10.0.0.1:1\"\n[journal]")],

@@ -61,8 +61,8 @@ pub(super) fn describe<'a, 'p>(
         line(text, &format!("\n{} that share a plant", counted(count, "relay")));
         for one in of_ot {
             if let Some(shard) = one.config.relay.shard {
-                let file = one.path.display();
-                line(text, &format!("  shard {shard:<6} `{}`, {file}", one.config.name));
+                let (shard, file) = (shard.to_string(), one.path.display());
+                line(text, &format!("  shard {shard:<7} `{}`, {file}", one.config.name));
             }
         }
         line(

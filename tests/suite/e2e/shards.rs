@@ -147,7 +147,7 @@ fn each_edge_node_is_on_it_once_and_a_relay_that_is_killed_costs_its_own_only() 
         let status = fleet.status(relay).unwrap();
         assert_eq!(status["account"]["balances"], true, "{status}");
         assert_eq!(status["ot"]["shard"], format!("{}/{RELAYS}", relay + 1));
-        let shard = format!("shard=\"{}/{RELAYS}\"", relay + 1);
+        let shard = format!("shard={}/{RELAYS}", relay + 1);
         fleet.relays[relay].wait_for_event(Half::Ot, Told::Started, &[&shard]);
     }
     let sessions = fleet.sessions();

@@ -99,7 +99,7 @@ fn four_relays_that_fit_together_are_said_to() {
     assert!(said.text.contains("4 relays that share a plant"), "{}", said.text);
     for shard in 1..=4 {
         assert!(
-            said.text.contains(&format!("shard {shard}/4    `relay-{shard}`")),
+            said.text.contains(&format!("shard {shard}/4     `relay-{shard}`")),
             "{}",
             said.text
         );

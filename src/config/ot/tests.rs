@@ -32,7 +32,7 @@ fn what_is_no_shard_is_refused_with_what_was_wanted() {
         ("2", "shard"),
     ] {
         let problems = read(&format!("shard = {shard}")).unwrap_err().to_string();
-        assert!(problems.contains(wanted) && problems.contains(":11:"), "{shard}: {problems}");
+        assert!(problems.contains(wanted) && problems.contains(":12:"), "{shard}: {problems}");
     }
     let problems = read("shards = \"1/4\"").unwrap_err().to_string();
     assert!(problems.contains("`shard`"), "{problems}");

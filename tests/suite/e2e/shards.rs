@@ -180,8 +180,7 @@ fn each_edge_node_is_on_it_once_and_a_relay_that_is_killed_costs_its_own_only() 
     let births = count(&fleet, "NBIRTH");
     fleet.relays[killed].kill(Half::It);
     fleet.relays[killed].kill(Half::Ot);
-    let dead: Vec<usize> =
-        (0..NODES).map(|number| usize::from(is_gone(&name(number)))).collect();
+    let dead: Vec<usize> = (0..NODES).map(|number| usize::from(is_gone(&name(number)))).collect();
     wait_until("its edge nodes are dead", || count(&fleet, "NDEATH") == dead);
     send(&mut edges, 2);
     send(&mut edges, 3);

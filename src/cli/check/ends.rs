@@ -61,8 +61,8 @@ impl Ends {
         let written = [("state directory", &*config.state_dir)];
         apart::own_directories(path, &written, &[], &[config.key.path()], (warnings, errors));
         apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
-        let first = self.send.as_ref().map(|(path, _)| path);
-        errors.extend(second(Half::Send, first, path));
+        let first = self.send.as_ref().map(|(first, _)| second(Half::Send, first, path));
+        errors.extend(first);
         self.add_send(path, config);
     }
 
@@ -92,8 +92,8 @@ impl Ends {
             .collect();
         apart::own_directories(path, &written, &[], &keys, (warnings, errors));
         apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
-        let first = self.receive.as_ref().map(|(path, _)| path);
-        errors.extend(second(Half::Receive, first, path));
+        let first = self.receive.as_ref().map(|(first, _)| second(Half::Receive, first, path));
+        errors.extend(first);
         self.add_receive(path, config);
     }
 

@@ -14,7 +14,7 @@ use text::{exact_size, rough_size};
 use super::super::apart::is_same_user;
 use super::{scaled, time};
 
-pub(super) const CODE: &str = "C116";
+pub(super) const CODE: &str = "C117";
 /// A receiving end whose buffer holds less than this is not always there in time.
 const LEAST_BUFFERED: Duration = Duration::from_millis(20);
 

@@ -77,6 +77,9 @@ pub(super) fn run(arguments: &ReceiveArgs) -> Result<Exit, Failure> {
     startup::ended(receive::run(opened, &confined, &mut told), exit)
 }
 
+/// Paths whose buffer is smaller than it should be, with what it is.
+type Small<'a> = Vec<(&'a str, usize)>;
+
 /// Where the link keys are read.
 struct KeyFiles {
     first: SecretFile,
@@ -95,9 +98,8 @@ impl KeyFiles {
     }
 }
 
-/// Sockets are made while this process may still do it; and those whose buffer is smaller than it
-/// should be, with what it is.
-fn ports(config: &ReceiveConfig) -> Result<(Ports, Vec<(&str, usize)>), Failure> {
+/// Sockets are made while this process may still do it.
+fn ports(config: &ReceiveConfig) -> Result<(Ports, Small<'_>), Failure> {
     let (mut ports, mut small) = (Vec::new(), Vec::new());
     for path in &config.paths {
         let interface = path.interface.as_deref();

@@ -131,6 +131,10 @@ const EXAMPLES: &[&str] = &[
     "client-id",
     "textfile",
     "edge-node",
+    "interface",
+    "from",
+    "name",
+    "second-key-file",
     // Of a log target, which is no default at all.
     "to",
     "address",

@@ -124,7 +124,7 @@ impl TwoBoxes {
     /// Puts a link before the IT half of a relay whose halves don't run yet: the OT half's journal is
     /// read by the sending end, and the receiving end writes the one that the IT half reads.
     pub(crate) fn between(relay: &Relay, paths: usize) -> TwoBoxes {
-        let dir = relay.path("");
+        let dir = relay.path("journal").parent().unwrap().to_owned();
         let two_boxes = TwoBoxes {
             cables: (0..paths).map(|_| Cable::new()).collect(),
             dir,
@@ -164,10 +164,12 @@ impl TwoBoxes {
         }
     }
 
-    /// A link key that is made of one byte.
+    /// The link key of this number.
     pub(crate) fn write_key(&self, end: End, name: &str, byte: u8) {
         let path = self.path(&format!("{}-{name}", end.name()));
-        write_secret(&path, &format!("{byte:02x}").repeat(32));
+        let bytes = (0..32_u8).map(|place| place.wrapping_mul(byte).wrapping_add(byte));
+        let text: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+        write_secret(&path, &text);
         if is_root() {
             chown(&path, Some(end.user()), Some(end.user())).unwrap();
         }

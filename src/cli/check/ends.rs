@@ -61,8 +61,8 @@ impl Ends {
         let written = [("state directory", &*config.state_dir)];
         apart::own_directories(path, &written, &[], &[config.key.path()], (warnings, errors));
         apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
-        let first = self.send.as_ref().map(|(path, _)| path);
-        errors.extend(second(Half::Send, first, path));
+        let first = self.send.as_ref().map(|(first, _)| second(Half::Send, first, path));
+        errors.extend(first);
         self.add_send(path, config);
     }
 
@@ -92,8 +92,8 @@ impl Ends {
             .collect();
         apart::own_directories(path, &written, &[], &keys, (warnings, errors));
         apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
-        let first = self.receive.as_ref().map(|(path, _)| path);
-        errors.extend(second(Half::Receive, first, path));
+        let first = self.receive.as_ref().map(|(first, _)| second(Half::Receive, first, path));
+        errors.extend(first);
         self.add_receive(path, config);
     }
 
@@ -122,6 +122,12 @@ impl Ends {
         }
         beside::users(send, receive, (ot, it), said);
     }
+}
+
+/// `number · times / by`, rounded down; as large as it may be where it is larger.
+pub(in crate::cli) fn scaled(number: u64, times: u64, by: u64) -> u64 {
+    let all = u128::from(number).saturating_mul(u128::from(times));
+    u64::try_from(all.checked_div(u128::from(by)).unwrap_or(u128::MAX)).unwrap_or(u64::MAX)
 }
 
 /// Times of the link are of milliseconds, mostly.

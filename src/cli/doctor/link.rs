@@ -10,6 +10,7 @@ use config::{ReceiveConfig, SendConfig};
 use text::rough_size;
 
 use super::finding::Finding;
+use crate::cli::check::scaled;
 
 /// Headers of IPv4 and UDP.
 const HEADER_BYTES: u64 = 28;
@@ -149,10 +150,10 @@ impl Machine {
         // Virtual interfaces don't say, or say -1.
         let speed = self.number(interface, "speed").filter(|speed| *speed > 0)?;
         let datagram = u64::try_from(options.datagram_bytes).unwrap_or(u64::MAX).max(1);
-        let around = u128::from(datagram.saturating_add(AROUND_BYTES));
-        let bits = u128::from(options.rates.bytes_per_s) * around * 8 / u128::from(datagram);
-        let has = u128::from(speed) * 1_000_000;
-        let most = has / 8 * u128::from(datagram) / around;
+        let around = datagram.saturating_add(AROUND_BYTES);
+        let bits = scaled(options.rates.bytes_per_s, around.saturating_mul(8), datagram);
+        let has = speed.saturating_mul(1_000_000);
+        let most = scaled(has, datagram, around.saturating_mul(8));
         (bits > has).then(|| {
             Finding::bad(
                 "pace",
@@ -162,7 +163,7 @@ impl Machine {
                     options.rates.bytes_per_s,
                     bits.div_ceil(1_000_000)
                 ),
-                format!("`[pacing] bytes-per-s` of at most {}", most * 95 / 100),
+                format!("`[pacing] bytes-per-s` of at most {}", scaled(most, 95, 100)),
             )
         })
     }

@@ -62,6 +62,8 @@ struct Losses {
     /// All below this number was told.
     told_to: u64,
     frames: u64,
+    /// Of these, those that are still missing.
+    still: u64,
     /// The last stretch, and when it was told.
     last: Option<(u64, u64, Duration)>,
 }
@@ -207,6 +209,11 @@ impl Told {
         let (writer, landed) = (seen.turn.landing.writer(), seen.turn.landing.counts());
         let missing: Vec<(u64, u64)> = writer.missing().ranges().collect();
         let newest = missing.len().saturating_sub(MAX_STRETCHES);
+        let told_to = self.losses.told_to;
+        let told =
+            missing.iter().map(|(first, last)| (*first, told_to.min(last.saturating_add(1))));
+        self.losses.still =
+            told.fold(0, |sum, (first, end)| sum.saturating_add(end.saturating_sub(first)));
         let frames = account.frames.saturating_add(account.frames_late);
         let counts = [frames, account.datagrams(), self.bytes];
         let receive = ReceiveStatus {

@@ -177,9 +177,11 @@ fn line(status: &Status) -> String {
         status.send.as_ref().map(|send| ("sent", send.rates)),
         status.receive.as_ref().map(|receive| ("received", receive.rates)),
     ];
+    let shard = status.ot.as_ref().and_then(|ot| ot.shard.as_ref());
+    let shard = shard.map_or(String::new(), |shard| format!("shard {shard}, "));
     let of_half = || {
         format!(
-            "{}: {} of {} nodes, {:.0} messages/s in, {:.0}/s out, {:.0}/s dropped",
+            "{}: {shard}{} of {} nodes, {:.0} messages/s in, {:.0}/s out, {:.0}/s dropped",
             status.health.level.name(),
             status.nodes.alive,
             status.nodes.known,

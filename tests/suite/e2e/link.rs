@@ -58,13 +58,13 @@ fn a_plant_is_on_it_over_two_boxes_through_kills_and_a_cut_and_strangers_change_
     for datagram in &recorded {
         two_boxes.cables[0].say(datagram);
     }
-    two_boxes.wait_for_event(End::Receive, Event::LinkReplay, &["cause=\"old_session\""]);
+    two_boxes.wait_for_event(End::Receive, Event::LinkReplay, &["cause=old_session"]);
     two_boxes.cables[0].say(b"who is there?");
     let mut forged = recorded[0].clone();
     *forged.last_mut().unwrap() ^= 1;
     two_boxes.cables[0].say(&forged);
-    two_boxes.wait_for_event(End::Receive, Event::LinkForeign, &["cause=\"length\""]);
-    two_boxes.wait_for_event(End::Receive, Event::LinkForeign, &["cause=\"forged\" datagrams=1"]);
+    two_boxes.wait_for_event(End::Receive, Event::LinkForeign, &["cause=length"]);
+    two_boxes.wait_for_event(End::Receive, Event::LinkForeign, &["cause=forged datagrams=1"]);
     wait_until("health tells of them", || {
         let told = two_boxes.status(End::Receive, "/health/reasons");
         told.is_some_and(|told| told.to_string().contains("not of this link"))
@@ -141,7 +141,7 @@ fn what_the_second_pass_does_not_bring_is_told_with_its_numbers_and_an_operator_
     assert_eq!(field("frames"), last - first + 1);
     wait_until("health tells of it", || {
         let told = two_boxes.status(End::Receive, "/health/reasons");
-        told.is_some_and(|told| told.to_string().contains("lost since the start"))
+        told.is_some_and(|told| told.to_string().contains(" lost, the last ones "))
     });
     let (text, code) = two_boxes.run(&["journal", "verify", "--against", "journal", "received"]);
     assert_eq!(code, Some(65), "{text}");
@@ -149,16 +149,19 @@ fn what_the_second_pass_does_not_bring_is_told_with_its_numbers_and_an_operator_
     // Who isn't allowed to put a request there is not listened to; nonsense is told.
     std::fs::write(two_boxes.path("send-state/resend.request"), "all of it\n").unwrap();
     two_boxes.wait_for_event(End::Send, Event::LinkResendRefused, &["error="]);
-    let (from, to) = (first.to_string(), last.to_string());
+    // Signs of life of the OT half that were lost at the end of the cut may be another stretch.
+    let (from, to) = (first.to_string(), (last + 5).to_string());
     let resend = ["resend", "--config", "send.toml", "--from", &from, "--to", &to];
     let (text, code) = two_boxes.run(&resend);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.starts_with("taken up: frames "), "{text}");
-    let words = [format!("first={first} last={last}")];
-    two_boxes.wait_for_event(End::Send, Event::LinkResend, &[&words[0]]);
+    two_boxes.wait_for_event(End::Send, Event::LinkResend, &[&format!("first={first} last={to}")]);
     two_boxes.wait_until_equal();
     wait_until("it is history", || history(&rig).len() >= 5);
     assert_eq!(history(&rig), [2, 3, 4, 5, 6]);
+    wait_until("health has nothing more to tell", || {
+        two_boxes.status(End::Receive, "/health/level") == Some("ok".into())
+    });
     rig.judge(Excuse::default());
 }
 
@@ -177,7 +180,7 @@ fn either_of_two_paths_is_enough_keys_are_changed_and_what_is_odd_is_told() {
     for turn in 0..6_u32 {
         let path = usize::try_from(turn % 2).unwrap();
         two_boxes.cables[path].cut(true);
-        let name = format!("path=\"p{path}\"");
+        let name = format!("path=p{path}");
         if turn < 2 {
             two_boxes.wait_for_event(End::Receive, Event::PathDown, &[&name]);
         }
@@ -191,17 +194,17 @@ fn either_of_two_paths_is_enough_keys_are_changed_and_what_is_odd_is_told() {
     two_boxes.wait_until_equal();
 
     // Another key: both, then the new one, then that alone.
-    two_boxes.write_key(End::Receive, "second.key", 8);
+    two_boxes.write_key(End::Receive, "second.key", 11);
     let second = two_boxes.path("receive-second.key");
     let second = format!("second-key-file = \"{}\"", second.display());
     assert_eq!(two_boxes.terminate(End::Receive).code(), Some(0));
     two_boxes.write_receive(&second, "");
     two_boxes.start(End::Receive);
-    two_boxes.write_key(End::Send, "link.key", 8);
+    two_boxes.write_key(End::Send, "link.key", 11);
     two_boxes.signal(End::Send, Signal::HUP);
     edge.ndata(&[untyped(int("count", 20))]).unwrap();
     rig.wait_for_value("Plant/E", "count", 20);
-    two_boxes.write_key(End::Receive, "link.key", 9);
+    two_boxes.write_key(End::Receive, "link.key", 13);
     two_boxes.signal(End::Receive, Signal::HUP);
     let keys = two_boxes.wait_for_event(End::Receive, Event::LinkKeys, &["keys="]);
     assert_eq!(keys.split("keys=").nth(1).unwrap().split_whitespace().count(), 2, "{keys}");
@@ -216,7 +219,7 @@ fn either_of_two_paths_is_enough_keys_are_changed_and_what_is_odd_is_told() {
     two_boxes.start(End::Receive);
     two_boxes.wait_for_event(End::Receive, Event::LinkBufferSmall, &["wanted=1073741824"]);
     edge.ndata(&[untyped(string("text", &"x".repeat(100_000)))]).unwrap();
-    let refused = "reason=\"too_large\"";
+    let refused = "reason=too_large";
     two_boxes.wait_for_event(End::Receive, Event::LinkFramesRefused, &[refused]);
     assert_eq!(two_boxes.terminate(End::Receive).code(), Some(0));
     two_boxes.write_receive(&format!("{second}\nreceive-buffer-bytes = 65536"), "");
@@ -228,7 +231,7 @@ fn either_of_two_paths_is_enough_keys_are_changed_and_what_is_odd_is_told() {
         two_boxes.cables[0].say(&[0; 1_000]);
     }
     two_boxes.signal(End::Receive, Signal::CONT);
-    two_boxes.wait_for_event(End::Receive, Event::LinkOverflow, &["path=\"p0\""]);
+    two_boxes.wait_for_event(End::Receive, Event::LinkOverflow, &["path=p0"]);
 
     // A path that leads nowhere harms none of the others.
     assert_eq!(two_boxes.terminate(End::Send).code(), Some(0));
@@ -236,7 +239,7 @@ fn either_of_two_paths_is_enough_keys_are_changed_and_what_is_odd_is_told() {
                    from = \"127.0.0.1\"";
     two_boxes.write_send("", nowhere);
     two_boxes.start(End::Send);
-    two_boxes.wait_for_event(End::Send, Event::PathRefused, &["path=\"nowhere\"", "error="]);
+    two_boxes.wait_for_event(End::Send, Event::PathRefused, &["path=nowhere", "error="]);
     edge.ndata(&[untyped(int("count", 22))]).unwrap();
     rig.wait_for_value("Plant/E", "count", 22);
     two_boxes.wait_until_equal();

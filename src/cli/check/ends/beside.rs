@@ -12,9 +12,9 @@ use sandbox::Layer;
 use text::{exact_size, rough_size};
 
 use super::super::apart::is_same_user;
-use super::time;
+use super::{scaled, time};
 
-pub(super) const CODE: &str = "C116";
+pub(super) const CODE: &str = "C117";
 /// A receiving end whose buffer holds less than this is not always there in time.
 const LEAST_BUFFERED: Duration = Duration::from_millis(20);
 
@@ -161,7 +161,8 @@ fn times(
         }
     }
     let within = |time: Duration| {
-        let bytes = u128::from(from.rates.bytes_per_s) * time.as_millis() / 1_000;
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let bytes = scaled(from.rates.bytes_per_s, milliseconds, 1_000);
         usize::try_from(bytes).unwrap_or(usize::MAX)
     };
     let size = |bytes: usize| rough_size(u64::try_from(bytes).unwrap_or(u64::MAX));

@@ -7,7 +7,7 @@ use diagnostic::{Diagnostic, Diagnostics};
 use text::{counted_grouped, rough_size};
 
 use super::super::lines::item;
-use super::time;
+use super::{scaled, time};
 
 /// What a datagram has beside its symbol: header, kind, places, tag, and the length of the symbol.
 const AROUND_BYTES: u64 = 40 + 1 + 16 + 14 + 2;
@@ -35,14 +35,10 @@ impl Shares {
         let overhead = u64::from(options.blocks.overhead_permille);
         // Of each datagram its content, of each content what isn't repair.
         let frames = |bytes: u64| {
-            let content = u128::from(bytes) * u128::from(datagram.saturating_sub(AROUND_BYTES));
-            let content = content / u128::from(datagram.max(1));
-            let frames = content * 1_000 / u128::from(overhead.saturating_add(1_000));
-            u64::try_from(frames).unwrap_or(u64::MAX)
+            let content = scaled(bytes, datagram.saturating_sub(AROUND_BYTES), datagram.max(1));
+            scaled(content, 1_000, overhead.saturating_add(1_000))
         };
-        let part = |percent: u64| {
-            u64::try_from(u128::from(all) * u128::from(percent) / 100).unwrap_or(u64::MAX)
-        };
+        let part = |percent: u64| scaled(all, percent, 100);
         Shares { all, new: frames(part(100_u64.saturating_sub(share))), again: frames(part(share)) }
     }
 }
@@ -93,7 +89,7 @@ pub(super) fn describe(
         item(text, "again", &times);
         item(text, "", &format!("as far as it is {}/s of frames or less", rough_size(again)));
     }
-    if u128::from(new) * 100 < u128::from(all) * u128::from(LEAST_FOR_NEW) {
+    if new < scaled(all, LEAST_FOR_NEW, 100) {
         let title =
             format!("of {}/s only {}/s are left for new frames", rough_size(all), rough_size(new));
         let problem = Diagnostic::file_warning(super::beside::CODE, path, title)

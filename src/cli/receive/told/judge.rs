@@ -41,12 +41,13 @@ pub(super) fn judge(status: &mut Status, receive: &ReceiveStatus, told: &Told, n
         }
     }
     if let Some((first, last, at)) = told.losses.last
+        && told.losses.still > 0
         && now.mono.saturating_sub(at) < LOSS_WARNING
     {
         let words = format!(
-            "receive: {} lost since the start, the last ones {} to {}; `sparkdiode resend` on the \
-             sending box brings what its journal still has",
-            counted_grouped(told.losses.frames, "frame"),
+            "receive: {} lost, the last ones {} to {}; `sparkdiode resend` on the sending box brings \
+             what its journal still has",
+            counted_grouped(told.losses.still, "frame"),
             grouped(first),
             grouped(last)
         );

@@ -139,7 +139,7 @@ fn each_planted_fault_is_named() {
         (&[(1, "64012", "64011")], "runs as the same user: `64011`"),
     ] {
         let (_, errors) = said(planted);
-        assert!(errors.contains(wanted) && errors.contains("error[C116]"), "{wanted}: {errors}");
+        assert!(errors.contains(wanted) && errors.contains("error[C117]"), "{wanted}: {errors}");
     }
     for (planted, wanted) in [
         (

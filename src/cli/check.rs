@@ -12,6 +12,7 @@ mod recognise;
 mod rule_counters;
 mod shadow;
 mod shards;
+mod taken;
 
 use std::path::{Path, PathBuf};
 
@@ -86,6 +87,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     if config.pseudonym_key.is_none() {
                         errors.extend(found.as_ref().and_then(missing_key));
                     }
+                    taken::of_ot(&mut text, path, &config, found.as_ref(), &mut warnings);
                     of_ot.push(Checked { path, config, policy: found });
                 }
                 Err(problems) => errors.extend(problems),
@@ -130,6 +132,10 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         vec![(of_ot.last(), of_it.last())]
     };
     for (ot, it) in relays {
+        if let Some(it) = it {
+            let policy = ot.and_then(|ot| ot.policy.as_ref()).or(it.policy.as_ref());
+            taken::of_it(&mut text, it.path, &it.config, policy, &mut warnings);
+        }
         if let (Some(ot), Some(it)) = (ot, it) {
             compare(ot.path, &ot.config, it.path, &it.config, &mut warnings, &mut errors);
         }

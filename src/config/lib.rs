@@ -16,6 +16,7 @@ mod limits;
 mod ot;
 pub mod places;
 pub mod policies;
+pub mod profile;
 mod reader;
 mod sandbox;
 pub mod signature;
@@ -37,6 +38,7 @@ pub use it::{
 };
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig, relay_name_fault};
+pub use profile::Profile;
 use reader::Reader;
 pub use reader::{CREDENTIALS_VARIABLE, file_diagnostic};
 pub use sandbox::SandboxConfig;

@@ -116,4 +116,9 @@ $ sparkdiode check a/ot.toml b/ot.toml
 error[C116]: shard 1/2 is that of `a/ot.toml` already
  --> b/ot.toml
 ";
+    "C117" "the broker takes less": "`[broker] profile` says which broker it is, and by its maker's figures it takes fewer sessions, smaller messages, shorter names or fewer messages a second than the configuration allows or the plant has." "Follow the hint, which names a remedy and where the figure is written; where your contract says otherwise, leave `profile` out." Console "
+$ sparkdiode check it.toml
+warning[C117]: MQTT Distributor, standard licence takes 50 sessions, and there are 50 edge nodes and the relay's own
+ --> it.toml
+";
 };

@@ -25,6 +25,7 @@ mod networks;
 mod odd_brokers;
 mod other_brokers;
 mod oversize;
+mod paced;
 mod prometheus;
 mod received;
 mod reload;

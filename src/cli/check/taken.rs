@@ -18,7 +18,7 @@ use super::lines::item;
 use crate::cli::status;
 
 /// Code of these problems.
-const TAKEN: &str = "C117";
+const TAKEN: &str = "C118";
 /// Levels of the longest Sparkplug topic: `spBv1.0/group/DDATA/edge_node/device`.
 const LEVELS: usize = 5;
 

@@ -31,10 +31,10 @@ journal-write    journal-format journal-segment | journal-read
 policy           account diagnostic mistake sparkplug text
 signature        diagnostic policy text
 telemetry        account clock mistake sandbox sparkplug text tls
-config           clock diagnostic policy sandbox signature sparkplug telemetry tls
+link             mistake
+config           clock diagnostic link policy sandbox signature sparkplug telemetry tls
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
-link             mistake
 send             clock journal-format journal-read link sandbox signals state | journal-write
 receive          clock journal-write link sandbox signals state | journal-format journal-read send
 doctor           broker sandbox stream
@@ -44,7 +44,7 @@ demo             account clock journal-format journal-read mistake sandbox spark
 fuzz-targets     account broker config diagnostic it journal-format journal-read link ot policy sparkplug state tools
 simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
 attackers
-sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers link receive send strict-host
+sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write link mistake ot policy receive sandbox send signature sparkplug state telemetry text tls tools | attackers strict-host
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use

@@ -19,6 +19,7 @@ mod kills;
 mod large;
 mod learn;
 mod levels;
+mod link;
 mod memory;
 mod moved;
 mod networks;

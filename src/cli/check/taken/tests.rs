@@ -140,7 +140,7 @@ fn each_figure_that_is_exceeded_is_told_with_what_is_there_a_remedy_and_its_sour
             assert!(warnings.contains(wanted), "{wanted}:\n{warnings}");
         }
         assert!(
-            warnings.contains("C117") && warnings.contains("looked at in 2026-11"),
+            warnings.contains("C118") && warnings.contains("looked at in 2026-11"),
             "{warnings}"
         );
     }

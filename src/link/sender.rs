@@ -37,9 +37,6 @@ pub const MIN_DATAGRAM_BYTES: usize = 256;
 const MAX_WAITING: usize = 256;
 /// The same for repair symbols whose time has come.
 const MAX_OVERDUE: usize = 4_096;
-/// What the pace holds back gathers for so long behind the first that may go; well below the pace's
-/// burst, so that nothing is lost of the rate.
-const GATHER: Duration = Duration::from_micros(500);
 /// Symbols of the second pass that wait: no more than what goes at once.
 const MAX_WAITING_AGAIN: usize = 16;
 
@@ -389,9 +386,7 @@ impl Sender {
         if self.again.waiting() <= MAX_WAITING_AGAIN {
             at(self.second_pass.due_at());
         }
-        let ready = self.pace.ready_at();
-        // Only the pace holds it back: then many go together instead of each by itself.
-        if ready > due { ready.saturating_add(GATHER) } else { due }
+        due.max(self.pace.ready_at())
     }
 
     /// Whether nothing waits, but signs of life.

@@ -47,8 +47,6 @@ impl Turn {
     pub fn take(&mut self, now: Duration, wall_ms: u64) -> Result<Duration, SendError> {
         let read = self.feed.read_new(now, &mut self.sender);
         let again = self.feed.read_again(now, &mut self.sender);
-        // Behind what the pace holds back already there is no hurry to read more.
-        let is_full = !self.sender.room(now);
         // What was read, and signs of life, leave even where the journal fails.
         let due = self.send(now, wall_ms)?;
         let (has_new, has_again) = (read?, again?);
@@ -56,9 +54,6 @@ impl Turn {
             if has_new { LOOK_FIRST } else { self.look_after.saturating_mul(2).min(LOOK_MOST) };
         if has_again {
             return Ok(now);
-        }
-        if is_full {
-            return Ok(due);
         }
         Ok(due.min(now.saturating_add(self.look_after)))
     }

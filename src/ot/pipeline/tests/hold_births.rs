@@ -191,6 +191,36 @@ fn an_instance_whose_type_is_told_too_soon_follows_its_type_as_data() {
 }
 
 #[test]
+fn an_instance_that_waits_and_was_null_follows_with_all_members_of_its_definition() {
+    for limit in [SLOW, ""] {
+        let mut bench = Bench::new(&rule(limit));
+        let template = |name: &str, metrics, is_definition: bool| {
+            let template_ref = (!is_definition).then(|| "Motor".to_owned());
+            let is_definition = Some(is_definition);
+            let template = Template { metrics, template_ref, is_definition, ..Template::default() };
+            typed(name, DataType::Template, Value::Template(Box::new(template)))
+        };
+        let members = || vec![number("rpm", 0), number("amps", 0)];
+        let defined = template("Motor", members(), true);
+        let other = template("Motor2", members(), false);
+        let null = Metric { value: None, is_null: Some(true), ..template("Motor1", vec![], false) };
+        bench.node("NBIRTH", vec![bd_seq(0), defined, number("x", 1), null, other]);
+        bench.node("NDATA", vec![by_name("x", Value::Int(2))]);
+        let mut frames =
+            bench.node("NDATA", vec![template("Motor1", vec![number("rpm", 7)], false)]);
+        bench.pass(20_000);
+        frames.extend(relayed(&bench.tick()));
+        let Some(Value::Template(instance)) = value_of(&payload(&frames[0]), "Motor1") else {
+            panic!("no instance: {frames:?}")
+        };
+        let told = instance.metrics.iter().map(|member| (member.name.as_deref(), &member.value));
+        let wanted = [(Some("rpm"), &Some(Value::Int(7))), (Some("amps"), &None)];
+        assert_eq!(told.collect::<Vec<_>>(), wanted, "{limit}");
+        assert_eq!(bench.pipeline.account().waiting, 0);
+    }
+}
+
+#[test]
 fn a_birth_that_comes_too_soon_repeats_nothing_that_is_in_doubt() {
     // The broker kept the session, or didn't.
     for away in [None, Some(true), Some(false)] {

@@ -386,14 +386,18 @@ impl World {
     /// All that the half took is in the journal, but for what waits for its turn and what came
     /// behind that.
     pub(super) fn journalled(&mut self) {
-        let is_connected = self.ot_broker.is_connected();
         let half = self.ot.as_ref();
         let oldest = half.and_then(|half| half.oldest_waiting()).unwrap_or(u64::MAX);
+        // As far as the half has heard: one that stands still hears of nothing.
+        let is_in_session = half.is_some_and(|half| half.has_session());
         // Nobody says which of those that the broker hasn't any more wait.
         let waits = half.is_some_and(|half| half.pipeline().account().waiting > 0);
+        // What was judged when the session ended is written with the next turn.
+        let is_unsent = half.is_some_and(|half| half.has_unsent());
         let is_settled = |taken: &mut Taken| match taken.is_kept {
+            _ if is_unsent => false,
             // After the session ended nobody waits for a receipt.
-            true => taken.number < oldest && (is_connected || !waits),
+            true => taken.number < oldest && (is_in_session || !waits),
             false => !waits,
         };
         for Taken { id, .. } in self.taken.extract_if(.., is_settled).collect::<Vec<_>>() {

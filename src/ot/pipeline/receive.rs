@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use account::{Fate, NodeSlot, Origin, Reason};
 use sparkplug::{Entity, EntityTopic, MessageType, Topic, find_seq, find_timestamp, names};
 
-use super::births::low_byte;
+use super::births::{low_byte, outlives};
 use super::decode::{Decoded, reason_of};
 use super::reorder::{self, Reorder, Waits, Way};
 use super::sequence::{Late, Turn};
@@ -219,11 +219,15 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
-        self.ahead.forget(topic.entity);
+        let payload = decoded.into_model().into_payload();
+        let node = origin.node.and_then(|NodeSlot(place)| self.plant.nodes().get(place));
+        let ends = node.is_none_or(|node| !outlives(node, &payload));
+        if ends {
+            self.ahead.forget(topic.entity, None);
+        }
         let Some(NodeSlot(index)) = origin.node else {
             if self.policy.node_in_scope(topic.entity.group, topic.entity.edge_node) {
                 // Its birth may be on the way.
-                let payload = decoded.into_model().into_payload();
                 self.reorder.keep_death(topic.entity, now.mono, &payload);
             }
             return Fate::Dropped(Reason::DataBeforeBirth);
@@ -235,7 +239,7 @@ impl Pipeline {
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
-        if !node.early.is_empty() {
+        if ends && !node.early.is_empty() {
             // What it sent in its life is judged before its death.
             let present = node.early.take_present();
             self.judge_all_early(now, present, out);
@@ -244,7 +248,7 @@ impl Pipeline {
         let Some(node) = plant.node_mut(index) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
-        step.node_death(node, &decoded.into_model().into_payload())
+        step.node_death(node, &payload)
     }
 
     /// Every message that counts in the sequence of its node, behind the NBIRTH: without that
@@ -261,15 +265,15 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
-        if !topic.message_type.is_data() {
-            self.ahead.forget(topic.entity);
-        }
         let timeout = self.settings.reorder_timeout;
         let (seq, timestamp) = match &decoded {
             Ok(decoded) => (decoded.seq(), decoded.timestamp()),
             Err(_) => (find_seq(received.payload), find_timestamp(received.payload)),
         };
         let seq = low_byte(seq);
+        if !topic.message_type.is_data() {
+            self.ahead.forget(topic.entity, timestamp);
+        }
         self.sent = (!topic.message_type.is_death()).then_some(timestamp);
         let has_birth = |node: &Node| node.own.life != Life::Unknown;
         let place = origin.node.map(|NodeSlot(place)| place);
@@ -330,6 +334,7 @@ impl Pipeline {
         let precedes_birth = way == Way::Arrived
             && seq.is_some()
             && !received.dup
+            && !node.sequence.is_behind_birth(seq)
             && node.crossing.precedes_birth(now.mono, timeout, timestamp);
         if way == Way::Arrived {
             if precedes_birth && seq != next {
@@ -374,7 +379,7 @@ impl Pipeline {
             step.order_keyframe(node);
             Late::Outdated
         } else {
-            late
+            step.doubt_order(node, topic, (seq, timestamp), late)
         };
         node.unheard_since = (!lives).then(|| node.unheard_since.unwrap_or(now.mono));
         let device = topic.entity.device;

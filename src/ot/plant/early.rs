@@ -7,7 +7,7 @@ use account::NodeSlot;
 use super::sequence::WINDOW;
 
 /// More timeouts than a message may wait: so far apart times say nothing of an order.
-const CLOCK_TIMEOUTS: u32 = 8;
+pub(super) const CLOCK_TIMEOUTS: u32 = 8;
 
 /// A message that waits for its turn, as it came.
 #[derive(Clone, Debug)]

@@ -162,7 +162,7 @@ impl World {
             dropped_on_ot: Dropped::default(),
             dropped_on_it: Dropped::default(),
             random: Random::new(seed ^ 0xABCD),
-            journal: Journal::default(),
+            journal: Journal::new(trace),
             first_wall_ms: config.wall_ms,
             set_at: None,
             shed: 0,
@@ -327,7 +327,7 @@ impl World {
         self.take_policies();
         self.ot_turn();
         self.it_turn();
-        if self.config.retain_bytes.is_some() {
+        if self.config.retain_bytes.is_some() || self.trace {
             self.journal.read(&self.journal_dir());
         }
         for id in self.ot_broker.take_lost() {

@@ -1,10 +1,27 @@
 //! Sockets of the link, one for each path: UDP that is read and never written.
 
 use std::io::{self, ErrorKind};
-use std::net::UdpSocket;
+use std::net::{SocketAddrV4, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Room for the longest datagram of UDP: one that is longer than the link's is seen to be.
 const BUFFER_BYTES: usize = 65_536;
+
+/// A socket that datagrams of the link come by, and how many bytes of them it holds.
+///
+/// # Errors
+/// The system refuses one, or to bind it.
+pub fn bound(
+    interface: Option<&str>,
+    listen: SocketAddrV4,
+    buffer_bytes: usize,
+) -> io::Result<(UdpSocket, usize)> {
+    let socket = UdpSocket::bind(listen)?;
+    match interface {
+        Some(_) => Err(ErrorKind::Unsupported.into()),
+        None => Ok((socket, buffer_bytes)),
+    }
+}
 
 /// One path.
 #[derive(Debug)]
@@ -21,11 +38,6 @@ impl Port {
     pub fn new(socket: UdpSocket) -> io::Result<Port> {
         socket.set_nonblocking(true)?;
         Ok(Port { socket, trouble: None })
-    }
-
-    /// For whoever waits until something came.
-    pub fn socket(&self) -> &UdpSocket {
-        &self.socket
     }
 
     /// The last error since this was asked.
@@ -66,6 +78,11 @@ impl Ports {
             is_more |= count == most;
         }
         is_more
+    }
+
+    /// For whoever waits until something came by one of them.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.ports.iter().map(|port| port.socket.as_fd())
     }
 
     /// Each path.

@@ -5,12 +5,29 @@
 //! it all the same.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 /// How long a full queue of an interface is waited for: less than a path may be silent, more than a
 /// driver needs to empty it.
 const FULL: Duration = Duration::from_millis(5);
+
+/// A socket that datagrams of the link leave by.
+///
+/// # Errors
+/// The system refuses one, or to bind it.
+pub fn bound(
+    interface: Option<&str>,
+    from: Option<Ipv4Addr>,
+    broadcast: bool,
+) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((from.unwrap_or(Ipv4Addr::UNSPECIFIED), 0))?;
+    socket.set_broadcast(broadcast)?;
+    match interface {
+        Some(_) => Err(io::ErrorKind::Unsupported.into()),
+        None => Ok(socket),
+    }
+}
 
 /// One path.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use super::source::{packages, room_of, root};
 const CRATES: &str = "
 mistake
 clock
+signals
 text
 foreign
 sandbox
@@ -34,8 +35,8 @@ config           clock diagnostic policy sandbox signature sparkplug telemetry t
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
 link             mistake
-send             journal-format journal-read link | journal-write
-receive          journal-write link | journal-format journal-read send
+send             clock journal-format journal-read link sandbox signals state | journal-write
+receive          clock journal-write link sandbox signals state | journal-format journal-read send
 doctor           broker sandbox stream
 tools            account diagnostic foreign journal-format mistake ot policy sparkplug text
 strict-host      sparkplug
@@ -55,10 +56,11 @@ libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  broker ot it demo
 rumqttd          demo
-rustix           foreign telemetry sandbox demo sparkdiode
+rustix           signals foreign telemetry sandbox demo sparkdiode
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
+signal-hook      signals
 socket2          stream telemetry
 tokio            stream ot it doctor demo fuzz-targets
 tokio-rustls     stream

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use sparkplug::Entity;
+use sparkplug::{Entity, EntityTopic, MessageType};
 
 use super::decode::Decoded;
 use super::reorder::key;
@@ -58,6 +58,21 @@ impl Ahead {
             self.bytes = self.bytes.saturating_add(bytes.len());
             let kept = Kept { device: device.into(), payload: bytes.into(), at: now, sent_ms };
             self.nodes.entry(key).or_default().push(kept);
+        }
+    }
+
+    /// The same of a message, if it is such a birth and has a time.
+    pub(super) fn keep_birth(
+        &mut self,
+        now: Duration,
+        topic: EntityTopic<'_>,
+        sent_ms: Option<u64>,
+        bytes: &[u8],
+    ) {
+        if topic.message_type == MessageType::DBirth
+            && let Some(sent_ms) = sent_ms
+        {
+            self.keep(now, topic.entity, sent_ms, bytes);
         }
     }
 

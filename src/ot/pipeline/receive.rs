@@ -11,7 +11,7 @@ use super::reorder::{self, Reorder, Waits, Way};
 use super::sequence::{Late, Turn};
 use super::unread::refused;
 use super::{Entry, Now, Pipeline, Received};
-use crate::plant::{Life, Node, WINDOW};
+use crate::plant::{Life, Node, WINDOW, unclear};
 
 impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
@@ -174,9 +174,15 @@ impl Pipeline {
         if let Some(strangers) = self.reorder.take_stranger(topic.entity) {
             node.early.append(strangers);
         }
+        let mut is_unclear = false;
         if !node.early.is_empty() {
             // What the node sent before this birth is judged before it.
             let former = node.early.take_former(sent_ms, seq, timeout);
+            if let Some(unclear) = unclear(&former, now.mono, sent_ms, seq, timeout) {
+                // Or behind it, and a clock was set: then the birth isn't the newest.
+                node.crossing.miss(unclear);
+                is_unclear = true;
+            }
             if !former.is_empty() {
                 self.counters.gaps = self.counters.gaps.saturating_add(1);
                 self.judge_all_early(now, former, out);
@@ -195,6 +201,7 @@ impl Pipeline {
             // It was sent before the relay was away, and says nothing of the time since.
             node.unheard_since = Some(now.mono);
         }
+        let came_late = came_late || is_unclear;
         if (received.dup || came_late) && node.own.life.is_alive() {
             if came_late {
                 // What was sent behind it is gone: that the sequence goes on proves nothing.
@@ -293,13 +300,8 @@ impl Pipeline {
                     return Fate::Waiting;
                 }
             }
-            match topic.message_type {
-                MessageType::DBirth if self.may_be_born(topic.entity) => {
-                    if let Some(sent_ms) = timestamp {
-                        self.ahead.keep(now.mono, topic.entity, sent_ms, received.payload);
-                    }
-                }
-                _ => {}
+            if self.may_be_born(topic.entity) {
+                self.ahead.keep_birth(now.mono, topic, timestamp, received.payload);
             }
             if let Some(NodeSlot(place)) = origin.node
                 && let Some(node) = self.plant.node_mut(place)
@@ -338,7 +340,9 @@ impl Pipeline {
             && node.crossing.precedes_birth(now.mono, timeout, timestamp);
         if way == Way::Arrived {
             if precedes_birth && seq != next {
-                // Of before the birth: its number and its aliases mean something else by now.
+                // Of before the birth: its number and its aliases mean something else by now. Or the
+                // clock was set back, and another NBIRTH is still to come.
+                self.ahead.keep_birth(now.mono, topic, timestamp, received.payload);
                 return Fate::Dropped(Reason::Late);
             }
             node.crossing.heard(now.mono, timestamp);
@@ -402,12 +406,9 @@ impl Pipeline {
                 if step.is_superseded(node, device, (is_birth, seq, timestamp), late, waited) =>
             {
                 let is_newer = |(born, sent): (u64, u64)| sent > born;
-                if is_birth
-                    && let Some(sent_ms) = timestamp
-                    && node.own.layout.timestamp.zip(timestamp).is_some_and(is_newer)
-                {
+                if node.own.layout.timestamp.zip(timestamp).is_some_and(is_newer) {
                     // It may be of an NBIRTH that is still to come.
-                    self.ahead.keep(now.mono, topic.entity, sent_ms, received.payload);
+                    self.ahead.keep_birth(now.mono, topic, timestamp, received.payload);
                 }
                 Fate::Dropped(Reason::Late)
             }
@@ -433,7 +434,7 @@ impl Pipeline {
                 let missed = self.unborn.born(topic.entity, now.mono, birth_ms);
                 if let Some(node) = self.plant.node_mut(place)
                     && (missed.is_some()
-                        || precedes_birth
+                        || late == Late::Outdated
                         || may_be_older
                         || node.crossing.missed_newer(now.mono, birth_ms))
                     && let Some(state) = node.state_mut(Some(device))

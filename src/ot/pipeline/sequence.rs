@@ -189,8 +189,9 @@ impl StepContext<'_> {
                     && node.sequence.next().is_some_and(|next| NO_SECOND_ZERO.contains(&next));
                 let contradicts = node.early.contradicts(seq, hash);
                 if is_second_zero || contradicts {
-                    Self::ignore_numbers(node);
                     if contradicts {
+                        node.sequence.contradict();
+                        node.early.hurry();
                         // Or births between the two were lost: nobody can tell any more.
                         node.own.life.give_up_verifying();
                         node.lose();
@@ -199,6 +200,7 @@ impl StepContext<'_> {
                         node.refusals = node.refusals.wrapping_add(1);
                         return Turn::Later { seq };
                     }
+                    Self::ignore_numbers(node);
                     self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }

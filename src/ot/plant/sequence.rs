@@ -43,6 +43,8 @@ pub(crate) struct Sequence {
 struct Habit {
     /// It doesn't: its numbers say nothing.
     ignores: bool,
+    /// As one contradiction had it: it may as well have been born unseen.
+    is_contradicted: bool,
     /// Holes that nothing filled.
     strikes: u8,
     /// One bit for each of the last messages: it hadn't the number after that of the one before.
@@ -209,6 +211,13 @@ impl Sequence {
         self.habit.ignores = true;
     }
 
+    /// Two messages have one number: it doesn't count, or births between the two were lost. Then its
+    /// numbers are good again where the order begins anew.
+    pub(crate) fn contradict(&mut self) {
+        self.habit.is_contradicted |= !self.habit.ignores;
+        self.ignore();
+    }
+
     /// Takes note of a message outside the order, an NBIRTH or NDEATH; whether it is new.
     pub(crate) fn arrive_unordered(&mut self, hash: u64, dup: bool) -> bool {
         if dup && self.is_remembered(None, hash) {
@@ -224,15 +233,22 @@ impl Sequence {
         self.next = Some(seq.wrapping_add(1));
         self.born = seq;
         self.habit.last = seq;
-        self.missed = Numbers::default();
-        self.unread = 0;
+        self.begin();
     }
 
     /// Forgets where the order stood: the next message starts it.
     pub(crate) fn forget(&mut self) {
         self.next = None;
+        self.begin();
+    }
+
+    /// The order begins anew.
+    fn begin(&mut self) {
         self.missed = Numbers::default();
         self.unread = 0;
+        if std::mem::take(&mut self.habit.is_contradicted) {
+            self.habit.ignores = false;
+        }
     }
 
     /// What it takes on the heap.

@@ -59,7 +59,9 @@ impl Pipeline {
                 if !is_late || node.own.life.is_unverified() {
                     step.give_up_again(node, &mut told);
                 }
-                self.judge(now, stray, Late::ByNumber, out);
+                let lacks = node.sequence.lacks_behind(stray.seq);
+                let late = if lacks { Late::Outdated } else { Late::ByNumber };
+                self.judge(now, stray, late, out);
                 continue;
             }
             let Some(early) = node.early.take_first() else { return };

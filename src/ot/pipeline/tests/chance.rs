@@ -204,3 +204,72 @@ fn what_is_delivered_again_and_says_that_it_was_sent_before_its_birth_proves_not
         assert_eq!(is_doubted(&bench), !is_proof, "{back}");
     }
 }
+
+#[test]
+fn what_waits_for_others_when_a_birth_comes_may_be_behind_it_where_a_clock_was_set() {
+    // Nothing that is missing, and times that say it, are clear.
+    for (back, is_clear) in [(20_000, false), (500, true)] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, NODE, 0, sent, birth(1, 1));
+        send(&mut bench, DATA, 3, sent - back + 30, data("y", 9));
+        send(&mut bench, NODE, 0, sent + 10, birth(2, 2));
+        assert_eq!(is_doubted(&bench), !is_clear, "{back}");
+        send(&mut bench, DATA, 1, sent - back + 20, data("y", 7));
+        assert_eq!(told(&bench, "y").last(), Some(&(7, false)), "{back}");
+    }
+}
+
+#[test]
+fn a_birth_of_a_device_that_comes_late_is_doubted_as_long_as_more_is_missing_behind_it() {
+    for is_all_there in [false, true] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, NODE, 0, sent, birth(1, 1));
+        send(&mut bench, DEVICE, 1, sent, vec![number("x", 1)]);
+        send(&mut bench, DATA, 4, sent + 4, data("x", 4));
+        wait(&mut bench);
+        if is_all_there {
+            send(&mut bench, DATA, 3, sent + 3, data("x", 3));
+        }
+        send(&mut bench, DEVICE, 2, sent + 2, vec![number("x", 2)]);
+        assert_eq!(keyframe(&bench, DEVICE).unwrap().uncertain, !is_all_there);
+    }
+}
+
+#[test]
+fn a_birth_of_a_device_that_seems_to_be_of_before_the_birth_in_force_is_kept_for_the_next_one() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, NODE, 0, sent, birth(1, 1));
+    send(&mut bench, DATA, 1, sent, data("x", 1));
+    send(&mut bench, DATA, 2, sent, data("x", 2));
+    // The clock was set back.
+    assert_eq!(send(&mut bench, DEVICE, 1, sent - 490, vec![number("x", 5)]), "");
+    assert_eq!(bench.dropped(account::Reason::Late), 1);
+    assert_eq!(send(&mut bench, NODE, 0, sent - 490, birth(1, 3)), "NBIRTH DBIRTH");
+    assert!(keyframe(&bench, DEVICE).unwrap().uncertain);
+}
+
+#[test]
+fn one_contradiction_is_no_proof_where_the_order_begins_anew() {
+    for begins in ["session", "birth", ""] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, NODE, 0, sent, birth(1, 1));
+        send(&mut bench, DATA, 4, sent + 1, data("x", 4));
+        send(&mut bench, DATA, 4, sent + 2, data("y", 4));
+        match begins {
+            "session" => {
+                bench.pipeline.disconnected(bench.now);
+                bench.pipeline.session(bench.now, false);
+                bench.tick();
+                send(&mut bench, DATA, 8, sent + 9, data("x", 8));
+            }
+            "birth" => drop(send(&mut bench, NODE, 8, sent + 9, birth(2, 8))),
+            _ => drop(send(&mut bench, DATA, 8, sent + 9, data("x", 8))),
+        }
+        let is_waiting = send(&mut bench, DATA, 11, sent + 11, data("x", 11)).is_empty();
+        assert_eq!(is_waiting, !begins.is_empty(), "{begins}");
+    }
+}

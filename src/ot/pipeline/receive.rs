@@ -383,7 +383,7 @@ impl Pipeline {
             step.order_keyframe(node);
             Late::Outdated
         } else {
-            step.doubt_order(node, topic, (seq, timestamp), late)
+            step.doubt_order(node, topic, (seq, timestamp), late, way)
         };
         node.unheard_since = (!lives).then(|| node.unheard_since.unwrap_or(now.mono));
         let device = topic.entity.device;

@@ -4,6 +4,7 @@
 use mistake::mistake;
 use sparkplug::EntityTopic;
 
+use super::reorder::Way;
 use super::step::StepContext;
 use super::{Received, notify};
 use crate::plant::{Early, Life, Node, Numbered, Numbering, Place, WINDOW, is_shortly_before};
@@ -242,8 +243,16 @@ impl StepContext<'_> {
         topic: EntityTopic<'_>,
         (seq, sent_ms): (Option<u8>, Option<u64>),
         late: Late,
+        way: Way,
     ) -> Late {
         if matches!(late, Late::ByNumber | Late::Outdated) {
+            if way == Way::Arrived && node.crossing.follows_judged(sent_ms) {
+                // Its number was given up, and it is the newest: it is so late that its node sent it late,
+                // or of a session that began unseen.
+                node.own.life.give_up_verifying();
+                node.lose();
+                self.order_keyframe(node);
+            }
             return late;
         }
         if seq.is_some() {

@@ -168,6 +168,11 @@ impl Crossing {
         })
     }
 
+    /// Whether a message of this time was sent after the one that was judged last in its turn.
+    pub(crate) fn follows_judged(&self, sent_ms: Option<u64>) -> bool {
+        self.judged_ms.zip(sent_ms).is_some_and(|(judged, sent)| sent > judged)
+    }
+
     /// A birth came. The session ends soon where its death was here already.
     pub(crate) fn born(
         &mut self,

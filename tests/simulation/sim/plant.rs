@@ -74,6 +74,8 @@ pub struct Sent {
     pub session: u32,
     /// As it counts, whether the wire has it or not; `None`: it doesn't count.
     pub seq: Option<u8>,
+    /// Its time, as its node's clock had it.
+    pub wall_ms: u64,
     /// What it says: places of metrics, and numbers (`None`: null).
     pub values: Vec<(usize, Option<Number>)>,
     /// Values that were true before.

@@ -44,6 +44,9 @@ pub struct World {
     pub shed: u64,
     /// Nodes of which a message came too late, behind one that was sent after it.
     pub overtaken: BTreeSet<usize>,
+    /// Nodes that were dead on IT, since nothing was heard of them, when data came that can't be read:
+    /// it says that the birth that is known isn't theirs any more.
+    pub speechless: BTreeSet<usize>,
     pub plant: Plant,
     pub ot_broker: OtBroker,
     pub it_broker: ItBroker,
@@ -167,6 +170,7 @@ impl World {
             set_at: None,
             shed: 0,
             overtaken: BTreeSet::new(),
+            speechless: BTreeSet::new(),
             config: config.clone(),
             fault,
             dir: directory(),

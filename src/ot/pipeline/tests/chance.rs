@@ -273,3 +273,23 @@ fn one_contradiction_is_no_proof_where_the_order_begins_anew() {
         assert_eq!(is_waiting, !begins.is_empty(), "{begins}");
     }
 }
+
+#[test]
+fn a_number_that_was_given_up_and_is_the_newest_may_be_of_a_session_that_began_unseen() {
+    for (newest, is_doubted_again) in [(true, true), (false, false)] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, NODE, 0, sent, birth(1, 1));
+        send(&mut bench, DATA, 18, sent + 18, data("x", 18));
+        wait(&mut bench);
+        let losses = keyframe(&bench, NODE).unwrap().losses;
+        // The number fits no hole of the node that is waited for; its births were lost.
+        send(&mut bench, DATA, 17, if newest { sent + 5_000 } else { sent + 17 }, data("y", 17));
+        let shown = keyframe(&bench, NODE).unwrap();
+        assert_eq!(shown.losses > losses, is_doubted_again);
+        assert_eq!(bench.pipeline.counters().gaps, 1, "and it is no gap");
+        assert_eq!(told(&bench, "y"), [(17, true)]);
+        // The order goes on.
+        assert_eq!(send(&mut bench, DATA, 19, sent + 5_001, data("y", 19)), "NDATA");
+    }
+}

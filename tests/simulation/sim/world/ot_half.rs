@@ -201,6 +201,7 @@ impl World {
                 self.plant.sent[id].taken = self.took;
                 self.plant.sent[id].taken_at = self.now.mono;
                 self.look_for_overtaking(id);
+                self.look_for_speech(id);
                 let (number, is_kept) = (self.number, delivery.packet_id.is_some());
                 self.taken.push(Taken { id, at: self.now.mono, number, is_kept });
             }
@@ -306,6 +307,24 @@ impl World {
         let is_torn = is_death && newer.clone().filter(is_of_next).any(|one| !born(one.session));
         if is_late || is_torn || is_unordered || newer.clone().any(ends) {
             self.overtaken.insert(node);
+        }
+    }
+
+    /// Notes a node that is dead on IT since nothing was heard of it, and whose first message can't be
+    /// read.
+    fn look_for_speech(&mut self, id: MessageId) {
+        let sent = &self.plant.sent[id];
+        let node = sent.node;
+        match sent.kind {
+            Kind::NBirth => drop(self.speechless.remove(&node)),
+            Kind::NData | Kind::DData
+                if sent.is_bad
+                    && !self.returns.is_empty()
+                    && self.shown(&self.plant.nodes[node].name).is_none() =>
+            {
+                self.speechless.insert(node);
+            }
+            _ => {}
         }
     }
 

@@ -191,7 +191,14 @@ fn lost_known_at(world: &World, lost: MessageId, lost_at: Duration) -> Option<Du
     let at = |one: &Sent| if let Way::Heard(at) = one.way { at } else { Duration::MAX };
     // Where the next message that is heard has the number that was due, nobody can tell: as many
     // were lost as go into a round, or as the births of a session that nobody saw begin.
-    let follows = match (before, behind) {
+    // One that the half took may be judged, though others wait.
+    let taken = |one: &&Sent| {
+        one.node == sent[lost].node
+            && one.seq.is_some()
+            && (matches!(one.way, Way::Heard(_)) || (one.way == Way::Waiting && one.taken > 0))
+    };
+    let next = sent[lost + 1..].iter().find(taken);
+    let follows = match (before, next) {
         (Some(before), Some(behind)) => {
             behind.kind != Kind::NBirth && before.seq.map(|seq| seq.wrapping_add(1)) == behind.seq
         }

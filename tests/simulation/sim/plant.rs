@@ -417,7 +417,7 @@ impl Plant {
         let metrics = said.map(bd_seq).into_iter().collect();
         let payload = Payload { timestamp: Some(wall_ms), metrics, ..Payload::default() };
         let is_assured = known.habits.assures_wills;
-        let id = self.record(node, None, Kind::NDeath, None, Vec::new(), false);
+        let id = self.record(node, None, Kind::NDeath, None, Vec::new(), false, wall_ms);
         for device in self.nodes[node].places() {
             let entity = self.nodes[node].entity_mut(device);
             if entity.is_alive {

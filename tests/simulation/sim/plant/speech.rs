@@ -221,6 +221,7 @@ impl Plant {
         self.numbers
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a message is")]
     pub(super) fn record(
         &mut self,
         node: usize,

@@ -41,6 +41,7 @@ use journal_write::{JournalError, Writer, WriterOptions};
 use policy::Policy;
 use sandbox::Confined;
 use signature::SignedPolicy;
+use sparkplug::Shard;
 use state::{StateDir, StateError};
 use telemetry::status::{ReloadRefused, ReportError, StatusEmitter, StatusSettings};
 use telemetry::{Notifier, event, take_up};
@@ -123,6 +124,8 @@ pub struct Settings {
     pub relay_name: String,
     pub broker: BrokerSettings,
     pub pipeline: PipelineSettings,
+    /// Which edge nodes are this relay's, where several relays share the plant.
+    pub shard: Option<Shard>,
     pub journal: WriterOptions,
     /// Directory of the OT half's own state.
     pub state_dir: PathBuf,
@@ -213,7 +216,7 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Opened { settings, runtime, clock, state, writer } = opened;
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
-    let Settings { state_dir, notifier, look_again, .. } = settings;
+    let Settings { state_dir, notifier, look_again, shard, .. } = settings;
     let now = clock.now();
     let certificates = status.certificates.clone();
     let emitter =
@@ -230,6 +233,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
         WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every, signed };
     let make_pipeline = |now| {
         let mut pipeline = Pipeline::new(pipeline, policy, now);
+        pipeline.set_shard(shard);
         pipeline.observe(now, shadow);
         pipeline
     };
@@ -251,7 +255,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     })?;
 
     let network = async move {
-        let (session, handle) = connection::session(&broker, filters);
+        let (session, handle) = connection::session(&broker, filters, shard);
         let queue = Rc::new(admission);
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
@@ -267,7 +271,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
             }
             policy_loader()
         });
-        let result = supervise(&queue, &handle, load, &digest, &notifier, ended).await;
+        let result = supervise(&queue, &handle, load, (&digest, shard), &notifier, ended).await;
         if let Some(pulsing) = pulsing {
             pulsing.abort();
         }
@@ -297,14 +301,15 @@ async fn supervise(
     queue: &Queue,
     handle: &SessionHandle,
     load: PolicyLoader,
-    digest: &str,
+    (digest, shard): (&str, Option<Shard>),
     notifier: &Notifier,
     mut ended: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<(), OtError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest);
+    let shard = shard.map(|shard| shard.to_string());
+    event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest, shard);
     notifier.ready();
     loop {
         tokio::select! {

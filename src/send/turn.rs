@@ -63,13 +63,22 @@ impl Turn {
     /// # Errors
     /// The session has no nonce left.
     pub fn send(&mut self, now: Duration, wall_ms: u64) -> Result<Duration, CounterExhausted> {
+        let mut due = Ok(now);
         for _ in 0..TURN_DATAGRAMS {
-            if !self.sender.poll_datagram(now, wall_ms, &mut self.datagram)? {
-                return Ok(self.sender.next_due());
+            match self.sender.poll_datagram(now, wall_ms, &mut self.datagram) {
+                Ok(true) => self.paths.send(&self.datagram),
+                Ok(false) => {
+                    due = Ok(self.sender.next_due());
+                    break;
+                }
+                Err(exhausted) => {
+                    due = Err(exhausted);
+                    break;
+                }
             }
-            self.paths.send(&self.datagram);
         }
-        Ok(now)
+        self.paths.flush();
+        due
     }
 }
 

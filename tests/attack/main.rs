@@ -183,7 +183,7 @@ fn attempt(
     sockets: &Sockets,
 ) -> Outcome {
     let scene = Scene::set(role, sockets);
-    sockets.third.catch_up();
+    sockets.catch_up();
     let place = scene.place();
     let confederate = attack.confederate.map(|_| {
         let mut confederate = start("conspire", attack, column, kernel, &place.of_the_other());

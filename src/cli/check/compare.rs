@@ -7,7 +7,7 @@ use config::{ItConfig, OtConfig};
 use diagnostic::{Diagnostic, Diagnostics};
 use policy::Policy;
 
-use super::{apart, limits};
+use super::{Checked, apart, limits};
 use crate::cli::relay_node::RelayNode;
 use crate::cli::syslog;
 
@@ -68,17 +68,16 @@ pub(in crate::cli) fn compare(
 
 /// Looks for the name of the relay's own edge node in the OT half's policy and in the IT half's copy.
 pub(super) fn beside_relay_node(
-    ot: &Option<(&PathBuf, OtConfig)>,
-    it: &Option<(&PathBuf, ItConfig)>,
-    relayed: Option<&Policy>,
-    copy: Option<&Policy>,
+    ot: Option<&Checked<'_, OtConfig>>,
+    it: Option<&Checked<'_, ItConfig>>,
 ) -> Vec<Diagnostic> {
-    let Some((it_path, it)) = it else { return Vec::new() };
+    let Some(Checked { path: it_path, config: it, policy: copy }) = it else { return Vec::new() };
+    let (relayed, copy) = (ot.and_then(|ot| ot.policy.as_ref()), copy.as_ref());
     let Some(health) = &it.health else { return Vec::new() };
-    let relay = ot.as_ref().map(|(_, config)| config.name.as_str());
+    let relay = ot.map(|ot| ot.config.name.as_str());
     let look = |policy: &Policy, paths| RelayNode { health, relay, it_path, paths }.look(policy);
     let of_ot = match (relayed, ot) {
-        (Some(policy), Some((_, config))) => look(policy, &config.policy_paths[..]),
+        (Some(policy), Some(ot)) => look(policy, &ot.config.policy_paths[..]),
         _ => None,
     };
     // A copy that is one says the same.

@@ -53,6 +53,15 @@ pub(super) fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
             counted(relay.max_devices_per_node, "device")
         ),
     );
+    if let Some(shard) = relay.shard {
+        let (index, count) = (shard.index(), shard.count());
+        let words = format!(
+            "{index} of {count}: of the edge nodes that the policy names, those whose names' hash says {index};"
+        );
+        item(text, "shard", &words);
+        item(text, "", "what comes of others is counted apart; whether all relays fit together,");
+        item(text, "", "`sparkdiode check` says when it is given the files of all");
+    }
     describe_sandbox(text, &config.sandbox);
 }
 

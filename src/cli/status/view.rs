@@ -101,6 +101,10 @@ fn with_lines(status: &Shown, now_ms: u64, paint: Paint, size: Size, lines: usiz
             grouped(account.waiting)
         ),
     );
+    if let Some(shard) = status.ot.as_ref().and_then(|ot| ot.shard.as_ref()) {
+        let of_others = counted_grouped(account.of_other_shards, "message");
+        view.item("shard", &format!("{}; {of_others} of other shards", shown(shard, 12)));
+    }
     let rates = account.rates;
     view.item(
         "rates",

@@ -6,7 +6,7 @@ use super::{Entry, FieldSpec, Halves, Limit, Severity};
 events! {
     /// The half runs.
     Started = "STARTED" (Notice, Both, Never) "at work" {
-        version: "version of the relay", #[optional] policy: "digest of the policy in force; absent where an IT half has no copy of it",
+        version: "version of the relay", #[optional] policy: "digest of the policy in force; absent where an IT half has no copy of it", #[optional] shard: "of an OT half that shares the plant with others: which part of the edge nodes it has, such as 2/4",
     } "Nothing. Without a STOPPED or FAILED before it, the half was killed or lost power.";
 
     /// The half ended as it was asked to.
@@ -442,7 +442,7 @@ events! {
         #[optional] backfilled: "published as historical data", #[optional] unplaceable: "historical values without a place",
         #[optional] healed: "differences that keyframes have healed", #[optional] rebirths_answered: "rebirth requests answered",
         #[optional] commands_refused: "commands refused",
-        #[optional] observed: "metrics that rules which only observe would have decided about since the policy is in force: rule=metrics", #[optional] shadow: "metrics by what the policy in shadow would do otherwise, or `refused`",
+        #[optional] observed: "metrics that rules which only observe would have decided about since the policy is in force: rule=metrics", #[optional] shadow: "metrics by what the policy in shadow would do otherwise, or `refused`", #[optional] of_other_shards: "messages of edge nodes that other relays have; not in received",
     } "Nothing. received = forwarded + waiting + the messages in dropped.";
 
     /// The account doesn't balance: a message was counted twice or not at all. It never happens.

@@ -218,6 +218,8 @@ fn summarise(status: &Status) {
     let gaps = ot.as_ref().map(|ot| ot.gaps).or(it.as_ref().map(|it| it.gaps)).unwrap_or(0);
     let it = it.as_ref();
     let shadow = ot.as_ref().and_then(|ot| ot.shadow.as_ref()).map(ShadowStatus::words);
+    let shard = ot.as_ref().and_then(|ot| ot.shard.as_ref());
+    let of_other_shards = shard.map(|_| account.of_other_shards);
     event!(
         Summary,
         health = health.level.name(),
@@ -240,6 +242,7 @@ fn summarise(status: &Status) {
         commands_refused = it.map(|it| it.commands_refused),
         observed = observed(ot.as_ref()),
         shadow,
+        of_other_shards,
     );
 }
 

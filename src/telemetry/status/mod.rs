@@ -147,6 +147,10 @@ pub struct AccountStatus {
     pub forwarded: u64,
     pub dropped: u64,
     pub waiting: u64,
+    /// Messages of edge nodes that other relays have, where several share the plant; not in `received`,
+    /// and neither dropped nor lost.
+    #[serde(default)]
+    pub of_other_shards: u64,
     /// Total, edge nodes, rules and what in fact waits agree with each other.
     pub balances: bool,
     /// What doesn't, in words.
@@ -268,6 +272,9 @@ pub struct OtStatus {
     /// Every rule, in the order of the policy, the first 1,000 of them.
     #[serde(default)]
     pub rules: Vec<RuleStatus>,
+    /// Which part of the edge nodes this relay has, such as `2/4`; absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
     /// Hosts that are offline on OT by their STATE while edge nodes that could wait for them are
     /// silent.
     #[serde(default)]

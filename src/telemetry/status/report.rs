@@ -173,8 +173,10 @@ fn check_directory(path: &Path) -> Result<(), ReportError> {
 /// The line that `systemctl status` shows.
 fn line(status: &Status) -> String {
     let account = &status.account;
+    let shard = status.ot.as_ref().and_then(|ot| ot.shard.as_ref());
+    let shard = shard.map_or(String::new(), |shard| format!("shard {shard}, "));
     let mut line = format!(
-        "{}: {} of {} nodes, {:.0} messages/s in, {:.0}/s out, {:.0}/s dropped",
+        "{}: {shard}{} of {} nodes, {:.0} messages/s in, {:.0}/s out, {:.0}/s dropped",
         status.health.level.name(),
         status.nodes.alive,
         status.nodes.known,

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use account::Reason;
 
-use super::{DropStatus, ItStatus, OtStatus, RuleStatus, Status};
+use super::{AccountStatus, DropStatus, ItStatus, OtStatus, RuleStatus, Status};
 
 /// Series by rule and reason.
 const MAX_RULE_SERIES: usize = 200;
@@ -48,6 +48,8 @@ families! {
     CONNECTED = Gauge "sparkdiode_broker_connected": "1 if this half is connected to its broker.";
     SESSIONS = Gauge "sparkdiode_broker_sessions": "MQTT sessions with the broker that are up.";
     RECEIVED = Counter "sparkdiode_received_messages_total": "Messages received.";
+    SHARD = Gauge "sparkdiode_shard_info": "Always 1; which part of the edge nodes this relay has is a label; only where several relays share a plant.";
+    OF_OTHER_SHARDS = Counter "sparkdiode_other_shards_messages_total": "Messages of edge nodes that other relays have: not received by this one, neither dropped nor lost; only where several relays share a plant.";
     FORWARDED = Counter "sparkdiode_forwarded_messages_total": "Messages forwarded, with all or some of their metrics.";
     DROPPED = Counter "sparkdiode_dropped_messages_total": "Messages dropped as a whole, by reason.";
     DROPPED_METRICS = Counter "sparkdiode_dropped_metrics_total": "Metrics taken out of messages, by reason.";
@@ -138,7 +140,7 @@ pub(super) fn render(status: &Status) -> String {
         text.seconds(CERTIFICATE, certificate.not_after_ms);
     }
     if let Some(ot) = &status.ot {
-        render_ot(&mut text, ot);
+        render_ot(&mut text, ot, account);
     }
     if let Some(it) = &status.it {
         render_it(&mut text, it);
@@ -146,7 +148,11 @@ pub(super) fn render(status: &Status) -> String {
     text.text
 }
 
-fn render_ot(text: &mut Text<'_>, ot: &OtStatus) {
+fn render_ot(text: &mut Text<'_>, ot: &OtStatus, account: &AccountStatus) {
+    if let Some(shard) = &ot.shard {
+        text.with(SHARD, &[("shard", shard)], 1);
+        text.one(OF_OTHER_SHARDS, account.of_other_shards);
+    }
     text.one(QUEUE_BYTES, ot.queue_bytes);
     text.one(QUEUE_LIMIT, ot.queue_limit_bytes);
     text.one(GAPS, ot.gaps);
@@ -288,8 +294,8 @@ mod tests {
 
     use super::*;
     use crate::status::{
-        AccountStatus, CertificateStatus, ObservedStatus, OtReport, PolicyStatus, STATUS_FILE,
-        ShadowStatus, WindowStatus,
+        CertificateStatus, ObservedStatus, OtReport, PolicyStatus, STATUS_FILE, ShadowStatus,
+        WindowStatus,
     };
 
     fn status() -> Status {
@@ -314,6 +320,7 @@ mod tests {
                     ..RuleStatus::default()
                 }],
                 shadow: Some(ShadowStatus::default()),
+                shard: Some("2/4".to_owned()),
                 ..OtStatus::default()
             }),
             it: Some(ItStatus { ot: Some(OtReport::default()), ..ItStatus::default() }),

@@ -44,7 +44,7 @@ demo             account clock journal-format journal-read mistake sandbox spark
 fuzz-targets     account broker config diagnostic it journal-format journal-read link ot policy sparkplug state tools
 simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
 attackers
-sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers link strict-host
+sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers link receive send strict-host
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
@@ -56,12 +56,12 @@ libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  broker ot it demo
 rumqttd          demo
-rustix           signals foreign telemetry sandbox demo sparkdiode
+rustix           signals foreign telemetry sandbox receive demo sparkdiode
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
 signal-hook      signals
-socket2          stream telemetry
+socket2          stream telemetry send receive
 tokio            stream ot it doctor demo fuzz-targets
 tokio-rustls     stream
 ";

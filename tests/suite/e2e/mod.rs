@@ -31,6 +31,7 @@ mod reload;
 mod sealed;
 mod set_aside;
 mod shadow;
+mod shards;
 mod signed;
 mod stale;
 mod tls;

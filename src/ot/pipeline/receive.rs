@@ -375,6 +375,7 @@ impl Pipeline {
                 return Fate::Waiting;
             }
         };
+        let waited = way != Way::Arrived;
         let late = if precedes_birth {
             // By its number it comes next, as where the node's clock was set back; or it is of before
             // the birth, and happens to have that number. What goes on behind it proves neither.
@@ -383,7 +384,7 @@ impl Pipeline {
             step.order_keyframe(node);
             Late::Outdated
         } else {
-            step.doubt_order(node, topic, (seq, timestamp), late, way)
+            step.doubt_order(node, topic, (seq, timestamp), late, !waited)
         };
         node.unheard_since = (!lives).then(|| node.unheard_since.unwrap_or(now.mono));
         let device = topic.entity.device;
@@ -399,7 +400,6 @@ impl Pipeline {
                 return Fate::Dropped(reason);
             }
         };
-        let waited = way != Way::Arrived;
         let is_birth = topic.message_type == MessageType::DBirth;
         match (topic.message_type, device) {
             (MessageType::DBirth | MessageType::DDeath, Some(device))

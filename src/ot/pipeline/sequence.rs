@@ -4,7 +4,6 @@
 use mistake::mistake;
 use sparkplug::EntityTopic;
 
-use super::reorder::Way;
 use super::step::StepContext;
 use super::{Received, notify};
 use crate::plant::{Early, Life, Node, Numbered, Numbering, Place, WINDOW, is_shortly_before};
@@ -236,17 +235,18 @@ impl StepContext<'_> {
         }
     }
 
-    /// Looks at the time of a message whose turn it is: what its number says may be chance.
+    /// Looks at the time of a message whose turn it is: what its number says may be chance. `arrived`: it
+    /// has just come.
     pub(super) fn doubt_order(
         &mut self,
         node: &mut Node,
         topic: EntityTopic<'_>,
         (seq, sent_ms): (Option<u8>, Option<u64>),
         late: Late,
-        way: Way,
+        arrived: bool,
     ) -> Late {
         if matches!(late, Late::ByNumber | Late::Outdated) {
-            if way == Way::Arrived && node.crossing.follows_judged(sent_ms) {
+            if arrived && node.crossing.follows_judged(sent_ms) {
                 // Its number was given up, and it is the newest: it is so late that its node sent it late,
                 // or of a session that began unseen.
                 node.own.life.give_up_verifying();

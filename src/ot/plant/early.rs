@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use account::NodeSlot;
 
-use super::crossing::Missed;
+use super::crossing::{CLOCK_TIMEOUTS, Missed};
 use super::sequence::WINDOW;
-
-/// More timeouts than a message may wait: so far apart times say nothing of an order.
-pub(super) const CLOCK_TIMEOUTS: u32 = 8;
 
 /// A message that waits for its turn, as it came.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 mod apart;
 mod compare;
 mod describe;
+mod ends;
 mod grants;
 mod limits;
 mod lines;
@@ -12,6 +13,7 @@ mod recognise;
 mod rule_counters;
 mod shadow;
 mod shards;
+mod taken;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,7 @@ pub(super) use compare::compare;
 use config::{Half, ItConfig, OtConfig};
 use describe::{describe_it, describe_ot};
 use diagnostic::{Diagnostic, Diagnostics, SecretFile, Severity};
+pub(super) use ends::{Ends, scaled};
 use policy::describe_policy;
 pub(super) use recognise::{Kind, recognise};
 use text::counted;
@@ -31,15 +34,16 @@ use super::{Exit, Failure, report};
 
 /// Check configuration and policies, and say in plain words what they do.
 ///
-/// A PATH is an `ot.toml`, an `it.toml`, a policy file, or a directory of policies; which one, is
-/// seen from its content. Policy files that are named together are one policy. Certificates and
-/// keys are looked at as well; credentials that only systemd hands out are reported as not seen.
+/// A PATH is an `ot.toml`, an `it.toml`, a `send.toml` or `receive.toml` of a link between two boxes, a
+/// policy file, or a directory of policies; which one, is seen from its content. Policy files that are
+/// named together are one policy. Certificates and keys are looked at as well; credentials that only
+/// systemd hands out are reported as not seen.
 /// Of relays that share a plant (`[relay] shard`) the files of all are named together: whether each
 /// edge node is of exactly one of them is proved. Exits with 0, or with 78 if anything is wrong.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml\n  \
-                        sparkdiode check policies"
+                        sparkdiode check ot.toml send.toml receive.toml it.toml\n  sparkdiode check policies"
 )]
 pub(super) struct CheckArgs {
     /// Configuration files, policy files, directories of policies.
@@ -53,6 +57,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     let mut errors = Diagnostics::new();
     let mut policy_paths = Vec::new();
     let (mut of_ot, mut of_it) = (Vec::new(), Vec::new());
+    let mut ends = Ends::default();
     for path in &arguments.paths {
         match recognise(path) {
             Ok((Kind::Policy, _)) => policy_paths.push(path.clone()),
@@ -86,6 +91,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     if config.pseudonym_key.is_none() {
                         errors.extend(found.as_ref().and_then(missing_key));
                     }
+                    taken::of_ot(&mut text, path, &config, found.as_ref(), &mut warnings);
                     of_ot.push(Checked { path, config, policy: found });
                 }
                 Err(problems) => errors.extend(problems),
@@ -116,6 +122,12 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                 }
                 Err(problems) => errors.extend(problems),
             },
+            Ok((Kind::Send, file)) => {
+                ends.check_send(path, file, &mut text, (&mut warnings, &mut errors));
+            }
+            Ok((Kind::Receive, file)) => {
+                ends.check_receive(path, file, &mut text, (&mut warnings, &mut errors));
+            }
             Err(problems) => errors.extend(problems),
         }
     }
@@ -129,9 +141,22 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         errors.extend(seconds(Half::It, of_it.iter().map(|one| one.path)));
         vec![(of_ot.last(), of_it.last())]
     };
+    // A link is one relay's.
+    let (ot, it) = match relays[..] {
+        [relay] => relay,
+        _ => (None, None),
+    };
+    let (ot, it) = (ot.map(|ot| (ot.path, &ot.config)), it.map(|it| (it.path, &it.config)));
+    ends.compare(ot, it, &mut warnings, &mut errors);
     for (ot, it) in relays {
+        if let Some(it) = it {
+            let policy = ot.and_then(|ot| ot.policy.as_ref()).or(it.policy.as_ref());
+            taken::of_it(&mut text, it.path, &it.config, policy, &mut warnings);
+        }
         if let (Some(ot), Some(it)) = (ot, it) {
-            compare(ot.path, &ot.config, it.path, &it.config, &mut warnings, &mut errors);
+            let linked = ends.number() > 0;
+            let found = (&mut warnings, &mut errors);
+            compare(ot.path, &ot.config, it.path, &it.config, linked, found);
         }
         for found in beside_relay_node(ot, it) {
             if found.severity == Severity::Error { &mut errors } else { &mut warnings }.push(found);

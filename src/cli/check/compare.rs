@@ -11,14 +11,14 @@ use super::{Checked, apart, limits};
 use crate::cli::relay_node::RelayNode;
 use crate::cli::syslog;
 
-/// What is odd about two halves that are checked together.
+/// What is odd about two halves that are checked together. `linked`: a link is between them.
 pub(in crate::cli) fn compare(
     ot_path: &Path,
     ot: &OtConfig,
     it_path: &Path,
     it: &ItConfig,
-    warnings: &mut Diagnostics,
-    errors: &mut Diagnostics,
+    linked: bool,
+    (warnings, errors): (&mut Diagnostics, &mut Diagnostics),
 ) {
     let mut crossing = Diagnostics::new();
     let mut warn = |title: String, help: &str| {
@@ -33,7 +33,8 @@ pub(in crate::cli) fn compare(
         &side(it_path, "IT", &it.broker, &it.syslog[..]),
         &mut crossing,
     );
-    if relation(&ot.journal.path, &it.journal_path) != Some(Relation::Same) {
+    // With a link between them each has a journal of its own.
+    if !linked && relation(&ot.journal.path, &it.journal_path) != Some(Relation::Same) {
         let (left, right) = (ot.journal.path.display(), it.journal_path.display());
         let title = format!("the IT half reads another journal: `{right}`");
         warn(title, &format!("`{}` writes `{left}`", ot_path.display()));

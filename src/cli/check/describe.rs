@@ -65,7 +65,7 @@ pub(super) fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
     describe_sandbox(text, &config.sandbox);
 }
 
-fn describe_sandbox(text: &mut String, sandbox: &SandboxConfig) {
+pub(super) fn describe_sandbox(text: &mut String, sandbox: &SandboxConfig) {
     let user = match &sandbox.user {
         Some(UserSpec { user, group: None }) => format!("as user `{user}`"),
         Some(UserSpec { user, group: Some(group) }) => format!("as user `{user}`, group `{group}`"),
@@ -173,7 +173,7 @@ pub(super) fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
     describe_sandbox(text, &config.sandbox);
 }
 
-fn describe_syslog(text: &mut String, targets: &[SyslogConfig]) {
+pub(super) fn describe_syslog(text: &mut String, targets: &[SyslogConfig]) {
     for (at, target) in targets.iter().enumerate() {
         item(text, if at == 0 { "logs to" } else { "" }, &syslog::describe(target));
     }

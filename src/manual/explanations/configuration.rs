@@ -116,4 +116,14 @@ $ sparkdiode check a/ot.toml b/ot.toml
 error[C116]: shard 1/2 is that of `a/ot.toml` already
  --> b/ot.toml
 ";
+    "C117" "ends of a link that don't fit together": "The files of a link's ends, or of an end and the half beside it, name different links, keys, sizes or journals, share a user or a directory, or have times that don't go together." "Follow the hint: name, key and `datagram-bytes` of both ends are the same, `[[path]] listen` is where `[[path]] to` leads, `reorder-ms` is above `close-after-ms` and `spread-ms` together." Console "
+$ sparkdiode check send.toml receive.toml
+error[C117]: the ends name different links: `plant-a` and `plant-b`
+ --> receive.toml
+";
+    "C118" "the broker takes less": "`[broker] profile` says which broker it is, and by its maker's figures it takes fewer sessions, smaller messages, shorter names or fewer messages a second than the configuration allows or the plant has." "Follow the hint, which names a remedy and where the figure is written; where your contract says otherwise, leave `profile` out." Console "
+$ sparkdiode check it.toml
+warning[C118]: MQTT Distributor, standard licence takes 50 sessions, and there are 50 edge nodes and the relay's own
+ --> it.toml
+";
 };

@@ -29,15 +29,20 @@ pub struct Family {
 }
 
 macro_rules! families {
-    ($($constant:ident = $kind:ident $name:literal: $help:literal;)+) => {
+    ($all:ident: $doc:literal; $($constant:ident = $kind:ident $name:literal: $help:literal;)+) => {
         $(const $constant: Family = Family { name: $name, kind: Kind::$kind, help: $help };)+
 
-        /// Every family that a textfile of either half can have.
-        pub const FAMILIES: &[Family] = &[$($constant,)+];
+        #[doc = $doc]
+        pub const $all: &[Family] = &[$($constant,)+];
     };
 }
 
+mod ends;
+
+pub use ends::END_FAMILIES;
+
 families! {
+    FAMILIES: "Every family that a textfile of either half can have.";
     BUILD = Gauge "sparkdiode_build_info": "Always 1; the version of sparkdiode is a label.";
     START = Gauge "sparkdiode_start_time_seconds": "When this half was started, in seconds since the epoch.";
     WRITTEN = Gauge "sparkdiode_status_time_seconds": "When these values were taken, in seconds since the epoch.";
@@ -98,6 +103,17 @@ pub(super) fn render(status: &Status) -> String {
     text.seconds(START, status.started_ms);
     text.seconds(WRITTEN, status.written_ms);
     text.one(HEALTH, status.health.level as u64);
+    match (&status.send, &status.receive) {
+        (None, None) => render_half(&mut text, status),
+        (send, receive) => {
+            send.iter().for_each(|send| ends::render_send(&mut text, send));
+            receive.iter().for_each(|receive| ends::render_receive(&mut text, receive));
+        }
+    }
+    text.text
+}
+
+fn render_half(text: &mut Text<'_>, status: &Status) {
     if let Some(policy) = &status.policy {
         text.with(POLICY, &[("digest", &policy.digest)], 1);
         text.one(RULES, policy.rules);
@@ -140,12 +156,11 @@ pub(super) fn render(status: &Status) -> String {
         text.seconds(CERTIFICATE, certificate.not_after_ms);
     }
     if let Some(ot) = &status.ot {
-        render_ot(&mut text, ot, account);
+        render_ot(text, ot, account);
     }
     if let Some(it) = &status.it {
-        render_it(&mut text, it);
+        render_it(text, it);
     }
-    text.text
 }
 
 fn render_ot(text: &mut Text<'_>, ot: &OtStatus, account: &AccountStatus) {
@@ -251,6 +266,14 @@ impl Text<'_> {
         self.series(family, &[]);
         let (seconds, ms) = (ms / 1_000, ms % 1_000);
         let _ = writeln!(self.text, " {seconds}.{ms:03}");
+    }
+
+    /// The same of a span that may be below nothing.
+    fn signed_seconds(&mut self, family: Family, ms: i64) {
+        self.head(family);
+        self.series(family, &[]);
+        let (sign, ms) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
+        let _ = writeln!(self.text, " {sign}{}.{:03}", ms / 1_000, ms % 1_000);
     }
 
     fn head(&mut self, family: Family) {

@@ -38,4 +38,5 @@ mod stale;
 mod tls;
 mod tools;
 mod triggers;
+mod two_networks;
 mod watched;

@@ -319,6 +319,7 @@ fn numbers_are_accepted_up_to_their_bounds_and_no_further() {
         ("[mirror]", "stale-after-s", 3, 3_600, false),
         ("[mirror]", "rebirth-min-interval-ms", 100, 600_000, false),
         ("[mirror]", "confirm-every-ms", 100, 60_000, false),
+        ("[mirror]", "gather-ms", 0, 1_000, false),
         ("[mirror]", "data-qos", 0, 1, false),
         ("[mirror]", "connects-per-s", 1, 10_000, false),
         ("[mirror]", "max-nodes", 1, 100_000, false),

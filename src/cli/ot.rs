@@ -86,6 +86,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
             },
             caps: config.limits,
         },
+        gather: config.relay.gather,
         journal: writer_options(config.journal, config.name.clone()),
         relay_name: config.name,
         broker,

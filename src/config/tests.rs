@@ -303,6 +303,7 @@ fn numbers_are_accepted_up_to_their_bounds_and_no_further() {
         ("[relay]", "keyframe-every-s", 5, 3_600, true),
         ("[relay]", "reorder-timeout-ms", 0, 60_000, true),
         ("[relay]", "doubt-after-s", 5, 604_800, true),
+        ("[relay]", "gather-ms", 0, 100, true),
         ("[relay]", "max-nodes", 1, 100_000, true),
         ("[relay]", "max-devices-per-node", 1, 100_000, true),
         ("[limits]", "metrics-per-payload", 1_000, 2_000_000, true),

@@ -99,6 +99,8 @@ pub(super) struct Session {
     passing: bool,
     /// What stands where a message was too large.
     mark: Mark,
+    /// How long messages may gather; zero: as fits.
+    gather: Duration,
 }
 
 /// What the rest of the half can ask of the session.
@@ -158,6 +160,7 @@ fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, 
         subscribed: Subscribed::default(),
         passing: false,
         mark,
+        gather: Duration::ZERO,
     };
     (session, handle)
 }
@@ -174,11 +177,16 @@ pub(super) fn passing_session(
 }
 
 impl Session {
+    /// Lets messages gather for so long under load.
+    pub(super) fn gathering(self, gather: Duration) -> Session {
+        Session { gather, ..self }
+    }
+
     /// Connects, and connects again, for ever; returns after [`SessionHandle::disconnect`].
     pub(super) async fn run(mut self, sink: &impl Sink) {
         let mut pauses = Pauses::default();
         let mut burst = Vec::new();
-        let mut load = Load::default();
+        let mut load = Load::new(self.gather);
         self.prepare();
         loop {
             let event = self.next(&mut burst, &mut load, sink).await;
@@ -188,6 +196,7 @@ impl Session {
                 burst.push(self.delivered(publish));
                 let is_full = is_large && bytes_of(&burst) >= BURST_BYTES;
                 if is_full || burst.len() >= BURST_MESSAGES {
+                    load.took(burst.len(), bytes_of(&burst));
                     hand_over(&mut burst, sink).await;
                     answers(&self.common.unanswered).await;
                 }
@@ -248,6 +257,7 @@ impl Session {
             return event.map_err(End::Failed);
         }
         let messages = burst.len();
+        load.took(messages, bytes_of(burst));
         hand_over(burst, sink).await;
         self.way.tell_odd(&broker);
         answers(&common.unanswered).await;

@@ -124,6 +124,8 @@ pub struct Settings {
     pub broker: BrokerSettings,
     pub pipeline: PipelineSettings,
     pub journal: WriterOptions,
+    /// How long messages may gather before they are taken together; zero: as long as fits.
+    pub gather: Duration,
     /// Directory of the OT half's own state.
     pub state_dir: PathBuf,
     pub policy: Loaded,
@@ -213,7 +215,7 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Opened { settings, runtime, clock, state, writer } = opened;
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
-    let Settings { state_dir, notifier, look_again, .. } = settings;
+    let Settings { state_dir, notifier, look_again, gather, .. } = settings;
     let now = clock.now();
     let certificates = status.certificates.clone();
     let emitter =
@@ -252,6 +254,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
 
     let network = async move {
         let (session, handle) = connection::session(&broker, filters);
+        let session = session.gathering(gather);
         let queue = Rc::new(admission);
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });

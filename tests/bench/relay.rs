@@ -65,7 +65,7 @@ impl Relay {
              [policies]\npaths = [\"{dir}/policies\"]\n\
              [journal]\npath = \"{dir}/journal\"\nretain-bytes = 1_073_741_824\n\
              [state]\npath = \"{dir}/ot-state\"\n\
-             [relay]\nmax-nodes = {max_nodes}\n{}",
+             [relay]\nmax-nodes = {max_nodes}\n{gather}{}",
             link(from.into()),
             sandbox(OT_USER)
         );

@@ -17,7 +17,7 @@ use super::{Exit, Failure, report};
 /// Columns for names of calls and layers.
 const NAME_WIDTH: usize = 18;
 
-/// Show the profile of a sealed half, or check what this kernel can enforce.
+/// Show the profile of a sealed process, or check what this kernel can enforce.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sparkdiode sandbox show it\n  \
                         sparkdiode sandbox check /etc/sparkdiode/it.toml")]
@@ -28,9 +28,9 @@ pub(super) struct SandboxArgs {
 
 #[derive(Debug, Subcommand)]
 enum SandboxCommand {
-    /// Print what a sealed half may do: layers, and every system call with its reason
+    /// Print what a sealed process may do: layers, and every system call with its reason
     Show {
-        /// The half; without it, both
+        /// Half, or end of the link; without it, all
         role: Option<RoleName>,
     },
     /// Try every layer on this kernel, and what a configuration needs of this machine
@@ -49,6 +49,8 @@ enum SandboxCommand {
 enum RoleName {
     Ot,
     It,
+    Send,
+    Receive,
 }
 
 pub(super) fn run(arguments: &SandboxArgs) -> Result<Exit, Failure> {
@@ -57,6 +59,8 @@ pub(super) fn run(arguments: &SandboxArgs) -> Result<Exit, Failure> {
             let roles = match role {
                 Some(RoleName::Ot) => &[Role::Ot][..],
                 Some(RoleName::It) => &[Role::It],
+                Some(RoleName::Send) => &[Role::Send],
+                Some(RoleName::Receive) => &[Role::Receive],
                 None => &Role::ALL,
             };
             let mut text = String::new();
@@ -80,38 +84,61 @@ fn show(text: &mut String, role: Role) {
     for layer in Layer::ALL {
         line(text, &format!("  {:NAME_WIDTH$} {}", layer.name(), layer.meaning()));
     }
-    line(text, "\nfiles");
-    line(text, "  read and write     [state] path");
-    line(
-        text,
-        match role {
-            Role::Ot => "  read and write     [journal] path",
-            Role::It => "  read               [journal] path",
-        },
-    );
-    line(text, "  read and write     directory of [metrics] textfile");
-    line(text, "  read               [policies] paths and signatures, directory of password-file");
-    line(text, "  read               directories of ca-file, certificate-file and key-file");
-    line(
-        text,
-        "\ntcp ports\n  connect            those of [broker] address and [[syslog]] address",
-    );
-    line(
-        text,
-        "\nprocesses of this machine\n  send to            those of [[syslog]] to = \"journald\" and \
-         \"local\", by datagrams that can't be answered",
-    );
+    show_reach(role, |words| line(text, words));
     for (topic, calls) in CALLS {
-        line(text, &format!("\nsystem calls: {topic}"));
-        for call in calls.iter().filter(|call| call.is_for(role)) {
+        let calls: Vec<&Call> = calls.iter().filter(|call| call.is_for(role)).collect();
+        if !calls.is_empty() {
+            line(text, &format!("\nsystem calls: {topic}"));
+        }
+        for call in calls {
             show_call(text, call);
         }
     }
-    line(text, "\nsystem calls: the dialling process (level \"dialled\")");
-    for call in DIALLER {
+    line(
+        text,
+        match role.is_of_link() {
+            true => "\nsystem calls: the dialling process (with logs of this machine)",
+            false => "\nsystem calls: the dialling process (level \"dialled\")",
+        },
+    );
+    for call in DIALLER.iter().filter(|call| call.is_for(role)) {
         show_call(text, call);
     }
     line(text, "\nEvery other system call ends the process (SIGSYS).\n");
+}
+
+/// Files, ports and processes that a role reaches.
+fn show_reach(role: Role, mut line: impl FnMut(&str)) {
+    line("\nfiles");
+    line("  read and write     [state] path");
+    line(match role {
+        Role::Ot | Role::Receive => "  read and write     [journal] path",
+        Role::It | Role::Send => "  read               [journal] path",
+    });
+    line("  read and write     directory of [metrics] textfile");
+    if role.is_of_link() {
+        line("  read               directories of the link's keys");
+    } else {
+        line("  read               [policies] paths and signatures, directory of password-file");
+        line("  read               directories of ca-file, certificate-file and key-file");
+    }
+    line(match role {
+        Role::Ot | Role::It => {
+            "\ntcp ports\n  connect            those of [broker] address and [[syslog]] address"
+        }
+        Role::Send => {
+            "\nnetwork\n  send               datagrams of the link, from sockets made before the seal, to \
+             which a locked filter lets nothing come"
+        }
+        Role::Receive => {
+            "\nnetwork\n  receive            datagrams of the link, from sockets made before the seal and \
+             shut for writing"
+        }
+    });
+    line(
+        "\nprocesses of this machine\n  send to            those of [[syslog]] to = \"journald\" and \
+         \"local\", by datagrams that can't be answered",
+    );
 }
 
 fn show_call(text: &mut String, call: &Call) {
@@ -203,7 +230,7 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
         let files = own.and(foreign).and(names).map_err(|error| error.to_string());
         let good = "nobody else can write them, or read what is secret";
         say("files", files.map(|()| good.to_owned()));
-        if half.role == Role::Ot {
+        if matches!(half.role, Role::Ot | Role::Receive) {
             let readers = sandbox::readers(identity, &half.journal);
             say("readers", readers.map_err(|error| error.to_string()));
         }

@@ -19,7 +19,7 @@
 //! | 0 source symbol, 1 of the second pass | number of the symbol (8), its index in its block (2), bytes |
 //! | 2 repair symbol, 3 of the second pass | number of the block's first symbol (8), source symbols (2), repair symbols (2), index among these (2), bytes |
 //! | 4 announcement | [`Announcement`]: bytes of a datagram (2), symbols of a block (2), close-after (4) and spread (4) in milliseconds, overhead in thousandths (2), least repair symbols (2) |
-//! | 5 heartbeat | [`Heartbeat`]: milliseconds since the session's start (8), wall clock in milliseconds (8), highest frame number sent (8), symbols sent (8) |
+//! | 5 heartbeat | [`Heartbeat`]: milliseconds since the session's start (8), wall clock in milliseconds (8), highest frame number sent (8), symbols sent (8), first frame number that may go again (8) |
 //!
 //! Symbols of a lane (what is sent first, and the second pass) are numbered from 0 on in each
 //! session, over all blocks, so that the symbol behind another is known without its block. A later
@@ -209,6 +209,8 @@ pub struct Heartbeat {
     pub highest_frame: u64,
     /// Source symbols that were sent for the first time.
     pub symbols: u64,
+    /// Frames below this number don't go again by themselves.
+    pub again_from: u64,
 }
 
 const SOURCE: u8 = 0;
@@ -251,6 +253,7 @@ impl<'a> Body<'a> {
                 out.extend_from_slice(&heartbeat.wall_ms.to_be_bytes());
                 out.extend_from_slice(&heartbeat.highest_frame.to_be_bytes());
                 out.extend_from_slice(&heartbeat.symbols.to_be_bytes());
+                out.extend_from_slice(&heartbeat.again_from.to_be_bytes());
             }
         }
     }
@@ -306,6 +309,7 @@ impl<'a> Body<'a> {
                     wall_ms: reader.u64()?,
                     highest_frame: reader.u64()?,
                     symbols: reader.u64()?,
+                    again_from: reader.u64()?,
                 };
                 reader.is_empty().then_some(Body::Heartbeat(heartbeat))
             }

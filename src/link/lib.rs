@@ -42,6 +42,7 @@ mod second_pass;
 mod segments;
 mod sender;
 mod session;
+mod settled;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

@@ -132,6 +132,11 @@ impl Keys {
         }
     }
 
+    /// Their ids.
+    pub fn ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().map(LinkKey::id)
+    }
+
     /// Whether it has one with this id.
     pub fn has(&self, id: u32) -> bool {
         self.find(id).is_some()
@@ -236,6 +241,12 @@ impl Opener {
     /// For one link.
     pub fn new(name: &LinkName, keys: Keys) -> Opener {
         Opener { link: name.hash(), keys, kept: Vec::new() }
+    }
+
+    /// Takes these keys, and no others any more.
+    pub fn set_keys(&mut self, keys: Keys) {
+        self.keys = keys;
+        self.kept.retain(|((key, ..), _)| self.keys.has(*key));
     }
 
     /// Header and what was encrypted, in place, if it is authentic.

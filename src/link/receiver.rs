@@ -34,6 +34,7 @@ use crate::packing::{MAX_ITEM_BYTES, Unpacked};
 use crate::protect::{Keys, LinkName, Opener};
 use crate::segments::{Known, Segment};
 use crate::session::ReceiverState;
+use crate::settled::Settled;
 
 /// Paths of a link.
 pub const MAX_PATHS: usize = 8;
@@ -138,6 +139,7 @@ pub struct Receiver {
     /// Of lanes that ended with their sessions.
     ended: LaneCounts,
     missing: Missing,
+    settled: Settled,
     freshness: Freshness,
     announcement: Option<Announcement>,
     outputs: VecDeque<Waiting>,
@@ -179,6 +181,7 @@ impl Receiver {
             again: new_lane(&options),
             ended: LaneCounts::default(),
             missing: Missing::default(),
+            settled: Settled::new(options.reorder.saturating_add(Duration::from_secs(1))),
             freshness: Freshness::new(options.max_delay),
             announcement: None,
             outputs: VecDeque::new(),
@@ -190,6 +193,11 @@ impl Receiver {
             account: ReceiverAccount::default(),
             options,
         })
+    }
+
+    /// Takes these keys from now on, while they are changed. What a session's key has opened stays.
+    pub fn set_keys(&mut self, keys: Keys) {
+        self.opener.set_keys(keys);
     }
 
     /// A datagram that came by a path; it is opened in place. `wall_ms` is the receiver's wall clock.
@@ -299,6 +307,7 @@ impl Receiver {
                 match self.freshness.hear(now, wall_ms, session, *heartbeat) {
                     Sign::Fresh => {
                         add(&mut self.account.heartbeats, 1);
+                        self.settled.hear(now, heartbeat.again_from);
                         outputs.push_back(Waiting::Output(Output::Heartbeat(*heartbeat)));
                     }
                     Sign::Late => add(&mut self.account.heartbeats_late, 1),
@@ -388,6 +397,11 @@ impl Receiver {
     /// Numbers of frames that are missing between those that came, ascending.
     pub fn missing(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.missing.ranges()
+    }
+
+    /// Below which number frames don't come by themselves any more, as the sender says.
+    pub fn settled(&mut self, now: Duration) -> u64 {
+        self.settled.at(now)
     }
 
     /// How many they are, with those that are too long ago to be told.

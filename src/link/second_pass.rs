@@ -168,6 +168,17 @@ impl SecondPass {
         Ok(())
     }
 
+    /// What of those wasn't polled yet.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.stretches.iter().cloned()
+    }
+
+    /// The lowest number that is to go again.
+    pub(crate) fn lowest(&self) -> Option<u64> {
+        let runs = self.runs.iter().chain(&self.repeated).map(|run| run.numbers.start);
+        runs.chain(self.stretches.iter().map(|stretch| stretch.start)).min()
+    }
+
     /// When the next numbers are due, if any are.
     pub(crate) fn due_at(&self) -> Option<Duration> {
         if self.reading {

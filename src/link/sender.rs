@@ -29,6 +29,7 @@ use crate::protect::{CounterExhausted, LinkKey, LinkName, Sealer};
 use crate::second_pass::{SecondPass, SecondPassOptions, TooManyStretches};
 use crate::segments::{Noted, Segment};
 use crate::session::SenderState;
+use crate::settled::Settling;
 
 /// Datagrams of fewer bytes carry more header than anything else.
 pub const MIN_DATAGRAM_BYTES: usize = 256;
@@ -136,6 +137,7 @@ pub struct Sender {
     live_noted: Noted,
     again_noted: Noted,
     second_pass: SecondPass,
+    settling: Settling,
     start: Duration,
     heartbeat_due: Duration,
     announcement_due: Duration,
@@ -174,6 +176,7 @@ impl Sender {
             live_noted: Noted::default(),
             again_noted: Noted::default(),
             second_pass: SecondPass::new(options.second_pass, options.rates.bytes_per_s),
+            settling: Settling::new(leaves_within(&options.blocks)),
             start: now,
             heartbeat_due: now,
             announcement_due: now,
@@ -245,6 +248,11 @@ impl Sender {
         self.second_pass.resend(numbers)
     }
 
+    /// What of those wasn't read yet.
+    pub fn stretches(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.second_pass.stretches()
+    }
+
     /// Makes `out` the next datagram that is due; `false`: none is now.
     pub fn poll_datagram(
         &mut self,
@@ -281,11 +289,14 @@ impl Sender {
         out: &mut Vec<u8>,
     ) -> Result<(), CounterExhausted> {
         let mono_ms = now.saturating_sub(self.start).as_millis();
+        let lowest = self.second_pass.lowest();
+        let lowest = lowest.unwrap_or_else(|| self.highest_frame.saturating_add(1));
         let heartbeat = Heartbeat {
             mono_ms: u64::try_from(mono_ms).unwrap_or(u64::MAX),
             wall_ms,
             highest_frame: self.highest_frame,
             symbols: self.live.symbols(),
+            again_from: self.settling.sample(now, lowest),
         };
         add(&mut self.account.signs, 1);
         self.sealer.seal(&Body::Heartbeat(heartbeat), out)
@@ -383,6 +394,11 @@ impl Sender {
         self.live.is_idle() && self.again.is_idle() && self.second_pass.is_idle()
     }
 
+    /// Whether all that was pushed for the first time has left, with what protects it.
+    pub fn is_live_idle(&self) -> bool {
+        self.live.is_idle()
+    }
+
     /// What was sent so far.
     pub fn account(&self) -> SenderAccount {
         SenderAccount { skipped: self.second_pass.skipped(), ..self.account }
@@ -392,6 +408,12 @@ impl Sender {
     pub fn datagrams(&self) -> u64 {
         self.sealer.sealed()
     }
+}
+
+/// What was pushed has left within this time, with what repairs it, if the link isn't overloaded.
+fn leaves_within(blocks: &BlockOptions) -> Duration {
+    let times = [blocks.close_after, blocks.spread, blocks.spread, Duration::from_secs(1)];
+    times.iter().fold(Duration::ZERO, |sum, time| sum.saturating_add(*time))
 }
 
 /// A frame, and what it is of, if that has to go first.

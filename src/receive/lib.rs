@@ -7,13 +7,16 @@
 //!                                        └── state, stored before anything comes out
 //! ```
 //!
-//! What isn't in here is what waits: whoever runs it calls [`Turn::take`] when something came, and when
-//! that says, at the latest.
+//! [`Turn::take`] does what there is to do, and [`run`] takes one turn behind the other, in one thread: when
+//! something came, and when a turn says, at the latest. Who tells people about it is a [`Watch`].
 
+mod kept;
 mod landing;
 mod ports;
+mod run;
 mod turn;
 
 pub use landing::{Landing, LandingCounts};
-pub use ports::{Port, Ports};
+pub use ports::{Port, Ports, bound};
+pub use run::{Happening, LoadKeys, Opened, RunError, Seen, Settings, Watch, open, run};
 pub use turn::{ReceiveError, Turn};

@@ -10,10 +10,12 @@ use libc::{
     FUTEX_CLOCK_REALTIME, FUTEX_PRIVATE_FLAG, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
     IPPROTO_TCP, MADV_DONTNEED, MADV_FREE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_STACK,
     O_ASYNC, O_DIRECT, O_PATH, O_TRUNC, O_WRONLY, PR_SET_NAME, PROT_EXEC, SIGABRT, SO_ERROR,
-    SO_KEEPALIVE, SO_RCVTIMEO, SO_SNDBUF, SO_SNDTIMEO, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
-    SOCK_STREAM, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY, TCP_NOTSENT_LOWAT,
+    SO_KEEPALIVE, SO_MEMINFO, SO_RCVTIMEO, SO_SNDBUF, SO_SNDTIMEO, SOCK_CLOEXEC, SOCK_DGRAM,
+    SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY, TCP_NOTSENT_LOWAT,
 };
 
+use super::Role;
+use super::one_way::LINK_DESCRIPTORS;
 use super::profile::{Argument, Call, Form, Need};
 
 /// The bit of `O_TMPFILE` that is not `O_DIRECTORY`.
@@ -56,11 +58,12 @@ macro_rules! form {
     };
 }
 
-/// Both profiles, by what the calls are for.
+/// All profiles, by what the calls are for.
 pub static CALLS: &[(&str, &[Call])] = &[
     ("memory", MEMORY),
     ("threads, time and signals", PROCESS),
     ("network", NETWORK),
+    ("sockets of the link, made before the seal", LINK),
     ("sockets that a half makes (level \"full\")", OWN_SOCKETS),
     ("sockets that are handed to it (level \"dialled\")", DIALLED_SOCKETS),
     ("files", FILES),
@@ -135,12 +138,59 @@ static PROCESS: &[Call] = &[
     ),
 ];
 
+/// Whatever isn't a socket of the link.
+const NO_LINK: Form = form!("no socket of the link", Argument::is_below(0, LINK_DESCRIPTORS));
+/// A socket of the link, and nothing else.
+const LINK_SOCKET: Form = form!("a socket of the link", Argument::is_from(0, LINK_DESCRIPTORS));
+
+/// The ends of the link have these instead of what is in `NETWORK`: one has no call that receives from
+/// a network, the other none that sends.
+static LINK: &[Call] = &[
+    with!(SYS_sendmsg, [LINK_SOCKET], "datagrams of the link, many at a time").only(Role::Send),
+    with!(SYS_recvmmsg, [LINK_SOCKET], "datagrams of the link, many at a time").only(Role::Receive),
+    with!(
+        SYS_getsockopt,
+        [form!(
+            "SO_MEMINFO of a socket of the link",
+            Argument::is_from(0, LINK_DESCRIPTORS),
+            Argument::is(1, SOL_SOCKET),
+            Argument::is(2, SO_MEMINFO),
+        )],
+        "datagrams that a full buffer dropped"
+    )
+    .only(Role::Receive),
+    any!(SYS_ppoll, "waiting for datagrams, or for what is due").link(),
+    with!(SYS_read, [NO_LINK], "files; wake-ups").link(),
+    with!(SYS_write, [NO_LINK], "own state; stderr; wake-ups; logs of this machine").link(),
+    with!(SYS_writev, [NO_LINK], "stderr").link(),
+    with!(
+        SYS_setsockopt,
+        [form!(
+            "SO_SNDTIMEO of no socket of the link",
+            Argument::is_below(0, LINK_DESCRIPTORS),
+            Argument::is(1, SOL_SOCKET),
+            Argument::is(2, SO_SNDTIMEO),
+        )],
+        "a limit in time for logs of this machine"
+    )
+    .only_for(Need::UnixDatagrams)
+    .link(),
+    with!(
+        SYS_recvmsg,
+        [NO_LINK],
+        "a socket from the dialling process; none that it has can be answered"
+    )
+    .only_for(Need::UnixDatagrams)
+    .link(),
+];
+
 static NETWORK: &[Call] = &[
     with!(
         SYS_getsockopt,
         [form!("SO_ERROR", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_ERROR))],
         "whether a connection was made"
-    ),
+    )
+    .halves(),
     with!(
         SYS_setsockopt,
         [
@@ -157,19 +207,21 @@ static NETWORK: &[Call] = &[
             form!("SO_RCVTIMEO", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_RCVTIMEO)),
         ],
         "small packets go out at once, behind few others; limits in time for syslog servers"
-    ),
-    any!(SYS_recvfrom, "reading from connections"),
+    )
+    .halves(),
+    any!(SYS_recvfrom, "reading from connections").halves(),
     with!(
         SYS_sendto,
         [form!("without an address", Argument::is_long(4, 0))],
         "writing to connections"
-    ),
-    any!(SYS_writev, "writing to connections; stderr"),
-    any!(SYS_shutdown, "ending connections"),
-    any!(SYS_epoll_ctl, "waiting for the network"),
+    )
+    .halves(),
+    any!(SYS_writev, "writing to connections; stderr").halves(),
+    any!(SYS_shutdown, "ending connections").halves(),
+    any!(SYS_epoll_ctl, "waiting for the network").halves(),
     #[cfg(target_arch = "x86_64")]
-    any!(SYS_epoll_wait, "waiting for the network"),
-    any!(SYS_epoll_pwait, "the same on arm64 and with musl"),
+    any!(SYS_epoll_wait, "waiting for the network").halves(),
+    any!(SYS_epoll_pwait, "the same on arm64 and with musl").halves(),
 ];
 
 /// How TCP sockets are made, by the half or by its dialling process.
@@ -190,7 +242,8 @@ const TCP_SOCKETS: Call = with!(
         ),
     ],
     "TCP connections to the broker and to syslog servers"
-);
+)
+.halves();
 
 /// The same over UDP.
 const UDP_SOCKETS: Call = with!(
@@ -209,7 +262,8 @@ const UDP_SOCKETS: Call = with!(
     ],
     "syslog over UDP"
 )
-.only_for(Need::SyslogUdp);
+.only_for(Need::SyslogUdp)
+.halves();
 
 /// The same on this machine.
 const LOCAL_SOCKETS: Call = with!(
@@ -232,9 +286,9 @@ const LOCAL_SOCKETS: Call = with!(
 /// Where the kernel's Landlock bounds which ports and sockets they reach.
 static OWN_SOCKETS: &[Call] = &[
     TCP_SOCKETS.own(),
-    any!(SYS_connect, "the same; Landlock bounds the ports").own(),
+    any!(SYS_connect, "the same; Landlock bounds the ports").own().halves(),
     UDP_SOCKETS.own(),
-    LOCAL_SOCKETS.own(),
+    LOCAL_SOCKETS.own().halves(),
 ];
 
 /// Where it can't: the dialling process makes them.
@@ -242,7 +296,8 @@ static DIALLED_SOCKETS: &[Call] = &[any!(
     SYS_recvmsg,
     "a socket from the dialling process; neither `socket` nor `connect` is in this profile"
 )
-.dialled()];
+.dialled()
+.halves()];
 
 /// The dialling process, which has nothing else to do. It reads requests of one length, and nothing of
 /// what comes from a network.
@@ -298,10 +353,10 @@ static FILES: &[Call] = &[
         "the same with musl"
     ),
     any!(SYS_close, "files and connections"),
-    any!(SYS_read, "files; wake-ups"),
+    any!(SYS_read, "files; wake-ups").halves(),
     any!(SYS_pread64, "segments of the journal"),
-    any!(SYS_write, "own state; stderr; wake-ups"),
-    any!(SYS_pwrite64, "segments of the journal").ot(),
+    any!(SYS_write, "own state; stderr; wake-ups").halves(),
+    any!(SYS_pwrite64, "segments of the journal").writers(),
     any!(SYS_lseek, "the size of a file that is read"),
     any!(SYS_statx, "sizes and kinds of files"),
     any!(SYS_newfstatat, "the same with musl, and of directories"),
@@ -313,24 +368,24 @@ static FILES: &[Call] = &[
     any!(SYS_readlinkat, "whose the way to exchanged certificates and keys is"),
     any!(SYS_getxattr, "who else can read and write these: their access control lists"),
     any!(SYS_fsync, "own state survives a loss of power"),
-    any!(SYS_fdatasync, "durability = \"power\"").ot(),
-    any!(SYS_ftruncate, "what an append left when the disk was full").ot(),
+    any!(SYS_fdatasync, "durability = \"power\"").writers(),
+    any!(SYS_ftruncate, "what an append left when the disk was full").writers(),
     any!(SYS_fchmod, "segments are readable for the readers' group whatever the directory's ACL")
-        .ot(),
+        .writers(),
     #[cfg(target_arch = "x86_64")]
     any!(SYS_rename, "own state is replaced as a whole; a segment gets its name"),
     #[cfg(target_arch = "aarch64")]
     any!(SYS_renameat, "own state is replaced as a whole; a segment gets its name"),
     #[cfg(target_arch = "x86_64")]
-    any!(SYS_unlink, "retention of the journal").ot(),
+    any!(SYS_unlink, "retention of the journal").writers(),
     #[cfg(target_arch = "aarch64")]
-    any!(SYS_unlinkat, "retention of the journal").ot(),
+    any!(SYS_unlinkat, "retention of the journal").writers(),
     with!(
         SYS_flock,
         [form!("LOCK_UN", Argument::is(1, libc::LOCK_UN))],
         "the claim on the journal ends with the writer"
     )
-    .ot(),
+    .writers(),
     with!(
         SYS_fcntl,
         [

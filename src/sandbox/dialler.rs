@@ -7,6 +7,9 @@
 //!       <── an error number, or 0 and the socket, connected or about to be ──
 //! ```
 //!
+//! The ends of the link have one at every level, if they log to a daemon of this machine: it makes no
+//! other sockets for them.
+//!
 //! It is a copy of the half, made before the half is sealed; it reads nothing but requests of this one
 //! length, has no files, and ends with the half. It never waits for a network: a connection is begun, and
 //! the half sees whether it comes about.
@@ -30,7 +33,7 @@ use rustix::net::{
 use super::error::os;
 use super::profile::Profile;
 use super::seccomp::{Filters, Otherwise};
-use super::{Grants, Layer, SandboxError, landlock};
+use super::{Grants, Layer, Role, SandboxError, landlock};
 
 /// Bytes of a request.
 const REQUEST: usize = 24;
@@ -89,6 +92,7 @@ pub fn dialler_process() -> Option<i32> {
 /// Makes the dialling process, and has this process's sockets come from it; what ends when it does.
 /// There must be one thread.
 pub(super) fn leave(
+    role: Role,
     grants: &Grants,
     waived: &[Layer],
     abi: i32,
@@ -105,7 +109,7 @@ pub(super) fn leave(
         -1 => Err(os("make the dialling process")(io::Error::last_os_error())),
         0 => {
             drop((ours, end));
-            let code = match Dialler::seal(grants, waived, abi, theirs, &alive) {
+            let code = match Dialler::seal(role, grants, waived, abi, theirs, &alive) {
                 Ok(dialler) => dialler.serve(),
                 // The half reads it instead of the word that it waits for.
                 Err(error) => {
@@ -197,7 +201,8 @@ impl Way {
 
 /// What the dialling process says to a request; `None`: it doesn't, and won't.
 fn exchange(channel: BorrowedFd<'_>, request: &[u8]) -> Option<io::Result<OwnedFd>> {
-    rustix::net::send(channel, request, SendFlags::NOSIGNAL).ok()?;
+    // No `sendto`, which the ends of the link haven't. It ended: a signal that is ignored.
+    rustix::io::write(channel, request).ok()?;
     let mut answer = [0; ANSWER];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -232,6 +237,7 @@ struct Dialler<'a> {
 
 impl<'a> Dialler<'a> {
     fn seal(
+        role: Role,
         grants: &'a Grants,
         waived: &[Layer],
         abi: i32,
@@ -247,7 +253,7 @@ impl<'a> Dialler<'a> {
         let own = Grants { tcp_ports: grants.tcp_ports.clone(), ..Grants::default() };
         landlock::restrict(&own, waived, abi)?;
         let missing = |why: String| SandboxError::Missing { layer: Layer::Seccomp, why };
-        let filters = Filters::compile(Profile::Dialler, &grants.needs, Otherwise::Kill);
+        let filters = Filters::compile(Profile::Dialler { role }, &grants.needs, Otherwise::Kill);
         let filters = filters.map_err(|error| missing(error.to_string()))?;
         filters.install().map_err(|error| missing(error.to_string()))?;
         // Only now: what the half waits for is that it is sealed.

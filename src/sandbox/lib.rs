@@ -15,8 +15,8 @@
 //! [`Layer`] as waived. The profiles are data, in `calls.rs`, with a reason for each entry.
 //!
 //! The only module with `unsafe` code: to close descriptors, to clear the environment, to ask for
-//! Landlock's version, and to leave a process behind that removes a tool's files or makes a half's
-//! sockets.
+//! Landlock's version, to make a socket of the link one-way, and to leave a process behind that removes
+//! a tool's files or makes a half's sockets.
 
 mod calls;
 mod dialler;
@@ -27,6 +27,7 @@ mod landlock;
 mod level;
 #[cfg(feature = "raw")]
 mod older;
+mod one_way;
 mod ownership;
 mod probe;
 mod process;
@@ -51,6 +52,7 @@ pub use self::janitor::Janitor;
 pub use self::level::{Level, level};
 #[cfg(feature = "raw")]
 pub use self::older::on_kernel_with_landlock;
+pub use self::one_way::{LINK_DESCRIPTORS, dropped, only_receives, only_sends};
 pub use self::ownership::{Owned, Unowned, readers, require_foreign, require_own, require_way};
 pub use self::probe::{Finding, probe};
 use self::profile::Profile;
@@ -62,17 +64,29 @@ use self::seccomp::{Filters, Otherwise};
 pub enum Role {
     Ot,
     It,
+    /// The sending end of the link between two boxes.
+    Send,
+    /// The receiving end.
+    Receive,
 }
 
 impl Role {
-    pub const ALL: [Role; 2] = [Role::Ot, Role::It];
+    pub const ALL: [Role; 4] = [Role::Ot, Role::It, Role::Send, Role::Receive];
 
     /// The subcommand.
     pub fn name(self) -> &'static str {
         match self {
             Role::Ot => "ot",
             Role::It => "it",
+            Role::Send => "send",
+            Role::Receive => "receive",
         }
+    }
+
+    /// An end of the link: its sockets are made before it is sealed, and it makes none afterwards, at
+    /// every level.
+    pub fn is_of_link(self) -> bool {
+        matches!(self, Role::Send | Role::Receive)
     }
 }
 
@@ -292,17 +306,22 @@ impl Demoted {
     /// The kernel can't enforce a layer that isn't waived.
     pub fn seal(self, grants: &Grants) -> Result<Confined, SandboxError> {
         process::require_single_thread()?;
-        let limits = process::limit(grants.descriptors, !self.waived.contains(&Layer::User))?;
+        let is_of_link = self.role.is_of_link();
+        // What its filter knows a socket of the link by: no other descriptor has such a number.
+        let most = if is_of_link { LINK_DESCRIPTORS.into() } else { u64::MAX };
+        let descriptors = grants.descriptors.min(most);
+        let limits = process::limit(descriptors, !self.waived.contains(&Layer::User))?;
         let level = Level::of(landlock::kernel_abi(), &self.waived)?;
-        let dialled = level.is_dialled();
-        let dialler = match dialled {
-            true => Some(dialler::leave(grants, &self.waived, level.abi())?),
+        let dialled = level.is_dialled() || is_of_link;
+        let has_dialler = dialled && !(is_of_link && grants.sockets.is_empty());
+        let dialler = match has_dialler {
+            true => Some(dialler::leave(self.role, grants, &self.waived, level.abi())?),
             false => None,
         };
         landlock::restrict(grants, &self.waived, level.abi())?;
         if !self.waived.contains(&Layer::Seccomp) {
             let missing = |why: String| SandboxError::Missing { layer: Layer::Seccomp, why };
-            let profile = Profile::Half { role: self.role, dialled };
+            let profile = Profile::Sealed { role: self.role, dialled };
             let filters = Filters::compile(profile, &grants.needs, Otherwise::Kill)
                 .map_err(|error| missing(error.to_string()))?;
             filters.install().map_err(|error| missing(error.to_string()))?;

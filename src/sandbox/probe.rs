@@ -44,7 +44,7 @@ fn try_layer(layer: Layer, abi: i32) -> Result<String, String> {
     match layer {
         Layer::LandlockTcp | Layer::LandlockScopes if level.is_dialled() => {
             let needs = landlock::needs(layer);
-            let profile = Profile::Half { role: Role::It, dialled: true };
+            let profile = Profile::Sealed { role: Role::It, dialled: true };
             let filters = Filters::compile(profile, &[Need::UnixDatagrams], Otherwise::Refuse);
             filters.map_err(|error| error.to_string())?.install().map_err(no_filters)?;
             let seen = match layer {
@@ -82,12 +82,12 @@ fn try_layer(layer: Layer, abi: i32) -> Result<String, String> {
         }
         Layer::Seccomp => {
             for role in Role::ALL {
-                let profile = Profile::Half { role, dialled: false };
+                let profile = Profile::Sealed { role, dialled: role.is_of_link() };
                 Filters::compile(profile, &[], Otherwise::Kill)
                     .map_err(|error| error.to_string())?;
             }
             // With local logs, which is all that a half may do with sockets of this machine.
-            let profile = Profile::Half { role: Role::It, dialled: false };
+            let profile = Profile::Sealed { role: Role::It, dialled: false };
             let filters = Filters::compile(profile, &[Need::UnixDatagrams], Otherwise::Refuse);
             let filters = filters.map_err(|error| error.to_string())?;
             let instructions = filters.instructions();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Role;
 
-/// A system call that a sealed half may make.
+/// A system call that a sealed process may make.
 #[derive(Debug)]
 pub struct Call {
     /// As the kernel calls it, with the `SYS_` of its constant.
@@ -49,6 +49,10 @@ pub(super) enum Width {
 /// What an argument must be.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Must {
+    /// Less than this.
+    BeBelow(u64),
+    /// At least this.
+    BeFrom(u64),
     /// Equal to this.
     Be(u64),
     /// Equal to this under a mask.
@@ -61,9 +65,9 @@ pub(super) enum Must {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Profile {
     /// `dialled`: it makes no sockets.
-    Half { role: Role, dialled: bool },
+    Sealed { role: Role, dialled: bool },
     /// The process that makes them for it.
-    Dialler,
+    Dialler { role: Role },
 }
 
 /// Where a half's sockets come from, as far as a call is about that.
@@ -76,11 +80,35 @@ enum Sockets {
     Dialled,
 }
 
-/// Roles that need a call.
+/// Roles that need a call: a bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Both,
-    Ot,
+struct Who(u8);
+
+impl Who {
+    const ALL: Who = Who(u8::MAX);
+    /// Those that connect to brokers.
+    const HALVES: Who = Who::of(Role::Ot).and(Who::of(Role::It));
+    /// Those that write a journal.
+    const WRITERS: Who = Who::of(Role::Ot).and(Who::of(Role::Receive));
+    /// Those with sockets of the link.
+    const LINK: Who = Who::of(Role::Send).and(Who::of(Role::Receive));
+
+    const fn of(role: Role) -> Who {
+        Who(match role {
+            Role::Ot => 1,
+            Role::It => 2,
+            Role::Send => 4,
+            Role::Receive => 8,
+        })
+    }
+
+    const fn and(self, other: Who) -> Who {
+        Who(self.0 | other.0)
+    }
+
+    const fn has(self, role: Role) -> bool {
+        self.0 & Who::of(role).0 != 0
+    }
 }
 
 /// What a configuration can ask for beyond the usual.
@@ -118,13 +146,31 @@ impl Call {
         forms: &'static [Form],
         because: &'static str,
     ) -> Call {
-        let (who, sockets) = (Who::Both, Sockets::Whatever);
+        let (who, sockets) = (Who::ALL, Sockets::Whatever);
         Call { constant, number, who, only_for: None, sockets, forms, because }
     }
 
-    /// For the OT half alone.
-    pub(super) const fn ot(mut self) -> Call {
-        self.who = Who::Ot;
+    /// For the roles that write a journal.
+    pub(super) const fn writers(mut self) -> Call {
+        self.who = Who::WRITERS;
+        self
+    }
+
+    /// For the roles that connect to brokers.
+    pub(super) const fn halves(mut self) -> Call {
+        self.who = Who::HALVES;
+        self
+    }
+
+    /// For both ends of the link.
+    pub(super) const fn link(mut self) -> Call {
+        self.who = Who::LINK;
+        self
+    }
+
+    /// For this role alone.
+    pub(super) const fn only(mut self, role: Role) -> Call {
+        self.who = Who::of(role);
         self
     }
 
@@ -163,10 +209,7 @@ impl Call {
 
     /// Whether it is in the profile of this role.
     pub fn is_for(&self, role: Role) -> bool {
-        match self.who {
-            Who::Both => true,
-            Who::Ot => role == Role::Ot,
-        }
+        self.who.has(role)
     }
 
     /// Whether it is in the profile of a half with these sockets.
@@ -222,6 +265,16 @@ impl Argument {
     /// A `long` that is `value` where `optional` bits don't count.
     pub(super) const fn is_long_but(index: u8, value: u64, optional: u64) -> Argument {
         Argument { index, width: Width::Long, must: Must::Match { mask: !optional, value } }
+    }
+
+    /// A descriptor below this.
+    pub(super) const fn is_below(index: u8, limit: u32) -> Argument {
+        Argument { index, width: Width::Int, must: Must::BeBelow(limit as u64) }
+    }
+
+    /// A descriptor from this on.
+    pub(super) const fn is_from(index: u8, limit: u32) -> Argument {
+        Argument { index, width: Width::Int, must: Must::BeFrom(limit as u64) }
     }
 
     /// The identifier of this process.

@@ -36,11 +36,11 @@ pub(super) enum Otherwise {
 /// Calls of a profile under a configuration with these needs.
 fn calls(profile: Profile, needs: &[Need]) -> impl Iterator<Item = &'static Call> {
     let all: Vec<&'static Call> = match profile {
-        Profile::Half { role, dialled } => {
+        Profile::Sealed { role, dialled } => {
             let all = CALLS.iter().flat_map(|(_, calls)| *calls);
             all.filter(|call| call.is_for(role) && call.is_with(dialled)).collect()
         }
-        Profile::Dialler => DIALLER.iter().collect(),
+        Profile::Dialler { role } => DIALLER.iter().filter(|call| call.is_for(role)).collect(),
     };
     all.into_iter().filter(move |call| call.is_needed(needs))
 }
@@ -108,6 +108,8 @@ fn condition(argument: &Argument) -> Result<SeccompCondition, seccompiler::Backe
         Width::Long => SeccompCmpArgLen::Qword,
     };
     let (operator, value) = match argument.must {
+        Must::BeBelow(limit) => (SeccompCmpOp::Lt, limit),
+        Must::BeFrom(limit) => (SeccompCmpOp::Ge, limit),
         Must::Be(value) => (SeccompCmpOp::Eq, value),
         Must::Match { mask, value } => (SeccompCmpOp::MaskedEq(mask), value),
         Must::BeOwnPid => (SeccompCmpOp::Eq, u64::from(std::process::id())),
@@ -127,13 +129,18 @@ mod tests {
     use super::super::Role;
     use super::*;
 
+    const LINK: u64 = super::super::LINK_DESCRIPTORS as u64;
     const NEEDS: [Need; 2] = [Need::SyslogUdp, Need::UnixDatagrams];
-    const PROFILES: [Profile; 5] = [
-        Profile::Half { role: Role::Ot, dialled: false },
-        Profile::Half { role: Role::It, dialled: false },
-        Profile::Half { role: Role::Ot, dialled: true },
-        Profile::Half { role: Role::It, dialled: true },
-        Profile::Dialler,
+    const PROFILES: [Profile; 9] = [
+        Profile::Sealed { role: Role::Ot, dialled: false },
+        Profile::Sealed { role: Role::It, dialled: false },
+        Profile::Sealed { role: Role::Ot, dialled: true },
+        Profile::Sealed { role: Role::It, dialled: true },
+        Profile::Sealed { role: Role::Send, dialled: true },
+        Profile::Sealed { role: Role::Receive, dialled: true },
+        Profile::Dialler { role: Role::Ot },
+        Profile::Dialler { role: Role::Send },
+        Profile::Dialler { role: Role::Receive },
     ];
 
     #[test]
@@ -235,14 +242,18 @@ mod tests {
         let may = |profile, number| calls(profile, &NEEDS).any(|call| call.number == number);
         for profile in PROFILES {
             let makes = [libc::SYS_socket, libc::SYS_connect].map(|number| may(profile, number));
-            let dialled = matches!(profile, Profile::Half { dialled: true, .. });
+            let dialled = matches!(profile, Profile::Sealed { dialled: true, .. });
             assert_eq!(makes, [!dialled; 2], "{profile:?}");
             assert_eq!(may(profile, libc::SYS_recvmsg), dialled, "{profile:?}");
-            // What hands sockets over can be used by the dialling process alone.
-            assert_eq!(may(profile, libc::SYS_sendmsg), profile == Profile::Dialler);
+            // What hands sockets over can be used by the dialling process alone; the sending end has it
+            // for sockets of a network, which hand nothing over.
+            let hands = matches!(profile, Profile::Dialler { .. });
+            let sends = profile == Profile::Sealed { role: Role::Send, dialled: true };
+            assert_eq!(may(profile, libc::SYS_sendmsg), hands || sends);
         }
+        let dialler = Profile::Dialler { role: Role::It };
         for number in [libc::SYS_openat, libc::SYS_read, libc::SYS_mmap, libc::SYS_clone] {
-            assert!(!may(Profile::Dialler, number), "{number}");
+            assert!(!may(dialler, number), "{number}");
         }
         for number in [
             libc::SYS_flock,
@@ -252,7 +263,65 @@ mod tests {
             libc::SYS_fdatasync,
         ] {
             for dialled in [false, true] {
-                assert!(!may(Profile::Half { role: Role::It, dialled }, number));
+                assert!(!may(Profile::Sealed { role: Role::It, dialled }, number));
+                assert!(!may(Profile::Sealed { role: Role::Send, dialled }, number));
+            }
+        }
+    }
+
+    /// Whatever could receive from a network, at the sending end, and send to one, at the receiving
+    /// end: it isn't there, or it isn't for sockets of the link, and there are no others.
+    #[test]
+    fn no_end_of_the_link_has_a_call_for_the_other_direction() {
+        let receives = [
+            libc::SYS_read,
+            libc::SYS_readv,
+            libc::SYS_recvfrom,
+            libc::SYS_recvmsg,
+            libc::SYS_recvmmsg,
+            libc::SYS_splice,
+            libc::SYS_getsockopt,
+        ];
+        let sends = [
+            libc::SYS_write,
+            libc::SYS_writev,
+            libc::SYS_sendto,
+            libc::SYS_sendmsg,
+            libc::SYS_sendmmsg,
+            libc::SYS_splice,
+            libc::SYS_sendfile,
+            libc::SYS_vmsplice,
+            libc::SYS_setsockopt,
+        ];
+        let others = [
+            libc::SYS_socket,
+            libc::SYS_connect,
+            libc::SYS_bind,
+            libc::SYS_dup,
+            libc::SYS_dup3,
+            libc::SYS_ioctl,
+            libc::SYS_shutdown,
+        ];
+        let is_kept_from_the_link = |call: &Call| {
+            let must_be_other = |form: &Form| {
+                form.arguments.iter().any(|argument| {
+                    argument.index == 0 && matches!(argument.must, Must::BeBelow(LINK))
+                })
+            };
+            !call.forms.is_empty() && call.forms.iter().all(must_be_other)
+        };
+        for (role, forbidden) in [(Role::Send, &receives[..]), (Role::Receive, &sends[..])] {
+            let profile = Profile::Sealed { role, dialled: true };
+            for call in calls(profile, &NEEDS) {
+                assert!(!others.contains(&call.number), "{role}: {}", call.name());
+                if forbidden.contains(&call.number) {
+                    assert!(is_kept_from_the_link(call), "{role}: {}", call.name());
+                }
+            }
+            // And no other way to give a socket of the link a low number.
+            let fcntl = calls(profile, &NEEDS).find(|call| call.number == libc::SYS_fcntl);
+            for form in fcntl.unwrap().forms {
+                assert!(form.says.starts_with("F_GET") || form.says == "F_SETFD", "{form:?}");
             }
         }
     }

@@ -59,6 +59,14 @@ impl Feed {
         self.live.position()
     }
 
+    /// Bytes of the journal that aren't read yet, roughly.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn backlog_bytes(&self) -> Result<u64, JournalError> {
+        self.live.backlog_bytes()
+    }
+
     /// What was read so far.
     pub fn counts(&self) -> FeedCounts {
         self.counts

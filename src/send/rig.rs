@@ -52,7 +52,7 @@ pub(crate) fn journal(dir: &Path) -> Vec<Sent> {
     frames
 }
 
-fn name() -> LinkName {
+pub(crate) fn name() -> LinkName {
     LinkName::new("rig").unwrap()
 }
 
@@ -95,6 +95,12 @@ impl OtherEnd {
                 frames.push((number, bytes, *epoch, *first_seq));
             }
         }
+    }
+
+    /// Takes keys of this byte too.
+    pub(crate) fn take_key(&mut self, byte: u8) {
+        let keys = Keys::new(key(), Some(LinkKey::new(&[byte; 32]))).unwrap();
+        self.receiver.set_keys(keys);
     }
 
     pub(crate) fn receiver(&self) -> &Receiver {

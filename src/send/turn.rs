@@ -48,21 +48,37 @@ impl Turn {
         let read = self.feed.read_new(now, &mut self.sender);
         let again = self.feed.read_again(now, &mut self.sender);
         // What was read, and signs of life, leave even where the journal fails.
-        let mut is_full = true;
-        for _ in 0..TURN_DATAGRAMS {
-            if !self.sender.poll_datagram(now, wall_ms, &mut self.datagram)? {
-                is_full = false;
-                break;
-            }
-            self.paths.send(&self.datagram);
-        }
+        let due = self.send(now, wall_ms)?;
         let (has_new, has_again) = (read?, again?);
         self.look_after =
             if has_new { LOOK_FIRST } else { self.look_after.saturating_mul(2).min(LOOK_MOST) };
-        if is_full || has_again {
+        if has_again {
             return Ok(now);
         }
-        Ok(self.sender.next_due().min(now.saturating_add(self.look_after)))
+        Ok(due.min(now.saturating_add(self.look_after)))
+    }
+
+    /// Sends what is due, and reads nothing; when to come again at the latest.
+    ///
+    /// # Errors
+    /// The session has no nonce left.
+    pub fn send(&mut self, now: Duration, wall_ms: u64) -> Result<Duration, CounterExhausted> {
+        let mut due = Ok(now);
+        for _ in 0..TURN_DATAGRAMS {
+            match self.sender.poll_datagram(now, wall_ms, &mut self.datagram) {
+                Ok(true) => self.paths.send(&self.datagram),
+                Ok(false) => {
+                    due = Ok(self.sender.next_due());
+                    break;
+                }
+                Err(exhausted) => {
+                    due = Err(exhausted);
+                    break;
+                }
+            }
+        }
+        self.paths.flush();
+        due
     }
 }
 

@@ -10,8 +10,10 @@
 mod changes;
 mod in_work;
 mod marks;
+mod requests;
 mod set_aside;
 mod snapshot_parts;
+mod steps;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -23,8 +25,10 @@ use foreign::ForeignError;
 pub use in_work::{InWork, Leave, TOGETHER, WorkId};
 pub use marks::Marks;
 use prost::Message;
+pub use requests::request;
 pub use set_aside::SetAside;
 pub use snapshot_parts::SnapshotParts;
+pub use steps::{Found, Steps};
 
 /// 10,000 nodes with 1,000 metrics of 100 bytes each are 1 GB; what is larger isn't ours.
 const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -192,13 +196,39 @@ impl StateDir {
         self.save_pieces(file, std::iter::once(message.encode_to_vec().as_slice()))
     }
 
-    /// The same with the bytes of the message in pieces, none of which is copied into a whole.
+    /// Replaces what is stored; after `Ok` it survives the end of this process, and nothing waits for
+    /// the disk.
+    fn save_for_process(&self, file: StateFile, message: &impl Message) -> Result<(), StateError> {
+        let bytes = message.encode_to_vec();
+        self.write_new(file, std::iter::once(bytes.as_slice()), |_| Ok(()))?;
+        self.rename_new(file)
+    }
+
+    /// The same as [`StateDir::save`] with the bytes of the message in pieces, none of which is copied
+    /// into a whole.
     fn save_pieces<'a>(
         &self,
         file: StateFile,
         pieces: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Result<(), StateError> {
-        let path = self.path.join(file.name);
+        self.write_new(file, pieces, File::sync_all)?;
+        self.rename_new(file)?;
+        let directory = File::open(&self.path).map_err(os("open directory", &self.path))?;
+        directory.sync_all().map_err(os("sync directory", &self.path))
+    }
+
+    fn rename_new(&self, file: StateFile) -> Result<(), StateError> {
+        let (path, new) = (self.path.join(file.name), self.path.join(format!("{}.new", file.name)));
+        fs::rename(&new, &path).map_err(os("rename", &new))
+    }
+
+    /// Writes what will take the place of a file, beside it.
+    fn write_new<'a>(
+        &self,
+        file: StateFile,
+        pieces: impl Iterator<Item = &'a [u8]> + Clone,
+        sync: impl FnOnce(&File) -> io::Result<()>,
+    ) -> Result<(), StateError> {
         let new = self.path.join(format!("{}.new", file.name));
         let opened = writable().truncate(true).open(&new).map_err(os("create", &new))?;
         let checksum = pieces.clone().fold(0, crc32c::crc32c_append).to_le_bytes();
@@ -208,10 +238,7 @@ impl StateDir {
         write(&checksum)?;
         pieces.into_iter().try_for_each(write)?;
         let opened = written.into_inner().map_err(|error| os("write", &new)(error.into_error()))?;
-        opened.sync_all().map_err(os("sync", &new))?;
-        fs::rename(&new, &path).map_err(os("rename", &new))?;
-        let directory = File::open(&self.path).map_err(os("open directory", &self.path))?;
-        directory.sync_all().map_err(os("sync directory", &self.path))
+        sync(&opened).map_err(os("sync", &new))
     }
 }
 

@@ -114,7 +114,7 @@ impl Notifier {
         if let Some(socket) = &self.socket {
             let message: String = states.iter().map(|state| format!("{state}\n")).collect();
             // Nobody to report it to but the service manager itself.
-            let _ = socket.send(message.as_bytes());
+            let _ = rustix::io::write(socket, message.as_bytes());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -15,7 +16,7 @@ use sandbox::{Grants, Layer, Need, Role, Start, UserSpec};
 
 use crate::attacks::{ATTACKS, Attack, Ground};
 use crate::matrix::{Column, Kernel, REFUSED, WORKED};
-use crate::scene::{Place, other, role, user};
+use crate::scene::{Place, role, user};
 use crate::third::{BUSY_LOG, LOG};
 
 /// `attack victim ROLE DIR`: waits for its end with what an intruder would want.
@@ -28,8 +29,8 @@ pub(crate) fn victim(arguments: &[String]) -> ! {
     let journal = dir.join("journal");
     let segment = journal.join("00000000000000000001.sdj");
     let segment = match role {
-        Role::Ot => File::options().append(true).open(segment),
-        Role::It => File::open(segment),
+        Role::Ot | Role::Receive => File::options().append(true).open(segment),
+        Role::It | Role::Send => File::open(segment),
     };
     let _open = (key, segment.unwrap());
     demoted.seal(&Grants { descriptors: 64, ..Grants::default() }).unwrap();
@@ -79,12 +80,14 @@ fn end(result: io::Result<()>) -> ! {
 fn enter(column: Column, kernel: Kernel, place: &Place, needs: &[Need]) -> io::Result<Ground> {
     let role = place.role;
     let start = (column != Column::Off).then(|| Start::new(role).unwrap());
+    let (link, peer) = link(role, column)?;
     if column.namespaces() {
         separate(place)?;
     }
     // What a half holds when it is taken over.
     let open = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(place.segment());
-    let mut ground = Ground { place: place.clone(), segment: open.unwrap(), scratch: Vec::new() };
+    let segment = open.unwrap();
+    let mut ground = Ground { place: place.clone(), segment, link, peer, scratch: Vec::new() };
     let Some(start) = start else { return Ok(ground) };
     let waived = column.waived(kernel);
     let spec = spec(role);
@@ -96,17 +99,32 @@ fn enter(column: Column, kernel: Kernel, place: &Place, needs: &[Need]) -> io::R
         read: vec![place.dir.join("policies")],
         write: vec![place.state(role)],
         sockets: vec![place.third(LOG), place.third(BUSY_LOG)],
-        tcp_ports: vec![place.own_port],
+        tcp_ports: if role.is_of_link() { Vec::new() } else { vec![place.own_port] },
         udp_ports: Vec::new(),
         needs: needs.to_vec(),
         descriptors: 256,
     };
     match role {
-        Role::Ot => grants.write.push(journal),
-        Role::It => grants.read.push(journal),
+        Role::Ot | Role::Receive => grants.write.push(journal),
+        Role::It | Role::Send => grants.read.push(journal),
     }
     demoted.seal(&grants).unwrap();
     Ok(ground)
+}
+
+/// A socket of the link, made before anything else, to which a datagram was sent; and where to send
+/// one.
+fn link(role: Role, column: Column) -> io::Result<(UdpSocket, SocketAddr)> {
+    let (socket, peer) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    let socket = match (role, column) {
+        (_, Column::Off) => socket,
+        (Role::Send, _) => sandbox::only_sends(socket)?,
+        (Role::Receive, _) => sandbox::only_receives(socket)?,
+        (Role::Ot | Role::It, _) => socket,
+    };
+    socket.set_nonblocking(true)?;
+    peer.send_to(b"a datagram", socket.local_addr()?)?;
+    Ok((socket, peer.local_addr()?))
 }
 
 fn spec(role: Role) -> UserSpec {
@@ -124,7 +142,7 @@ fn separate(place: &Place) -> io::Result<()> {
     mount_change("/", private)?;
     let journal = place.journal();
     mount_bind(&journal, &journal)?;
-    if place.role == Role::It {
+    if matches!(place.role, Role::It | Role::Send) {
         let flags = MountFlags::BIND
             | MountFlags::RDONLY
             | MountFlags::NOSUID
@@ -132,7 +150,7 @@ fn separate(place: &Place) -> io::Result<()> {
             | MountFlags::NOEXEC;
         mount_remount(&journal, flags, c"")?;
     }
-    let hidden = place.state(other(place.role));
+    let hidden = place.state(place.other);
     mount("tmpfs", &hidden, "tmpfs", MountFlags::RDONLY, c"mode=000")?;
     mount_bind("/dev/null", place.their_key())?;
     mount_bind("/dev/null", place.path_socket())?;

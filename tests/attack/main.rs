@@ -5,6 +5,7 @@
 //! ```console
 //! # cargo test --test attack
 //! # cargo test --test attack -- it journal        only the IT half's, of that name
+//! # cargo test --test attack -- send link         only those of the link's sending end
 //! # cargo test --test attack -- 6.1               only as on Linux 6.1 (Debian 12)
 //! ```
 //!
@@ -44,6 +45,8 @@ use sandbox::Role;
 use scene::{Place, Scene, Sockets};
 
 const NAME_WIDTH: usize = 50;
+/// Who is taken over, in this order.
+const ROLES: [Role; 4] = [Role::It, Role::Ot, Role::Send, Role::Receive];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -71,10 +74,11 @@ fn main() -> ExitCode {
     // What has nothing to do with Landlock's version is tried once.
     let mut known: HashMap<(&str, &str, &str), Outcome> = HashMap::new();
     for (kernel, role) in
-        Kernel::ALL.into_iter().flat_map(|kernel| [Role::It, Role::Ot].map(|role| (kernel, role)))
+        Kernel::ALL.into_iter().flat_map(|kernel| ROLES.map(|role| (kernel, role)))
     {
         let found = on(kernel);
-        println!("\nThe {role} half, taken over, on {found}\n");
+        let what = if role.is_of_link() { "end of the link" } else { "half" };
+        println!("\nThe {role} {what}, taken over, on {found}\n");
         print!("{:NAME_WIDTH$}", "attack");
         for column in Column::ALL {
             print!(" {:13}", column.name());
@@ -179,7 +183,7 @@ fn attempt(
     sockets: &Sockets,
 ) -> Outcome {
     let scene = Scene::set(role, sockets);
-    sockets.third.catch_up();
+    sockets.catch_up();
     let place = scene.place();
     let confederate = attack.confederate.map(|_| {
         let mut confederate = start("conspire", attack, column, kernel, &place.of_the_other());

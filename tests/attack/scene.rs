@@ -15,22 +15,30 @@ use serde_json::{Value, json};
 
 use crate::third::Third;
 
-pub(crate) const OT_USER: u32 = 64_011;
-pub(crate) const IT_USER: u32 = 64_012;
 const SEGMENT: &str = "00000000000000000001.sdj";
 
 pub(crate) fn user(role: Role) -> u32 {
     match role {
-        Role::Ot => OT_USER,
-        Role::It => IT_USER,
+        Role::Ot => 64_011,
+        Role::It => 64_012,
+        Role::Send => 64_013,
+        Role::Receive => 64_014,
     }
 }
 
-pub(crate) fn other(role: Role) -> Role {
+/// Who writes a journal, and who reads it, where `role` is one of them.
+fn pair(role: Role) -> (Role, Role) {
     match role {
-        Role::Ot => Role::It,
-        Role::It => Role::Ot,
+        Role::Ot | Role::It => (Role::Ot, Role::It),
+        Role::Send => (Role::Ot, Role::Send),
+        Role::Receive => (Role::Receive, Role::It),
     }
+}
+
+/// Whom an intruder with the rights of `role` attacks.
+fn other(role: Role) -> Role {
+    let (writer, reader) = pair(role);
+    if role == writer { reader } else { writer }
 }
 
 /// Listeners of the side that is attacked, and of the intruder's own; they live as long as the
@@ -39,7 +47,7 @@ pub(crate) struct Sockets {
     _theirs: TcpListener,
     _own: TcpListener,
     _udp: UdpSocket,
-    _abstract: UnixDatagram,
+    in_the_abstract: UnixDatagram,
     pub(crate) their_port: u16,
     pub(crate) own_port: u16,
     pub(crate) udp_port: u16,
@@ -54,6 +62,8 @@ impl Sockets {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let abstract_name = format!("sparkdiode-attack-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&abstract_name).unwrap();
+        let in_the_abstract = UnixDatagram::bind_addr(&address).unwrap();
+        in_the_abstract.set_nonblocking(true).unwrap();
         Sockets {
             their_port: theirs.local_addr().unwrap().port(),
             own_port: own.local_addr().unwrap().port(),
@@ -61,10 +71,18 @@ impl Sockets {
             _theirs: theirs,
             _own: own,
             _udp: udp,
-            _abstract: UnixDatagram::bind_addr(&address).unwrap(),
+            in_the_abstract,
             abstract_name,
             third: Third::start(),
         }
+    }
+}
+
+impl Sockets {
+    /// Takes what earlier attempts have left: behind a full queue the next one would wait for ever.
+    pub(crate) fn catch_up(&self) {
+        while self.in_the_abstract.recv(&mut [0; 8]).is_ok() {}
+        self.third.catch_up();
     }
 }
 
@@ -81,6 +99,8 @@ pub(crate) struct Scene {
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) role: Role,
+    /// The half that is attacked.
+    pub(crate) other: Role,
     pub(crate) victim: i32,
     pub(crate) their_port: u16,
     pub(crate) own_port: u16,
@@ -113,11 +133,11 @@ impl Place {
 
     /// State of the half that is attacked.
     pub(crate) fn their_state(&self) -> PathBuf {
-        self.state(other(self.role)).join("some.state")
+        self.state(self.other).join("some.state")
     }
 
     pub(crate) fn their_key(&self) -> PathBuf {
-        self.dir.join(format!("{}.key", other(self.role)))
+        self.dir.join(format!("{}.key", self.other))
     }
 
     pub(crate) fn path_socket(&self) -> PathBuf {
@@ -136,7 +156,7 @@ impl Place {
 
     /// As the other half sees it, which was taken over too.
     pub(crate) fn of_the_other(&self) -> Place {
-        Place { role: other(self.role), ..self.clone() }
+        Place { role: self.other, other: self.role, ..self.clone() }
     }
 
     /// A file in `/proc` of the half that is attacked.
@@ -146,7 +166,7 @@ impl Place {
 
     pub(crate) fn to_json(&self) -> String {
         json!({
-            "dir": self.dir, "role": self.role.name(), "victim": self.victim,
+            "dir": self.dir, "role": self.role.name(), "other": self.other.name(), "victim": self.victim,
             "their_port": self.their_port, "own_port": self.own_port,
             "udp_port": self.udp_port, "abstract_name": self.abstract_name,
             "third_directory": self.third_directory, "third_abstract": self.third_abstract,
@@ -161,6 +181,7 @@ impl Place {
         Place {
             dir: PathBuf::from(value["dir"].as_str().unwrap()),
             role: role(value["role"].as_str().unwrap()),
+            other: role(value["other"].as_str().unwrap()),
             victim: i32::try_from(value["victim"].as_i64().unwrap()).unwrap(),
             their_port: port("their_port"),
             own_port: port("own_port"),
@@ -182,10 +203,13 @@ impl Scene {
     pub(crate) fn set(role: Role, sockets: &Sockets) -> Scene {
         let dir = tempfile::tempdir().unwrap();
         give(dir.path(), 0, 0, 0o711);
+        let (writer, reader) = pair(role);
+        let (writes, reads) = (user(writer), user(reader));
+        let of = |role: Role, what: &str| format!("{role}{what}");
         for (name, user, group, mode) in [
-            ("journal", OT_USER, IT_USER, 0o2750),
-            ("ot-state", OT_USER, OT_USER, 0o700),
-            ("it-state", IT_USER, IT_USER, 0o700),
+            ("journal", writes, reads, 0o2750),
+            (of(writer, "-state").as_str(), writes, writes, 0o700),
+            (of(reader, "-state").as_str(), reads, reads, 0o700),
             ("policies", 0, 0, 0o755),
         ] {
             fs::create_dir(dir.path().join(name)).unwrap();
@@ -193,23 +217,25 @@ impl Scene {
         }
         let segment = format!("journal/{SEGMENT}");
         for (name, user, group, mode) in [
-            ("journal/00000000000000000000.sdj", OT_USER, IT_USER, 0o640),
-            (segment.as_str(), OT_USER, IT_USER, 0o640),
-            ("ot-state/some.state", OT_USER, OT_USER, 0o600),
-            ("it-state/some.state", IT_USER, IT_USER, 0o600),
-            ("ot.key", OT_USER, OT_USER, 0o600),
-            ("it.key", IT_USER, IT_USER, 0o600),
+            ("journal/00000000000000000000.sdj", writes, reads, 0o640),
+            (segment.as_str(), writes, reads, 0o640),
+            (of(writer, "-state/some.state").as_str(), writes, writes, 0o600),
+            (of(reader, "-state/some.state").as_str(), reads, reads, 0o600),
+            (of(writer, ".key").as_str(), writes, writes, 0o600),
+            (of(reader, ".key").as_str(), reads, reads, 0o600),
             ("policies/policy.toml", 0, 0, 0o644),
         ] {
             fs::write(dir.path().join(name), [b'x'; 4_096]).unwrap();
             give(&dir.path().join(name), user, group, mode);
         }
         let path_socket = UnixListener::bind(dir.path().join("socket")).unwrap();
-        give(&dir.path().join("socket"), user(other(role)), user(other(role)), 0o777);
-        let victim = start_victim(other(role), dir.path());
+        let other = other(role);
+        give(&dir.path().join("socket"), user(other), user(other), 0o777);
+        let victim = start_victim(other, dir.path());
         let place = Place {
             dir: dir.path().to_owned(),
             role,
+            other,
             victim: i32::try_from(victim.id()).unwrap(),
             their_port: sockets.their_port,
             own_port: sockets.own_port,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::scene::{IT_USER, OT_USER};
+use crate::scene::user;
 
 /// What asks for the word that was left.
 pub(crate) const ASK: &[u8] = b"?";
@@ -165,7 +165,7 @@ fn start_bus(directory: &Path) -> Option<Child> {
     // It wants to know who speaks to it, and a machine knows the users of its halves.
     for (name, kind) in [("passwd", ":/:/bin/false"), ("group", "")] {
         let mut text = fs::read_to_string(Path::new("/etc").join(name)).unwrap();
-        for user in [OT_USER, IT_USER] {
+        for user in sandbox::Role::ALL.map(user) {
             let own = if name == "passwd" { format!("{user}:") } else { String::new() };
             text.push_str(&format!("attack-{user}:x:{user}:{own}{kind}\n"));
         }

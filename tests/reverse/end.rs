@@ -181,8 +181,8 @@ pub(crate) fn run(arguments: &Arguments) {
 /// Exactly what the half may, with a state directory and the journal.
 fn seal(demoted: Demoted, role: Role, paths: &place::Paths) -> Confined {
     let (read, write) = match role {
-        Role::It => (vec![paths.journal()], vec![paths.state("it")]),
-        Role::Ot => (Vec::new(), vec![paths.journal(), paths.state("ot")]),
+        Role::It | Role::Send => (vec![paths.journal()], vec![paths.state("it")]),
+        Role::Ot | Role::Receive => (Vec::new(), vec![paths.journal(), paths.state("ot")]),
     };
     let (sockets, needs) = (vec![paths.log()], vec![Need::UnixDatagrams]);
     let grants = Grants { read, write, sockets, needs, descriptors: 1_024, ..Grants::default() };

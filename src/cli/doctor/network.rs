@@ -50,9 +50,10 @@ pub(super) fn run(path: &Path, arguments: &DoctorArgs) -> Result<Exit, Failure> 
 
 fn ask(path: &Path, arguments: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     let (kind, _) = recognise(path)?;
-    let role = if kind == Kind::It { Role::It } else { Role::Ot };
+    let is_it = kind == Kind::It;
+    let role = if is_it { Role::It } else { Role::Ot };
     let start = sealing::start(role)?;
-    let mut question = question(role, path, arguments)?;
+    let mut question = question(is_it, path, arguments)?;
     let address = question.broker.address.to_string();
     let mut findings = Vec::new();
     match addresses::of_broker(&question.broker) {
@@ -102,16 +103,16 @@ fn missing(arguments: &DoctorArgs) -> Vec<Layer> {
     Layer::ALL.into_iter().filter(is_named).collect()
 }
 
-fn question(role: Role, path: &Path, arguments: &DoctorArgs) -> Result<Question, Failure> {
+fn question(is_it: bool, path: &Path, arguments: &DoctorArgs) -> Result<Question, Failure> {
     let own = |id: &str| match &arguments.client_id {
         Some(id) => id.clone(),
         None => format!("{id}-doctor-{}", std::process::id()),
     };
-    Ok(match role {
-        Role::Ot => {
+    Ok(match is_it {
+        false => {
             let (config, _) = OtConfig::load(path)?;
             Question {
-                role,
+                role: Role::Ot,
                 client_id: own(&config.client_id),
                 filters: filters_of_policy(&config),
                 caps: config.limits,
@@ -120,10 +121,10 @@ fn question(role: Role, path: &Path, arguments: &DoctorArgs) -> Result<Question,
                 sessions: 1,
             }
         }
-        Role::It => {
+        true => {
             let (config, _) = ItConfig::load(path)?;
             Question {
-                role,
+                role: Role::It,
                 client_id: own(&config.client_id_prefix),
                 filters: filters_of_mirror(&config),
                 caps: config.limits,
@@ -272,9 +273,9 @@ fn rights(found: &Found, role: Role) -> Finding {
         return Finding::odd("rights", "nothing to ask for: no policy that can be read", "mend it");
     }
     if found.refused.is_empty() {
-        let publishing = match role {
-            Role::Ot => "",
-            Role::It => "; whether it lets us publish can't be asked without publishing",
+        let publishing = match role == Role::It {
+            false => "",
+            true => "; whether it lets us publish can't be asked without publishing",
         };
         let words = format!("the broker grants {}{publishing}", counted(all, "subscription"));
         return Finding::good("rights", words);

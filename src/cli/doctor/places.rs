@@ -91,13 +91,13 @@ pub(super) fn files(half: &HalfFiles, journal_group: Option<&str>) -> Vec<Findin
         findings.extend(place.writable("metrics", textfile, 0o755, None));
     }
     match half.role {
-        Role::Ot => {
+        Role::Ot | Role::Receive => {
             findings.extend(place.writable("journal", &half.journal, 0o2750, journal_group));
             if !waived && half.journal.is_dir() {
                 findings.extend(sandbox::readers(identity, &half.journal).err().map(of_sandbox));
             }
         }
-        Role::It => {
+        Role::It | Role::Send => {
             let readable = place.readable_journal();
             let is_good = readable.verdict == Verdict::Good;
             findings.push(readable);

@@ -90,7 +90,8 @@ fn announcements_and_heartbeats_have_one_length() {
         overhead_permille: 250,
         min_repair: 2,
     };
-    let heartbeat = Heartbeat { mono_ms: 1, wall_ms: 2, highest_frame: 3, symbols: 4 };
+    let heartbeat =
+        Heartbeat { mono_ms: 1, wall_ms: 2, highest_frame: 3, symbols: 4, again_from: 5 };
     for body in [Body::Announcement(announcement), Body::Heartbeat(heartbeat)] {
         let mut bytes = Vec::new();
         body.encode(&mut bytes);

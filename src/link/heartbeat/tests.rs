@@ -10,7 +10,7 @@ const SESSION: SessionId = SessionId { number: 1, random: [0; 8] };
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 fn heartbeat(mono_ms: u64) -> Heartbeat {
-    Heartbeat { mono_ms, wall_ms: 1_000_000 + mono_ms, highest_frame: 0, symbols: 0 }
+    Heartbeat { mono_ms, wall_ms: 1_000_000 + mono_ms, highest_frame: 0, symbols: 0, again_from: 0 }
 }
 
 fn at(ms: u64) -> Duration {
@@ -78,7 +78,13 @@ fn a_session_begins_with_clocks_of_its_own() {
 #[test]
 fn numbers_at_their_ends_are_no_panic() {
     let mut freshness = Freshness::new(Duration::MAX);
-    let extreme = Heartbeat { mono_ms: u64::MAX, wall_ms: u64::MAX, highest_frame: 0, symbols: 0 };
+    let extreme = Heartbeat {
+        mono_ms: u64::MAX,
+        wall_ms: u64::MAX,
+        highest_frame: 0,
+        symbols: 0,
+        again_from: 0,
+    };
     freshness.hear(Duration::ZERO, 0, SESSION, extreme);
     freshness.hear(Duration::MAX, u64::MAX, SESSION, heartbeat(0));
     assert!(freshness.ahead_ms().is_some());

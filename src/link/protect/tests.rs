@@ -6,8 +6,13 @@ use super::{
 };
 use crate::datagram::{Body, Foreign, Heartbeat, MIN_BYTES, SessionId};
 
-const HEARTBEAT: Body<'_> =
-    Body::Heartbeat(Heartbeat { mono_ms: 1, wall_ms: 2, highest_frame: 3, symbols: 4 });
+const HEARTBEAT: Body<'_> = Body::Heartbeat(Heartbeat {
+    mono_ms: 1,
+    wall_ms: 2,
+    highest_frame: 3,
+    symbols: 4,
+    again_from: 5,
+});
 
 fn name() -> LinkName {
     LinkName::new("plant-to-office").unwrap()

@@ -254,7 +254,8 @@ fn replayed_and_held_back_heartbeats_are_no_signs_of_life() {
     let mut receiver = receiver(ReceiverState::default());
     let mut sealer = sealer(1);
     let mut heartbeat = |mono_ms| {
-        let heartbeat = Heartbeat { mono_ms, wall_ms: 9, highest_frame: 0, symbols: 0 };
+        let heartbeat =
+            Heartbeat { mono_ms, wall_ms: 9, highest_frame: 0, symbols: 0, again_from: 0 };
         sealed(&mut sealer, &Body::Heartbeat(heartbeat))
     };
     let (first, held) = (heartbeat(0), heartbeat(100));

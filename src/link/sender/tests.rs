@@ -64,7 +64,13 @@ fn push_again(sender: &mut Sender, now: Duration, number: u64) {
 fn a_sender_that_has_nothing_to_send_says_that_it_lives() {
     let mut sender = sender(SenderOptions::default());
     let heartbeat = |mono_ms, highest_frame, symbols| {
-        Said::Heartbeat(Heartbeat { mono_ms, wall_ms: 5_000, highest_frame, symbols })
+        Said::Heartbeat(Heartbeat {
+            mono_ms,
+            wall_ms: 5_000,
+            highest_frame,
+            symbols,
+            again_from: 0,
+        })
     };
     assert_eq!(poll(&mut sender, at(0)), [heartbeat(0, 0, 0), Said::Announcement]);
     assert_eq!(sender.next_due(), at(100));

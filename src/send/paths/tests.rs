@@ -23,6 +23,7 @@ fn each_path_carries_the_same_and_one_that_is_refused_harms_no_other() {
     ]);
     for datagram in [&b"one"[..], b"other"] {
         paths.send(datagram);
+        paths.flush();
         for socket in [&first, &second] {
             let mut buffer = [0; 16];
             let (length, _) = socket.recv_from(&mut buffer).unwrap();
@@ -42,6 +43,7 @@ fn a_port_where_nobody_listens_changes_nothing() {
     let mut paths = Paths::new(vec![Path::new(socket(), gone).unwrap()]);
     for _ in 0..100 {
         paths.send(b"into the dark");
+        paths.flush();
     }
     let path = paths.iter_mut().next().unwrap();
     assert_eq!((path.counts().datagrams, path.counts().refused), (100, 0));

@@ -60,7 +60,8 @@ impl Carrier for Local {
             Form::Rfc3164 => self.lines.rfc3164(line),
             Form::Rfc5424 => self.lines.rfc5424(line),
         };
-        socket.send(&bytes).map(drop)
+        // A call that the ends of the link have too.
+        Ok(rustix::io::write(socket, &bytes).map(drop)?)
     }
 
     fn is_stream(&self) -> bool {

@@ -19,22 +19,22 @@ const ASKING: &str = "carries no data by itself: only what the other half does a
 pub(super) fn attacks() -> Vec<Attack> {
     let read_only = "the descriptor was opened for reading";
     vec![
-        attack(Who::It, "write to the descriptor", |ground| {
+        attack(Who::Reader, "write to the descriptor", |ground| {
             ground.segment.write_at(b"x", 0).map(drop)
         })
         .kernel_refuses(read_only),
-        attack(Who::It, "open for writing", |ground| {
+        attack(Who::Reader, "open for writing", |ground| {
             write_to(OpenOptions::new().write(true), &ground.place.segment())
         }),
-        attack(Who::It, "open for appending", |ground| {
+        attack(Who::Reader, "open for appending", |ground| {
             write_to(OpenOptions::new().append(true), &ground.place.segment())
         }),
-        attack(Who::It, "reopen through /proc/self/fd", |ground| {
+        attack(Who::Reader, "reopen through /proc/self/fd", |ground| {
             let fd = ground.segment.as_raw_fd();
             let own = std::path::PathBuf::from(format!("/proc/self/fd/{fd}"));
             write_to(OpenOptions::new().write(true), &own)
         }),
-        attack(Who::It, "open the writer's descriptor in /proc", |ground| {
+        attack(Who::Reader, "open the writer's descriptor in /proc", |ground| {
             // A sealed half has few descriptors.
             let mut last = io::Error::from_raw_os_error(libc::ENOENT);
             for number in 3..12 {
@@ -49,62 +49,62 @@ pub(super) fn attacks() -> Vec<Attack> {
             }
             Err(last)
         }),
-        attack(Who::It, "hard link into its own state", |ground| {
+        attack(Who::Reader, "hard link into its own state", |ground| {
             let link = ground.place.own("link");
             fs::hard_link(ground.place.segment(), &link)?;
             write_to(OpenOptions::new().write(true), &link)
         }),
-        attack(Who::It, "linkat of the descriptor", |ground| {
+        attack(Who::Reader, "linkat of the descriptor", |ground| {
             let link = path(&ground.place.own("link"));
             let empty = c"".to_owned();
             let fd = ground.segment.as_raw_fd();
             call(libc::SYS_linkat, &[&fd, &&empty, &libc::AT_FDCWD, &&link, &libc::AT_EMPTY_PATH])?;
             write_to(OpenOptions::new().write(true), &ground.place.own("link"))
         }),
-        attack(Who::It, "rename a segment", |ground| {
+        attack(Who::Reader, "rename a segment", |ground| {
             let segment = ground.place.segment();
             fs::rename(&segment, segment.with_extension("old"))
         }),
-        attack(Who::It, "rename a file of its own over a segment", |ground| {
+        attack(Who::Reader, "rename a file of its own over a segment", |ground| {
             let forged = ground.place.own("forged");
             fs::write(&forged, "forged")?;
             fs::rename(forged, ground.place.segment())
         }),
-        attack(Who::It, "delete a segment", |ground| fs::remove_file(ground.place.segment())),
-        attack(Who::It, "truncate by path", |ground| {
+        attack(Who::Reader, "delete a segment", |ground| fs::remove_file(ground.place.segment())),
+        attack(Who::Reader, "truncate by path", |ground| {
             let segment = path(&ground.place.segment());
             call(libc::SYS_truncate, &[&&segment, &0]).map(drop)
         }),
-        attack(Who::It, "truncate as it is opened for reading", |ground| {
+        attack(Who::Reader, "truncate as it is opened for reading", |ground| {
             // A right to read is all that Landlock before ABI 3 asks for.
             let segment = path(&ground.place.segment());
             let flags = libc::O_RDONLY | libc::O_TRUNC;
             call(libc::SYS_openat, &[&libc::AT_FDCWD, &&segment, &flags, &0]).map(drop)
         }),
-        attack(Who::It, "truncate the descriptor", |ground| ground.segment.set_len(0))
+        attack(Who::Reader, "truncate the descriptor", |ground| ground.segment.set_len(0))
             .kernel_refuses(read_only),
-        attack(Who::It, "map the descriptor shared and writable", |ground| {
+        attack(Who::Reader, "map the descriptor shared and writable", |ground| {
             let access = libc::PROT_READ | libc::PROT_WRITE;
             let fd = ground.segment.as_raw_fd();
             call(libc::SYS_mmap, &[&0, &4_096, &access, &libc::MAP_SHARED, &fd, &0]).map(drop)
         })
         .kernel_refuses(read_only),
-        attack(Who::It, "punch a hole", |ground| {
+        attack(Who::Reader, "punch a hole", |ground| {
             let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
             let fd = ground.segment.as_raw_fd();
             call(libc::SYS_fallocate, &[&fd, &mode, &0_i64, &4_096_i64]).map(drop)
         })
         .kernel_refuses(read_only),
-        attack(Who::It, "chmod by path", |ground| {
+        attack(Who::Reader, "chmod by path", |ground| {
             fs::set_permissions(ground.place.segment(), fs::Permissions::from_mode(0o666))
         }),
-        attack(Who::It, "chmod the descriptor", |ground| {
+        attack(Who::Reader, "chmod the descriptor", |ground| {
             ground.segment.set_permissions(fs::Permissions::from_mode(0o666))
         }),
-        attack(Who::It, "chown the descriptor", |ground| {
+        attack(Who::Reader, "chown the descriptor", |ground| {
             fchown(&ground.segment, Some(ground.place.role as u32), None)
         }),
-        attack(Who::It, "give itself an ACL", |ground| {
+        attack(Who::Reader, "give itself an ACL", |ground| {
             // Version 2; user rw, this user rw, group r, mask rw, others nothing.
             let user = crate::scene::user(ground.place.role);
             let mut acl = 2_u32.to_le_bytes().to_vec();
@@ -124,12 +124,12 @@ pub(super) fn attacks() -> Vec<Attack> {
             call(libc::SYS_setxattr, &[&&segment, &&name, &acl.as_slice(), &acl.len(), &0])
                 .map(drop)
         }),
-        attack(Who::It, "set an extended attribute", |ground| {
+        attack(Who::Reader, "set an extended attribute", |ground| {
             let name = c"user.word".to_owned();
             let fd = ground.segment.as_raw_fd();
             call(libc::SYS_fsetxattr, &[&fd, &&name, &b"x".as_slice(), &1, &0]).map(drop)
         }),
-        attack(Who::It, "O_TMPFILE in the journal, then link it", |ground| {
+        attack(Who::Reader, "O_TMPFILE in the journal, then link it", |ground| {
             let mut options = OpenOptions::new();
             options.write(true).custom_flags(libc::O_TMPFILE);
             let file = options.open(ground.place.journal())?;
@@ -139,23 +139,23 @@ pub(super) fn attacks() -> Vec<Attack> {
             call(libc::SYS_linkat, &[&libc::AT_FDCWD, &&own, &libc::AT_FDCWD, &&link, &follow])
                 .map(drop)
         }),
-        attack(Who::It, "make a segment", |ground| {
+        attack(Who::Reader, "make a segment", |ground| {
             fs::write(ground.place.journal().join("00000000000000000009.sdj"), "forged")
         }),
-        attack(Who::It, "make a FIFO under a segment's name", |ground| {
+        attack(Who::Reader, "make a FIFO under a segment's name", |ground| {
             let fifo = ground.place.journal().join("00000000000000000009.sdj");
             Ok(mknodat(CWD, fifo, FileType::Fifo, Mode::RWXU, 0)?)
         }),
-        attack(Who::It, "make a link under a segment's name", |ground| {
+        attack(Who::Reader, "make a link under a segment's name", |ground| {
             symlink("/etc/passwd", ground.place.journal().join("00000000000000000009.sdj"))
         }),
-        attack(Who::It, "make a directory in the journal", |ground| {
+        attack(Who::Reader, "make a directory in the journal", |ground| {
             fs::create_dir(ground.place.journal().join("trap"))
         }),
-        attack(Who::It, "set the times of a segment", |ground| {
+        attack(Who::Reader, "set the times of a segment", |ground| {
             ground.segment.set_modified(std::time::SystemTime::UNIX_EPOCH)
         }),
-        attack(Who::It, "open by handle", |ground| {
+        attack(Who::Reader, "open by handle", |ground| {
             let mut handle = [0_u32; 34];
             handle[0] = 128;
             let mut mount_id = 0_i32;
@@ -167,15 +167,15 @@ pub(super) fn attacks() -> Vec<Attack> {
             )?;
             call(libc::SYS_open_by_handle_at, &[&fd, &&mut handle, &libc::O_RDWR]).map(drop)
         }),
-        attack(Who::It, "mount over the journal", |ground| {
+        attack(Who::Reader, "mount over the journal", |ground| {
             let flags = rustix::mount::MountFlags::empty();
             Ok(rustix::mount::mount("tmpfs", ground.place.journal(), "tmpfs", flags, None)?)
         }),
-        attack(Who::It, "mark a segment immutable", |ground| {
+        attack(Who::Reader, "mark a segment immutable", |ground| {
             let flag = rustix::fs::IFlags::IMMUTABLE;
             Ok(rustix::fs::ioctl_setflags(&ground.segment, flag)?)
         }),
-        attack(Who::It, "copy_file_range into the descriptor", |ground| {
+        attack(Who::Reader, "copy_file_range into the descriptor", |ground| {
             let own = ground.place.own("source");
             fs::write(&own, "forged")?;
             let source = File::open(own)?;
@@ -183,15 +183,15 @@ pub(super) fn attacks() -> Vec<Attack> {
             call(libc::SYS_copy_file_range, &[&from, &0, &to, &0, &6, &0]).map(drop)
         })
         .kernel_refuses(read_only),
-        attack(Who::Both, "take a lease on a segment", |ground| {
+        attack(Who::All, "take a lease on a segment", |ground| {
             // Of one that isn't written any more: a reader's lease needs that.
             let old = File::open(ground.place.journal().join("00000000000000000000.sdj"))?;
             let fd = old.as_raw_fd();
             call(libc::SYS_fcntl, &[&fd, &libc::F_SETLEASE, &libc::F_RDLCK]).map(drop)
         })
         .reason(FEEDBACK),
-        attack(Who::Both, "lock a segment", |ground| ground.segment.lock_shared()).reason(FEEDBACK),
-        attack(Who::Both, "lock a range of a segment", |ground| {
+        attack(Who::All, "lock a segment", |ground| ground.segment.lock_shared()).reason(FEEDBACK),
+        attack(Who::All, "lock a range of a segment", |ground| {
             let mut lock = libc::flock {
                 l_type: libc::F_RDLCK as libc::c_short,
                 l_whence: 0,
@@ -203,7 +203,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             call(libc::SYS_fcntl, &[&fd, &libc::F_SETLK, &&mut lock]).map(drop)
         })
         .reason(FEEDBACK),
-        attack(Who::Both, "ask for another's lock on a segment", |ground| {
+        attack(Who::All, "ask for another's lock on a segment", |ground| {
             let mut lock = libc::flock {
                 l_type: libc::F_WRLCK as libc::c_short,
                 l_whence: 0,
@@ -215,12 +215,12 @@ pub(super) fn attacks() -> Vec<Attack> {
             call(libc::SYS_fcntl, &[&fd, &libc::F_GETLK, &&mut lock]).map(drop)
         })
         .reason(FEEDBACK),
-        attack(Who::Both, "throw a segment out of the page cache", |ground| {
+        attack(Who::All, "throw a segment out of the page cache", |ground| {
             let fd = ground.segment.as_raw_fd();
             call(libc::SYS_fadvise64, &[&fd, &0_i64, &0_i64, &libc::POSIX_FADV_DONTNEED]).map(drop)
         })
         .reason(FEEDBACK),
-        attack(Who::Both, "ask whether a page of a segment is cached", |ground| {
+        attack(Who::All, "ask whether a page of a segment is cached", |ground| {
             let mut page = [0_u8; 64];
             let mut vector =
                 libc::iovec { iov_base: page.as_mut_ptr().cast(), iov_len: page.len() };
@@ -229,20 +229,20 @@ pub(super) fn attacks() -> Vec<Attack> {
                 .map(drop)
         })
         .reason(ASKING),
-        attack(Who::Ot, "watch who reads a segment (inotify)", |ground| {
+        attack(Who::Writer, "watch who reads a segment (inotify)", |ground| {
             let fd = call(libc::SYS_inotify_init1, &[&0])?;
             let segment = path(&ground.place.segment());
             call(libc::SYS_inotify_add_watch, &[&fd, &&segment, &libc::IN_ACCESS]).map(drop)
         })
         .reason(ASKING),
-        attack(Who::Ot, "watch who opens a segment (fanotify)", |_| {
+        attack(Who::Writer, "watch who opens a segment (fanotify)", |_| {
             call(libc::SYS_fanotify_init, &[&0, &libc::O_RDONLY]).map(drop)
         }),
-        attack(Who::Both, "ask how full the journal's disk is", |ground| {
+        attack(Who::All, "ask how full the journal's disk is", |ground| {
             Ok(rustix::fs::statfs(ground.place.journal()).map(drop)?)
         })
         .reason(ASKING),
-        attack(Who::Both, "ask for the machine's load and memory", |_| {
+        attack(Who::All, "ask for the machine's load and memory", |_| {
             let mut info = [0_u64; 64];
             call(libc::SYS_sysinfo, &[&&mut info]).map(drop)
         })

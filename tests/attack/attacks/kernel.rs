@@ -13,30 +13,30 @@ const SURFACE: &str = "no way by itself, only more of the kernel to try: no user
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
-        attack(Who::Both, "become root", |_| call(libc::SYS_setresuid, &[&0, &0, &0]).map(drop)),
-        attack(Who::Both, "join a group", |_| {
+        attack(Who::All, "become root", |_| call(libc::SYS_setresuid, &[&0, &0, &0]).map(drop)),
+        attack(Who::All, "join a group", |_| {
             let mut groups = [0_u32; 1];
             call(libc::SYS_setgroups, &[&1, &&mut groups]).map(drop)
         }),
-        attack(Who::Both, "take capabilities back", |_| {
+        attack(Who::All, "take capabilities back", |_| {
             let mut header = [0x2008_0522_u32, 0];
             let mut sets = [1_u32 << 21, 1 << 21, 0, 0, 0, 0];
             call(libc::SYS_capset, &[&&mut header, &&mut sets]).map(drop)
         }),
-        attack(Who::Both, "become root of a namespace of users", |_| {
+        attack(Who::All, "become root of a namespace of users", |_| {
             call(libc::SYS_unshare, &[&libc::CLONE_NEWUSER]).map(drop)
         })
         .reason(SURFACE),
-        attack(Who::Both, "a namespace of mounts", |_| {
+        attack(Who::All, "a namespace of mounts", |_| {
             call(libc::SYS_unshare, &[&libc::CLONE_NEWNS]).map(drop)
         }),
-        attack(Who::Both, "start another program", |_| {
+        attack(Who::All, "start another program", |_| {
             // That it doesn't return is success: `true` ends with 0.
             let (program, mut none) = (path(std::path::Path::new("/bin/true")), [0_usize; 1]);
             let mut arguments = [program.as_ptr().expose_provenance(), 0];
             call(libc::SYS_execve, &[&&program, &&mut arguments, &&mut none]).map(drop)
         }),
-        attack(Who::Both, "start a program from its own state", |ground| {
+        attack(Who::All, "start a program from its own state", |ground| {
             let program = ground.place.own("program");
             fs::copy("/bin/true", &program)?;
             let file = fs::File::open(&program)?;
@@ -49,13 +49,13 @@ pub(super) fn attacks() -> Vec<Attack> {
             )
             .map(drop)
         }),
-        attack(Who::Both, "memory for code", |_| {
+        attack(Who::All, "memory for code", |_| {
             let access = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
             let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
             call(libc::SYS_mmap, &[&0, &4_096, &access, &kind, &-1, &0]).map(drop)
         })
         .reason(SURFACE),
-        attack(Who::Both, "make memory executable", |_| {
+        attack(Who::All, "make memory executable", |_| {
             let access = libc::PROT_READ | libc::PROT_WRITE;
             let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
             let page = call(libc::SYS_mmap, &[&0, &4_096, &access, &kind, &-1, &0])?;
@@ -63,65 +63,65 @@ pub(super) fn attacks() -> Vec<Attack> {
                 .map(drop)
         })
         .reason(SURFACE),
-        attack(Who::Both, "io_uring, which filters don't see into", |_| {
+        attack(Who::All, "io_uring, which filters don't see into", |_| {
             let mut parameters = [0_u32; 32];
             call(libc::SYS_io_uring_setup, &[&1, &&mut parameters]).map(drop)
         })
         .reason(SURFACE),
-        attack(Who::Both, "load a program into the kernel (bpf)", |_| {
+        attack(Who::All, "load a program into the kernel (bpf)", |_| {
             // An array of one: type 2, key 4, value 4, entries 1.
             let mut attributes = [2_u32, 4, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
             let size = size_of_val(&attributes);
             call(libc::SYS_bpf, &[&0, &&mut attributes, &size]).map(drop)
         }),
-        attack(Who::Both, "handle page faults (userfaultfd)", |_| {
+        attack(Who::All, "handle page faults (userfaultfd)", |_| {
             call(libc::SYS_userfaultfd, &[&0]).map(drop)
         })
         .reason(SURFACE),
-        attack(Who::Both, "load a kernel module", |_| {
+        attack(Who::All, "load a kernel module", |_| {
             let mut image = [0_u8; 64];
             let empty = c"".to_owned();
             let result = call(libc::SYS_init_module, &[&&mut image, &64, &&empty]);
             passes(result, &[libc::ENOEXEC])
         })
         .missing_here("a kernel may have no modules"),
-        attack(Who::Both, "search the kernel's keys", |_| {
+        attack(Who::All, "search the kernel's keys", |_| {
             let (kind, name) = (c"user".to_owned(), c"none".to_owned());
             // Searches the ring of the session: that there is none under this name is an answer.
             let result = call(libc::SYS_request_key, &[&&kind, &&name, &0, &0]);
             passes(result, &[libc::ENOKEY])
         })
         .reason(SURFACE),
-        attack(Who::Both, "change what programs mean (personality)", |_| {
+        attack(Who::All, "change what programs mean (personality)", |_| {
             call(libc::SYS_personality, &[&0x0040_0000_u64]).map(drop)
         })
         .reason(SURFACE),
-        attack(Who::Both, "change the root directory", |ground| {
+        attack(Who::All, "change the root directory", |ground| {
             let own = path(&ground.place.state(ground.place.role));
             call(libc::SYS_chroot, &[&&own]).map(drop)
         }),
-        attack(Who::Both, "mount a file system", |ground| {
+        attack(Who::All, "mount a file system", |ground| {
             let own = ground.place.state(ground.place.role);
             let flags = rustix::mount::MountFlags::empty();
             rustix::mount::mount("tmpfs", &own, "tmpfs", flags, None)?;
             Ok(rustix::mount::unmount(&own, rustix::mount::UnmountFlags::DETACH)?)
         }),
-        attack(Who::Both, "name the machine", |_| {
+        attack(Who::All, "name the machine", |_| {
             let name = rustix::system::uname().nodename().to_bytes().to_vec();
             call(libc::SYS_sethostname, &[&name.as_slice(), &name.len()]).map(drop)
         }),
-        attack(Who::Both, "read the kernel's log", |_| {
+        attack(Who::All, "read the kernel's log", |_| {
             // 3: everything that is there; none of it is taken away.
             let mut text = [0_u8; 64];
             call(libc::SYS_syslog, &[&3, &&mut text, &64]).map(drop)
         }),
-        attack(Who::Both, "make a device", |ground| {
+        attack(Who::All, "make a device", |ground| {
             let device = ground.place.own("mem");
             let kind = rustix::fs::FileType::CharacterDevice;
             let mode = rustix::fs::Mode::RWXU;
             Ok(rustix::fs::mknodat(rustix::fs::CWD, device, kind, mode, rustix::fs::makedev(1, 1))?)
         }),
-        attack(Who::Both, "a file that is root for whoever starts it", |ground| {
+        attack(Who::All, "a file that is root for whoever starts it", |ground| {
             use std::os::unix::fs::PermissionsExt;
             let file = ground.place.own("setuid");
             fs::write(&file, "")?;
@@ -131,7 +131,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             "it belongs to the intruder's user, who is all that it could make anybody; \
                  RestrictSUIDSGID in the units is the second layer",
         ),
-        attack(Who::Both, "calls of the 32-bit interface", |_| {
+        attack(Who::All, "calls of the 32-bit interface", |_| {
             // The bit that marks a call of the x32 interface.
             #[cfg(target_arch = "x86_64")]
             let number = libc::SYS_getppid | 0x4000_0000;

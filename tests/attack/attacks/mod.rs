@@ -4,12 +4,14 @@ mod exhaust;
 mod files;
 mod journal;
 mod kernel;
+mod link;
 mod meeting;
 mod network;
 mod process;
 
 use std::fs::File;
 use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::LazyLock;
 
 use sandbox::{Need, Role};
@@ -22,6 +24,9 @@ pub(crate) struct Ground {
     pub(crate) place: Place,
     /// The journal, as the half had it open: to read.
     pub(crate) segment: File,
+    /// A socket of the link, as an end of it has one; and the address of its other end.
+    pub(crate) link: UdpSocket,
+    pub(crate) peer: SocketAddr,
     pub(crate) scratch: Vec<u8>,
 }
 
@@ -54,17 +59,26 @@ pub(crate) struct Attack {
 /// Intruders that try it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
-    It,
-    Ot,
-    Both,
+    /// Whoever reads a journal that another writes.
+    Reader,
+    /// Whoever writes one.
+    Writer,
+    /// Those with a broker.
+    Halves,
+    Send,
+    Receive,
+    All,
 }
 
 impl Attack {
     pub(crate) fn is_for(&self, role: Role) -> bool {
         match self.who {
-            Who::Both => true,
-            Who::It => role == Role::It,
-            Who::Ot => role == Role::Ot,
+            Who::All => true,
+            Who::Reader => matches!(role, Role::It | Role::Send),
+            Who::Writer => matches!(role, Role::Ot | Role::Receive),
+            Who::Halves => !role.is_of_link(),
+            Who::Send => role == Role::Send,
+            Who::Receive => role == Role::Receive,
         }
     }
 
@@ -124,6 +138,7 @@ pub(crate) static ATTACKS: LazyLock<Vec<Attack>> = LazyLock::new(|| {
     let mut all = controls();
     all.extend(journal::attacks());
     all.extend(network::attacks());
+    all.extend(link::attacks());
     all.extend(meeting::attacks());
     all.extend(process::attacks());
     all.extend(files::attacks());
@@ -135,17 +150,17 @@ pub(crate) static ATTACKS: LazyLock<Vec<Attack>> = LazyLock::new(|| {
 /// What a half does all day.
 fn controls() -> Vec<Attack> {
     vec![
-        attack(Who::Both, "(control) connect to its own broker", network::own_broker).control(),
-        attack(Who::Both, "(control) read the journal", |ground| {
+        attack(Who::Halves, "(control) connect to its own broker", network::own_broker).control(),
+        attack(Who::All, "(control) read the journal", |ground| {
             std::fs::read(ground.place.segment()).map(drop)
         })
         .control(),
-        attack(Who::Both, "(control) replace its own state", |ground| {
+        attack(Who::All, "(control) replace its own state", |ground| {
             std::fs::write(ground.place.own("new"), "state")?;
             std::fs::rename(ground.place.own("new"), ground.place.own("some.state"))
         })
         .control(),
-        attack(Who::Ot, "(control) append to the journal", |ground| {
+        attack(Who::Writer, "(control) append to the journal", |ground| {
             let mut options = File::options();
             let file = options.append(true).open(ground.place.segment())?;
             std::os::unix::fs::FileExt::write_all_at(&file, b"frame", 0)

@@ -18,14 +18,14 @@ const DIALLED: &str = "only where Landlock is older is there one; it has the use
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
-        attack(Who::Both, "TCP to the other side's broker", |ground| {
+        attack(Who::All, "TCP to the other side's broker", |ground| {
             TcpStream::connect((Ipv4Addr::LOCALHOST, ground.place.their_port)).map(drop)
         }),
-        attack(Who::Both, "TCP through a mapped IPv6 address", |ground| {
+        attack(Who::All, "TCP through a mapped IPv6 address", |ground| {
             let address = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
             TcpStream::connect((address, ground.place.their_port)).map(drop)
         }),
-        attack(Who::Both, "TCP fast open, which needs no connect", |ground| {
+        attack(Who::All, "TCP fast open, which needs no connect", |ground| {
             let socket = call(libc::SYS_socket, &[&libc::AF_INET, &libc::SOCK_STREAM, &0])?;
             let mut address = inet(ground.place.their_port);
             let size = size_of::<libc::sockaddr_in>();
@@ -33,7 +33,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             call(libc::SYS_sendto, &[&socket, &data, &1, &libc::MSG_FASTOPEN, &&mut address, &size])
                 .map(drop)
         }),
-        attack(Who::Both, "multipath TCP, which isn't TCP to Landlock", |ground| {
+        attack(Who::All, "multipath TCP, which isn't TCP to Landlock", |ground| {
             let socket = call(
                 libc::SYS_socket,
                 &[&libc::AF_INET, &libc::SOCK_STREAM, &libc::IPPROTO_MPTCP],
@@ -42,7 +42,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             call(libc::SYS_connect, &[&socket, &&mut address, &size_of::<libc::sockaddr_in>()])
                 .map(drop)
         }),
-        attack(Who::Both, "UDP to the other side", |ground| {
+        attack(Who::All, "UDP to the other side", |ground| {
             let socket = UdpSocket::bind("127.0.0.1:0")?;
             socket.send_to(b"x", (Ipv4Addr::LOCALHOST, ground.place.udp_port))?;
             // In a network of its own the datagram reaches nobody: then it is sent again and
@@ -51,30 +51,30 @@ pub(super) fn attacks() -> Vec<Attack> {
             socket.send(b"x")?;
             socket.send(b"x").map(drop)
         }),
-        attack(Who::Both, "a raw socket", |_| {
+        attack(Who::All, "a raw socket", |_| {
             call(libc::SYS_socket, &[&libc::AF_INET, &libc::SOCK_RAW, &libc::IPPROTO_ICMP])
                 .map(drop)
         }),
-        attack(Who::Both, "a packet socket", |_| {
+        attack(Who::All, "a packet socket", |_| {
             call(libc::SYS_socket, &[&libc::AF_PACKET, &libc::SOCK_RAW, &0]).map(drop)
         }),
-        attack(Who::Both, "an abstract socket of the other side", |ground| {
+        attack(Who::All, "an abstract socket of the other side", |ground| {
             let socket = UnixDatagram::unbound()?;
             let address = UnixAddress::from_abstract_name(&ground.place.abstract_name)?;
             socket.connect_addr(&address)?;
             socket.send(b"x").map(drop)
         }),
-        attack(Who::Both, "a socket of the other side in a directory", |ground| {
+        attack(Who::All, "a socket of the other side in a directory", |ground| {
             UnixStream::connect(ground.place.path_socket()).map(drop)
         }),
-        attack(Who::Both, "a socket to the hypervisor (vsock)", |_| {
+        attack(Who::All, "a socket to the hypervisor (vsock)", |_| {
             call(libc::SYS_socket, &[&libc::AF_VSOCK, &libc::SOCK_STREAM, &0]).map(drop)
         })
         .reason(
             "the kernel's own: no user needs a privilege for it, and a filter is all there is; \
                  RestrictAddressFamilies in the units is the second",
         ),
-        attack(Who::Both, "netlink: read the machine's routes", |_| {
+        attack(Who::All, "netlink: read the machine's routes", |_| {
             call(libc::SYS_socket, &[&libc::AF_NETLINK, &libc::SOCK_RAW, &libc::NETLINK_ROUTE])
                 .map(drop)
         })
@@ -82,7 +82,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             "reading only: changing anything needs CAP_NET_ADMIN, which the user layer takes; \
                  RestrictAddressFamilies in the units is the second filter",
         ),
-        attack(Who::Both, "Bluetooth, CAN, IPX and other old families", |_| {
+        attack(Who::All, "Bluetooth, CAN, IPX and other old families", |_| {
             let families =
                 [libc::AF_BLUETOOTH, libc::AF_CAN, libc::AF_ALG, libc::AF_TIPC, libc::AF_RDS];
             let mut result = Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
@@ -93,7 +93,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         })
         .missing_here("a kernel may have none of them")
         .reason("RestrictAddressFamilies in the units is the second filter"),
-        attack(Who::Both, "enter the other side's network namespace", |ground| {
+        attack(Who::All, "enter the other side's network namespace", |ground| {
             let namespace = File::open(ground.place.proc("ns/net"))?;
             let kind = rustix::thread::LinkNameSpaceType::Network;
             Ok(rustix::thread::move_into_link_name_space(
@@ -101,14 +101,14 @@ pub(super) fn attacks() -> Vec<Attack> {
                 Some(kind),
             )?)
         }),
-        attack(Who::Both, "come to the other half, which listens", |ground| {
+        attack(Who::All, "come to the other half, which listens", |ground| {
             tcp(meeting_port(ground))
         })
         .confederate(|ground, listen| {
             let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, meeting_port(ground)))?;
             listen()
         }),
-        attack(Who::Both, "come to the other half, which listens on every address", |ground| {
+        attack(Who::All, "come to the other half, which listens on every address", |ground| {
             tcp(meeting_port(ground))
         })
         .confederate(|ground, listen| {
@@ -116,7 +116,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             let _listener = TcpListener::bind(everywhere)?;
             listen()
         }),
-        attack(Who::Both, "a pair of sockets to pass descriptors", |_| {
+        attack(Who::All, "a pair of sockets to pass descriptors", |_| {
             let flags = rustix::net::SocketFlags::empty();
             Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
                 .map(drop)?)
@@ -125,10 +125,10 @@ pub(super) fn attacks() -> Vec<Attack> {
             "harmless without somebody at the other end: whom to pass them to is what the rows \
                  above are about",
         ),
-        attack(Who::Both, "TCP to the other side's broker, as a half connects", |ground| {
+        attack(Who::All, "TCP to the other side's broker, as a half connects", |ground| {
             tcp(ground.place.their_port)
         }),
-        attack(Who::Both, "UDP to the other side, as a half logs", |ground| {
+        attack(Who::All, "UDP to the other side, as a half logs", |ground| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ground.place.udp_port));
             let socket = match sandbox::dial(Peer::Udp(address)) {
                 None => {
@@ -142,9 +142,9 @@ pub(super) fn attacks() -> Vec<Attack> {
             socket.send(b"x")?;
             socket.send(b"x").map(drop)
         }),
-        attack(Who::Both, "the dialling process: requests that no half makes", odd_requests)
+        attack(Who::All, "the dialling process: requests that no half makes", odd_requests)
             .missing_here(DIALLED),
-        attack(Who::Both, "the dialling process: connect its socket elsewhere", |ground| {
+        attack(Who::All, "the dialling process: connect its socket elsewhere", |ground| {
             let own = SocketAddr::from((Ipv4Addr::LOCALHOST, ground.place.own_port));
             let socket = sandbox::dial(Peer::Tcp(own)).ok_or_else(nobody_to_ask)??;
             let nowhere = [0_u8; 16];
@@ -154,13 +154,13 @@ pub(super) fn attacks() -> Vec<Attack> {
             call(libc::SYS_connect, &[&socket.as_raw_fd(), &&mut address, &size]).map(drop)
         })
         .missing_here(DIALLED),
-        attack(Who::Both, "the dialling process: trace it", |_| {
+        attack(Who::All, "the dialling process: trace it", |_| {
             let process = sandbox::dialler_process().ok_or_else(nobody_to_ask)?;
             let seize = libc::PTRACE_SEIZE as i64;
             call(libc::SYS_ptrace, &[&seize, &process, &0, &0]).map(drop)
         })
         .missing_here(DIALLED),
-        attack(Who::Both, "the dialling process: write its memory", |_| {
+        attack(Who::All, "the dialling process: write its memory", |_| {
             let process = sandbox::dialler_process().ok_or_else(nobody_to_ask)?;
             let memory = format!("/proc/{process}/mem");
             File::options().write(true).open(memory).map(drop)
@@ -169,7 +169,7 @@ pub(super) fn attacks() -> Vec<Attack> {
     ]
 }
 
-fn inet(port: u16) -> libc::sockaddr_in {
+pub(super) fn inet(port: u16) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
         sin_port: port.to_be(),

@@ -9,62 +9,62 @@ use super::{Attack, Ground, Who, attack};
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
-        attack(Who::Both, "kill it", |ground| signal(ground, Signal::KILL)),
-        attack(Who::Both, "stop it", |ground| signal(ground, Signal::STOP)),
-        attack(Who::Both, "signal it with data", |ground| {
+        attack(Who::All, "kill it", |ground| signal(ground, Signal::KILL)),
+        attack(Who::All, "stop it", |ground| signal(ground, Signal::STOP)),
+        attack(Who::All, "signal it with data", |ground| {
             let mut info = [0_i32; 32];
             info[0] = libc::SIGURG;
             info[2] = libc::SI_QUEUE;
             let (pid, number) = (ground.place.victim, libc::SIGURG);
             call(libc::SYS_rt_sigqueueinfo, &[&pid, &number, &&mut info]).map(drop)
         }),
-        attack(Who::Both, "signal it through a pidfd", |ground| {
+        attack(Who::All, "signal it through a pidfd", |ground| {
             let fd = call(libc::SYS_pidfd_open, &[&ground.place.victim, &0])?;
             call(libc::SYS_pidfd_send_signal, &[&fd, &libc::SIGURG, &0, &0]).map(drop)
         }),
-        attack(Who::Both, "trace it", |ground| {
+        attack(Who::All, "trace it", |ground| {
             let seize = libc::PTRACE_SEIZE as i64;
             call(libc::SYS_ptrace, &[&seize, &ground.place.victim, &0, &0]).map(drop)
         }),
-        attack(Who::Both, "read its memory", |ground| memory(ground, libc::SYS_process_vm_readv)),
-        attack(Who::Both, "write its memory", |ground| memory(ground, libc::SYS_process_vm_writev)),
-        attack(Who::Both, "open its memory in /proc", |ground| {
+        attack(Who::All, "read its memory", |ground| memory(ground, libc::SYS_process_vm_readv)),
+        attack(Who::All, "write its memory", |ground| memory(ground, libc::SYS_process_vm_writev)),
+        attack(Who::All, "open its memory in /proc", |ground| {
             fs::File::options().read(true).write(true).open(ground.place.proc("mem")).map(drop)
         }),
-        attack(Who::Both, "take a descriptor of it", |ground| {
+        attack(Who::All, "take a descriptor of it", |ground| {
             let fd = call(libc::SYS_pidfd_open, &[&ground.place.victim, &0])?;
             call(libc::SYS_pidfd_getfd, &[&fd, &0, &0]).map(drop)
         }),
-        attack(Who::Both, "read its environment", |ground| {
+        attack(Who::All, "read its environment", |ground| {
             fs::read(ground.place.proc("environ")).map(drop)
         }),
-        attack(Who::Both, "look at its state in /proc", |ground| {
+        attack(Who::All, "look at its state in /proc", |ground| {
             fs::read(ground.place.proc("status")).map(drop)
         })
         .reason("it says that the other half runs, and how much memory it has. The second layer is \
                  ProtectProc of the units, which doesn't bind root, as whom that column runs: see the \
                  last one"),
-        attack(Who::Both, "go through its root directory", |ground| {
+        attack(Who::All, "go through its root directory", |ground| {
             fs::read_dir(ground.place.proc("root")).map(drop)
         }),
-        attack(Who::Both, "lower its limits", |ground| {
+        attack(Who::All, "lower its limits", |ground| {
             let pid = Pid::from_raw(ground.place.victim);
             let none = Rlimit { current: Some(0), maximum: Some(0) };
             Ok(rustix::process::prlimit(pid, Resource::Fsize, none).map(drop)?)
         })
         .missing_here("root may lack CAP_SYS_RESOURCE"),
-        attack(Who::Both, "lower its priority", |ground| {
+        attack(Who::All, "lower its priority", |ground| {
             call(libc::SYS_setpriority, &[&libc::PRIO_PROCESS, &ground.place.victim, &19]).map(drop)
         }),
-        attack(Who::Both, "bind it to one CPU", |ground| {
+        attack(Who::All, "bind it to one CPU", |ground| {
             let mut set = [1_u64; 16];
             let size = size_of_val(&set);
             call(libc::SYS_sched_setaffinity, &[&ground.place.victim, &size, &&mut set]).map(drop)
         }),
-        attack(Who::Both, "make it the first to be killed for memory", |ground| {
+        attack(Who::All, "make it the first to be killed for memory", |ground| {
             fs::write(ground.place.proc("oom_score_adj"), "1000")
         }),
-        attack(Who::Both, "put it into another control group", |ground| {
+        attack(Who::All, "put it into another control group", |ground| {
             let pid = ground.place.victim.to_string();
             let mut last = Err(io::Error::from_raw_os_error(libc::ENOENT));
             // Its own group, where it is anyway.
@@ -73,14 +73,14 @@ pub(super) fn attacks() -> Vec<Attack> {
             }
             last
         }),
-        attack(Who::Both, "measure it (perf events)", |ground| {
+        attack(Who::All, "measure it (perf events)", |ground| {
             let mut attributes = [0_u32; 32];
             attributes[0] = 1;
             attributes[1] = 128;
             let pid = ground.place.victim;
             call(libc::SYS_perf_event_open, &[&&mut attributes, &pid, &-1, &-1, &0]).map(drop)
         }),
-        attack(Who::Both, "compare what both have open (kcmp)", |ground| {
+        attack(Who::All, "compare what both have open (kcmp)", |ground| {
             let own = i32::try_from(std::process::id()).unwrap();
             call(libc::SYS_kcmp, &[&own, &ground.place.victim, &1, &0, &0]).map(drop)
         }),

@@ -13,6 +13,7 @@ use super::source::{packages, room_of, root};
 const CRATES: &str = "
 mistake
 clock
+signals
 text
 foreign
 sandbox
@@ -34,8 +35,8 @@ config           clock diagnostic policy sandbox signature sparkplug telemetry t
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
 link             mistake
-send             journal-format journal-read link | journal-write
-receive          journal-write link | journal-format journal-read send
+send             clock journal-format journal-read link sandbox signals state | journal-write
+receive          clock journal-write link sandbox signals state | journal-format journal-read send
 doctor           broker sandbox stream
 tools            account diagnostic foreign journal-format mistake ot policy sparkplug text
 strict-host      sparkplug
@@ -43,7 +44,7 @@ demo             account clock journal-format journal-read mistake sandbox spark
 fuzz-targets     account broker config diagnostic it journal-format journal-read link ot policy sparkplug state tools
 simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
 attackers
-sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers link strict-host
+sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers link receive send strict-host
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
@@ -55,11 +56,12 @@ libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  broker ot it demo
 rumqttd          demo
-rustix           foreign telemetry sandbox demo sparkdiode
+rustix           signals foreign telemetry sandbox receive demo sparkdiode
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
-socket2          stream telemetry
+signal-hook      signals
+socket2          stream telemetry send receive
 tokio            stream ot it doctor demo fuzz-targets
 tokio-rustls     stream
 ";

@@ -1,5 +1,6 @@
 //! The conservation account of one half: received = forwarded + dropped + waiting, in messages.
-//! Metrics are counted beside it, since a message can be forwarded without some of its metrics.
+//! What came for another relay, with which this one shares the plant, is counted beside it: what the
+//! broker delivered is `received` and that. Metrics are counted beside it, too, since a message can be forwarded without some of its metrics.
 
 use mistake::mistake;
 
@@ -20,6 +21,8 @@ pub struct Account {
     pub received: u64,
     pub forwarded: u64,
     pub waiting: u64,
+    /// Messages of edge nodes that another relay has: not in `received`, and neither dropped nor lost.
+    pub of_other_shards: u64,
     dropped: [u64; Reason::ALL.len()],
     dropped_metrics: [u64; Reason::ALL.len()],
 }
@@ -30,6 +33,7 @@ impl Default for Account {
             received: 0,
             forwarded: 0,
             waiting: 0,
+            of_other_shards: 0,
             dropped: [0; Reason::ALL.len()],
             dropped_metrics: [0; Reason::ALL.len()],
         }

@@ -172,6 +172,11 @@ impl Ledger {
         account.received = account.received.wrapping_add(1);
     }
 
+    /// Counts a message of an edge node that another relay has.
+    pub fn leave_to_other_shard(&mut self) {
+        self.total.of_other_shards = self.total.of_other_shards.wrapping_add(1);
+    }
+
     /// From now on entries are kept for [`Ledger::take_entries`]. For the policy tools, which
     /// take them after every message; a relay would fill its memory.
     pub fn watch(&mut self) {
@@ -453,6 +458,20 @@ mod tests {
         assert_eq!(ledger.node(NodeSlot(0)), Some(&NodeAccount::default()));
         assert_eq!(ledger.others().received, 3);
         assert_eq!(ledger.check(0), Ok(()));
+    }
+
+    #[test]
+    fn what_is_left_to_another_relay_is_counted_and_in_no_other_figure() {
+        let mut ledger = Ledger::new([]);
+        ledger.leave_to_other_shard();
+        ledger.leave_to_other_shard();
+        ledger.receive(None);
+        ledger.settle(Origin::default(), Fate::Forwarded);
+        assert_eq!(ledger.check(0), Ok(()));
+        let Account { received, forwarded, of_other_shards, .. } = ledger.total();
+        assert_eq!((*received, *forwarded, *of_other_shards), (1, 1, 2));
+        assert_eq!(ledger.total().dropped_total(), 0);
+        assert!(ledger.last_drops().is_empty());
     }
 
     #[test]

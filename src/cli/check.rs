@@ -3,6 +3,7 @@
 mod apart;
 mod compare;
 mod describe;
+mod ends;
 mod grants;
 mod limits;
 mod lines;
@@ -11,15 +12,18 @@ mod policy;
 mod recognise;
 mod rule_counters;
 mod shadow;
+mod shards;
 
 use std::path::{Path, PathBuf};
 
+use ::policy::Policy;
 use clap::Args;
 use compare::beside_relay_node;
 pub(super) use compare::compare;
 use config::{Half, ItConfig, OtConfig};
 use describe::{describe_it, describe_ot};
 use diagnostic::{Diagnostic, Diagnostics, SecretFile, Severity};
+pub(super) use ends::{Ends, scaled};
 use policy::describe_policy;
 pub(super) use recognise::{Kind, recognise};
 use text::counted;
@@ -29,14 +33,16 @@ use super::{Exit, Failure, report};
 
 /// Check configuration and policies, and say in plain words what they do.
 ///
-/// A PATH is an `ot.toml`, an `it.toml`, a policy file, or a directory of policies; which one, is
-/// seen from its content. Policy files that are named together are one policy. Certificates and
-/// keys are looked at as well; credentials that only systemd hands out are reported as not seen.
-/// Exits with 0, or with 78 if anything is wrong.
+/// A PATH is an `ot.toml`, an `it.toml`, a `send.toml` or `receive.toml` of a link between two boxes, a
+/// policy file, or a directory of policies; which one, is seen from its content. Policy files that are
+/// named together are one policy. Certificates and keys are looked at as well; credentials that only
+/// systemd hands out are reported as not seen.
+/// Of relays that share a plant (`[relay] shard`) the files of all are named together: whether each
+/// edge node is of exactly one of them is proved. Exits with 0, or with 78 if anything is wrong.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml\n  \
-                        sparkdiode check policies"
+                        sparkdiode check ot.toml send.toml receive.toml it.toml\n  sparkdiode check policies"
 )]
 pub(super) struct CheckArgs {
     /// Configuration files, policy files, directories of policies.
@@ -49,9 +55,8 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     let mut warnings = Diagnostics::new();
     let mut errors = Diagnostics::new();
     let mut policy_paths = Vec::new();
-    let mut halves = (None, None);
-    let mut relayed = None;
-    let mut copy = None;
+    let (mut of_ot, mut of_it) = (Vec::new(), Vec::new());
+    let mut ends = Ends::default();
     for path in &arguments.paths {
         match recognise(path) {
             Ok((Kind::Policy, _)) => policy_paths.push(path.clone()),
@@ -85,9 +90,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     if config.pseudonym_key.is_none() {
                         errors.extend(found.as_ref().and_then(missing_key));
                     }
-                    relayed = found;
-                    errors.extend(second(Half::Ot, halves.0.as_ref().map(|(path, _)| *path), path));
-                    halves.0 = Some((path, config));
+                    of_ot.push(Checked { path, config, policy: found });
                 }
                 Err(problems) => errors.extend(problems),
             },
@@ -96,6 +99,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     warnings.extend(found);
                     describe_it(&mut text, path, &config);
                     apart_it(path, &config, &mut warnings, &mut errors);
+                    let mut copy = None;
                     if !config.policy_paths.is_empty() {
                         let signed =
                             config.require_signature.as_ref().map(|one| (one, &*config.state_dir));
@@ -112,22 +116,45 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     let terms = memory::of_it(&config);
                     let unit = "sparkdiode-it.service";
                     memory::describe(&mut text, unit, path, &terms, &mut warnings);
-                    errors.extend(second(Half::It, halves.1.as_ref().map(|(path, _)| *path), path));
-                    halves.1 = Some((path, config));
+                    of_it.push(Checked { path, config, policy: copy });
                 }
                 Err(problems) => errors.extend(problems),
             },
+            Ok((Kind::Send, file)) => {
+                ends.check_send(path, file, &mut text, (&mut warnings, &mut errors));
+            }
+            Ok((Kind::Receive, file)) => {
+                ends.check_receive(path, file, &mut text, (&mut warnings, &mut errors));
+            }
             Err(problems) => errors.extend(problems),
         }
     }
     if !policy_paths.is_empty() {
         let _ = describe_policy(&mut text, &policy_paths, None, true, &mut warnings, &mut errors);
     }
-    if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
-        compare(ot_path, ot, it_path, it, &mut warnings, &mut errors);
-    }
-    for found in beside_relay_node(&halves.0, &halves.1, relayed.as_ref(), copy.as_ref()) {
-        if found.severity == Severity::Error { &mut errors } else { &mut warnings }.push(found);
+    let relays = if shards::are_shared(&of_ot) {
+        shards::describe(&mut text, &of_ot, &of_it, &mut warnings, &mut errors)
+    } else {
+        errors.extend(seconds(Half::Ot, of_ot.iter().map(|one| one.path)));
+        errors.extend(seconds(Half::It, of_it.iter().map(|one| one.path)));
+        vec![(of_ot.last(), of_it.last())]
+    };
+    // A link is one relay's.
+    let (ot, it) = match relays[..] {
+        [relay] => relay,
+        _ => (None, None),
+    };
+    let (ot, it) = (ot.map(|ot| (ot.path, &ot.config)), it.map(|it| (it.path, &it.config)));
+    ends.compare(ot, it, &mut warnings, &mut errors);
+    for (ot, it) in relays {
+        if let (Some(ot), Some(it)) = (ot, it) {
+            let linked = ends.number() > 0;
+            let found = (&mut warnings, &mut errors);
+            compare(ot.path, &ot.config, it.path, &it.config, linked, found);
+        }
+        for found in beside_relay_node(ot, it) {
+            if found.severity == Severity::Error { &mut errors } else { &mut warnings }.push(found);
+        }
     }
     report::output(text.trim_start_matches('\n'))?;
     errors.once();
@@ -165,10 +192,24 @@ fn apart_it(path: &Path, config: &ItConfig, warnings: &mut Diagnostics, errors: 
     apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
 }
 
+/// The file of a half, and its policy, or its copy of one.
+pub(super) struct Checked<'a, C> {
+    path: &'a Path,
+    config: C,
+    policy: Option<Policy>,
+}
+
+/// What there is to say of further files of one half.
+fn seconds<'a>(half: Half, mut paths: impl Iterator<Item = &'a Path>) -> Vec<Diagnostic> {
+    let Some(first) = paths.next() else { return Vec::new() };
+    paths.map(|path| second(half, first, path)).collect()
+}
+
 /// What there is to say of a second file of one half.
-fn second(half: Half, first: Option<&PathBuf>, path: &Path) -> Option<Diagnostic> {
-    let first = first?;
+fn second(half: Half, first: &Path, path: &Path) -> Diagnostic {
     let title = format!("a second time {}: `{}` is one already", half.file(), first.display());
     let help = "one file of each half at a time: what is compared are two halves of one relay";
-    Some(Diagnostic::file_error("C113", path, title).help(help))
+    Diagnostic::file_error("C113", path, title).help(help).help(
+        "relays that share a plant have each its part of it: `[relay] shard` in each `ot.toml`",
+    )
 }

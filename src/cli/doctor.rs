@@ -3,6 +3,7 @@
 
 mod finding;
 mod heard;
+mod link;
 mod network;
 mod places;
 
@@ -10,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use config::{ItConfig, OtConfig, SyslogTo};
+use config::{ItConfig, OtConfig, ReceiveConfig, SendConfig, SyslogTo};
 use diagnostic::Diagnostics;
 use finding::{Finding, Verdict, of_diagnostics};
 use sandbox::{Finding as Probed, Layer};
 use text::counted;
 
-use super::check::{self, Kind, recognise};
+use super::check::{self, Ends, Kind, recognise};
 use super::half_files::HalfFiles;
 use super::lookup::resolve;
 use super::policy_source::PolicySource;
@@ -34,14 +35,16 @@ const LISTEN_S: u16 = 3;
 /// and disk; then the broker: name, TCP, TLS, login, the rights that it grants, how many sessions it
 /// lets stand (IT), and the clock beside that of what comes from there. Nothing is published, no session
 /// of a relay that runs is disturbed, and nothing is left behind at the broker. Each broker is asked by a
-/// process of its own, which is sealed as the half is before it connects. Exits with 0, or with 1 where
-/// something is wrong.
+/// process of its own, which is sealed as the half is before it connects. Of an end of a link
+/// (`send.toml`, `receive.toml`) it is the interfaces instead: that they carry, that datagrams fit, the
+/// pace, the buffer, and that nobody is asked for an address. Exits with 0, or with 1 where something is
+/// wrong.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sparkdiode doctor ot.toml it.toml\n  sudo sparkdiode doctor \
                         /etc/sparkdiode/ot.toml\n\nEvery line is one thing: `ok`, `look` (it works, and \
                         somebody should look), or `FAULT`, with what to do behind it.")]
 pub(super) struct DoctorArgs {
-    /// Configuration files of halves.
+    /// Configuration files of halves, and of ends of a link.
     #[arg(required_unless_present = "network", value_name = "CONFIG")]
     configs: Vec<PathBuf>,
     /// MQTT client identifier of the visit, where a broker admits only certain ones. Never that of a
@@ -71,13 +74,42 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<Exit, Failure> {
     let probed = sandbox::probe();
     let mut seen = Seen::default();
     let mut all = Vec::new();
-    // Who reads the journal is in the other half's file.
-    let journal_group = arguments.configs.iter().find_map(|path| group_of_it(path));
+    // Who reads a journal is in the file of its reader: with a link the OT half's is read by its sending
+    // end.
+    let group_of = |kind| arguments.configs.iter().find_map(|path| group_of(path, kind));
+    let (of_it, of_send) = (group_of(Kind::It), group_of(Kind::Send));
+    let journal_group = of_send.as_ref().or(of_it.as_ref());
     for path in &arguments.configs {
         let findings = match recognise(path) {
+            Ok((Kind::Send, file)) => match SendConfig::check(file) {
+                Ok((config, warnings)) => {
+                    let mut findings = of_file(&warnings);
+                    let machine = link::Machine::this().send(&config);
+                    seen.ends.add_send(path, config.clone());
+                    let end = HalfFiles::of_send(path, config);
+                    findings.extend(here(&end, &probed, of_send.as_deref()));
+                    findings.extend(machine);
+                    findings
+                }
+                Err(problems) => of_diagnostics("file", &problems),
+            },
+            Ok((Kind::Receive, file)) => match ReceiveConfig::check(file) {
+                Ok((config, warnings)) => {
+                    let mut findings = of_file(&warnings);
+                    let machine = link::Machine::this().receive(&config);
+                    let disk = places::disk(&config.journal.path, config.journal.retain_bytes);
+                    seen.ends.add_receive(path, config.clone());
+                    let end = HalfFiles::of_receive(path, config);
+                    findings.extend(here(&end, &probed, of_it.as_deref()));
+                    findings.push(disk);
+                    findings.extend(machine);
+                    findings
+                }
+                Err(problems) => of_diagnostics("file", &problems),
+            },
             Ok((Kind::Policy, _)) => {
                 let message = format!("not the configuration of a half: `{}`", path.display());
-                let hint = "`sparkdiode check` explains a policy; this wants ot.toml and it.toml";
+                let hint = "`sparkdiode check` explains a policy; this wants ot.toml and it.toml, or send.toml and receive.toml";
                 return Err(Failure::new(Exit::Usage, message).hint(hint));
             }
             Ok((Kind::Ot, file)) => match OtConfig::check(file) {
@@ -89,7 +121,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<Exit, Failure> {
                     let half = HalfFiles::of_ot(path, config);
                     findings.extend(places::kernel(&probed, &half.sandbox.waived));
                     findings.extend(places::level());
-                    findings.extend(places::files(&half, journal_group.as_deref()));
+                    findings.extend(places::files(&half, journal_group.map(String::as_str)));
                     findings.push(disk);
                     findings.extend(outside(path, &half, &probed, arguments));
                     findings
@@ -103,7 +135,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<Exit, Failure> {
                     let half = HalfFiles::of_it(path, config);
                     findings.extend(places::kernel(&probed, &half.sandbox.waived));
                     findings.extend(places::level());
-                    findings.extend(places::files(&half, journal_group.as_deref()));
+                    findings.extend(places::files(&half, of_it.as_deref()));
                     findings.extend(outside(path, &half, &probed, arguments));
                     findings
                 }
@@ -115,7 +147,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<Exit, Failure> {
         all.extend(findings);
     }
     if let Some(findings) = seen.beside() {
-        show("both halves", &findings)?;
+        show(if seen.ends.number() == 0 { "both halves" } else { "together" }, &findings)?;
         all.extend(findings);
     }
     let count = |verdict| all.iter().filter(|finding| finding.verdict == verdict).count();
@@ -159,11 +191,25 @@ fn of_policy(config: &OtConfig) -> Vec<Finding> {
     }
 }
 
-/// The group that the IT half has, if this is its file.
-fn group_of_it(path: &Path) -> Option<String> {
-    let (Kind::It, file) = recognise(path).ok()? else { return None };
-    let user = ItConfig::check(file).ok()?.0.sandbox.user?;
-    Some(user.group.unwrap_or(user.user))
+/// The group that the reader of a journal has, if this is its file.
+fn group_of(path: &Path, wanted: Kind) -> Option<String> {
+    let (kind, file) = recognise(path).ok()?;
+    let user = match kind {
+        _ if kind != wanted => None,
+        Kind::It => ItConfig::check(file).ok()?.0.sandbox.user,
+        Kind::Send => SendConfig::check(file).ok()?.0.sandbox.user,
+        _ => None,
+    };
+    user.map(|user| user.group.unwrap_or(user.user))
+}
+
+/// What an end of a link needs of this machine besides its interfaces.
+fn here(end: &HalfFiles, probed: &[Probed], journal_group: Option<&str>) -> Vec<Finding> {
+    let mut findings = places::kernel(probed, &end.sandbox.waived);
+    findings.extend(places::level());
+    findings.extend(places::files(end, journal_group));
+    findings.extend(end.syslog.iter().map(|target| log(&target.to)));
+    findings
 }
 
 /// What is beyond this machine: log servers by name, and the broker.
@@ -174,7 +220,7 @@ fn outside(
     arguments: &DoctorArgs,
 ) -> Vec<Finding> {
     let mut findings: Vec<Finding> = half.syslog.iter().map(|target| log(&target.to)).collect();
-    if network::needs_systemd(&half.broker) {
+    if half.broker.as_ref().is_some_and(network::needs_systemd) {
         let role = half.role;
         let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         findings.push(Finding::odd(
@@ -243,24 +289,38 @@ fn ask_broker(path: &Path, probed: &[Probed], arguments: &DoctorArgs) -> Vec<Fin
     findings
 }
 
-/// Both configurations, where both were given.
+/// All configurations that were given.
 #[derive(Default)]
 struct Seen {
     ot: Option<(PathBuf, OtConfig)>,
     it: Option<(PathBuf, ItConfig)>,
+    ends: Ends,
 }
 
 impl Seen {
-    /// What is wrong with them beside each other.
+    /// What is wrong with them beside each other; `None` where only one was given.
     fn beside(&self) -> Option<Vec<Finding>> {
-        let ((ot_path, ot), (it_path, it)) = self.ot.as_ref().zip(self.it.as_ref())?;
+        let (ot, it) = (self.ot.as_ref(), self.it.as_ref());
+        let given = [ot.is_some(), it.is_some()].into_iter().filter(|given| *given).count();
+        if given.saturating_add(self.ends.number()) < 2 {
+            return None;
+        }
         let (mut warnings, mut errors) = (Diagnostics::new(), Diagnostics::new());
-        check::compare(ot_path, ot, it_path, it, &mut warnings, &mut errors);
+        if let (Some((ot_path, ot)), Some((it_path, it))) = (ot, it) {
+            let linked = self.ends.number() > 0;
+            check::compare(ot_path, ot, it_path, it, linked, (&mut warnings, &mut errors));
+        }
+        let ot = ot.map(|(path, config)| (path.as_path(), config));
+        let it = it.map(|(path, config)| (path.as_path(), config));
+        self.ends.compare(ot, it, &mut warnings, &mut errors);
         let mut findings = of_diagnostics("halves", &errors);
         findings.extend(of_diagnostics("halves", &warnings));
         if findings.is_empty() {
-            findings
-                .push(Finding::good("halves", "they belong together, and share the journal alone"));
+            let words = match self.ends.number() {
+                0 => "they belong together, and share the journal alone",
+                _ => "they belong together",
+            };
+            findings.push(Finding::good("halves", words));
         }
         Some(findings)
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use config::{ItConfig, OtConfig, SyslogConfig};
+use config::{ItConfig, OtConfig, ReceiveConfig, SendConfig, SyslogConfig};
 use telemetry::syslog::Shortfall;
 use telemetry::{events_json, events_manual, logging};
 use text::counted;
@@ -113,6 +113,8 @@ fn read(path: &Path) -> Result<(&'static str, Vec<SyslogConfig>), Failure> {
     match recognise(path)? {
         (Kind::Ot, _) => Ok(("ot", OtConfig::load(path)?.0.syslog)),
         (Kind::It, _) => Ok(("it", ItConfig::load(path)?.0.syslog)),
+        (Kind::Send, _) => Ok(("send", SendConfig::load(path)?.0.syslog)),
+        (Kind::Receive, _) => Ok(("receive", ReceiveConfig::load(path)?.0.syslog)),
         (Kind::Policy, _) => {
             let message =
                 format!("`{}` is a policy: wanted `ot.toml` or `it.toml`", path.display());

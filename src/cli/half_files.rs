@@ -1,9 +1,12 @@
-//! What the configuration of a half needs of this machine: its user, and files that are its own or the
+//! What the configuration of a half, or of an end of a link, needs of this machine: its user, and files that are its own or the
 //! other's. For those who look before a half starts.
 
 use std::path::{Path, PathBuf};
 
-use config::{BrokerConfig, ItConfig, OtConfig, SandboxConfig, SyslogConfig};
+use config::{
+    BrokerConfig, ItConfig, OtConfig, ReceiveConfig, SandboxConfig, SendConfig, SyslogConfig,
+};
+use diagnostic::SecretFile;
 use sandbox::{Identity, Owned, Role, Unowned};
 
 use super::sealing;
@@ -12,7 +15,8 @@ use super::sealing;
 #[derive(Debug)]
 pub(super) struct HalfFiles {
     pub(super) role: Role,
-    pub(super) broker: BrokerConfig,
+    /// `None`: an end of a link, which has none.
+    pub(super) broker: Option<BrokerConfig>,
     pub(super) sandbox: SandboxConfig,
     pub(super) syslog: Vec<SyslogConfig>,
     pub(super) state: PathBuf,
@@ -35,7 +39,7 @@ impl HalfFiles {
         HalfFiles {
             role: Role::Ot,
             names: sealing::addresses_directory(&config.broker),
-            broker: config.broker,
+            broker: Some(config.broker),
             sandbox: config.sandbox,
             syslog: config.syslog,
             state: config.state_dir,
@@ -54,7 +58,7 @@ impl HalfFiles {
         HalfFiles {
             role: Role::It,
             names: sealing::addresses_directory(&config.broker),
-            broker: config.broker,
+            broker: Some(config.broker),
             sandbox: config.sandbox,
             syslog: config.syslog,
             state: config.state_dir,
@@ -62,6 +66,42 @@ impl HalfFiles {
             textfile: config.status.textfile_directory(),
             owned,
             unowned: vec![journal],
+        }
+    }
+
+    pub(super) fn of_send(path: &Path, config: SendConfig) -> HalfFiles {
+        let mut owned = sealing::owned(path, &[], &config.state_dir);
+        owned.extend(key_files([Some(&config.key), None]));
+        let journal = Unowned { what: "journal", path: config.journal_path.clone() };
+        HalfFiles {
+            role: Role::Send,
+            names: None,
+            broker: None,
+            sandbox: config.sandbox,
+            syslog: config.syslog,
+            state: config.state_dir,
+            journal: config.journal_path,
+            textfile: config.status.textfile_directory(),
+            owned,
+            unowned: vec![journal],
+        }
+    }
+
+    pub(super) fn of_receive(path: &Path, config: ReceiveConfig) -> HalfFiles {
+        let mut owned = sealing::owned(path, &[], &config.state_dir);
+        owned.extend(key_files([Some(&config.key), config.second_key.as_ref()]));
+        owned.push(Owned::new("journal", &config.journal.path));
+        HalfFiles {
+            role: Role::Receive,
+            names: None,
+            broker: None,
+            sandbox: config.sandbox,
+            syslog: config.syslog,
+            state: config.state_dir,
+            journal: config.journal.path,
+            textfile: config.status.textfile_directory(),
+            owned,
+            unowned: Vec::new(),
         }
     }
 
@@ -79,4 +119,12 @@ impl HalfFiles {
         }
         Ok(identity)
     }
+}
+
+/// Key files of a link; credentials that the service manager hasn't handed out are left out.
+fn key_files(keys: [Option<&SecretFile>; 2]) -> impl Iterator<Item = Owned> + use<> {
+    let keys = keys.into_iter().flatten().map(|key| Owned::secret("link key", key.path()));
+    let seen: Vec<Owned> =
+        keys.filter(|owned| !owned.path.starts_with(config::CREDENTIALS_VARIABLE)).collect();
+    seen.into_iter()
 }

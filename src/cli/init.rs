@@ -5,6 +5,7 @@ mod appliance;
 mod installed;
 mod lab;
 mod samples;
+mod two_boxes;
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,8 @@ const POLICY: &str = include_str!("init/policy.toml");
 /// DIR: both configurations, a policy with its cases, throw-away certificates, configurations of two
 /// mosquitto brokers, and an edge node to look at. For an appliance (`--appliance`) DIR gets the
 /// commented configurations of both halves and a policy, and the directories below /var/lib/sparkdiode
-/// are made, or the commands printed that make them. Nothing is ever overwritten: where the package is
+/// are made, or the commands printed that make them. For two boxes and a fibre between them
+/// (`--two-boxes`) DIR gets a directory for each box. Nothing is ever overwritten: where the package is
 /// installed, `--appliance /etc/sparkdiode` says what is there, makes what isn't, and names the next
 /// commands.
 #[derive(Args, Debug)]
@@ -39,12 +41,15 @@ pub(super) struct InitArgs {
     #[arg(value_name = "DIR", value_parser = directory)]
     directory: PathBuf,
     /// A laboratory on this machine, under your own user.
-    #[arg(long, conflicts_with = "appliance")]
+    #[arg(long, conflicts_with = "in_plant")]
     lab: bool,
     /// The configuration of an appliance, where each half has a user of its own.
-    #[arg(long)]
+    #[arg(long, group = "in_plant")]
     appliance: bool,
-    /// Name of the relay.
+    /// The configurations of two boxes with a one-way link between them.
+    #[arg(long, group = "in_plant")]
+    two_boxes: bool,
+    /// Name of the relay, and of the link between two boxes.
     #[arg(long, value_name = "NAME", value_parser = relay_name)]
     name: Option<String>,
     /// Sparkplug group of the first policy.
@@ -53,21 +58,24 @@ pub(super) struct InitArgs {
     /// Edge node of the first policy.
     #[arg(long, value_name = "NODE", default_value = "Line4", value_parser = level)]
     edge_node: String,
-    /// The level-3 broker of an appliance.
-    #[arg(long, value_name = "HOST:PORT", requires = "appliance", value_parser = address)]
+    /// The level-3 broker of an appliance, or of the plant's box.
+    #[arg(long, value_name = "HOST:PORT", requires = "in_plant", value_parser = address)]
     ot_broker: Option<String>,
-    /// The enterprise broker of an appliance.
-    #[arg(long, value_name = "HOST:PORT", requires = "appliance", value_parser = address)]
+    /// The enterprise broker of an appliance, or of the enterprise's box.
+    #[arg(long, value_name = "HOST:PORT", requires = "in_plant", value_parser = address)]
     it_broker: Option<String>,
     /// First of the four ports that the brokers of a laboratory listen on.
-    #[arg(long, value_name = "PORT", conflicts_with = "appliance", default_value_t = lab::FIRST_PORT,
+    #[arg(long, value_name = "PORT", conflicts_with = "in_plant", default_value_t = lab::FIRST_PORT,
           value_parser = clap::value_parser!(u16).range(1_024..=65_532))]
     ports: u16,
 }
 
 pub(super) fn run(arguments: &InitArgs) -> Result<Exit, Failure> {
-    let said =
-        if arguments.appliance { appliance::make(arguments)? } else { lab::make(arguments)? };
+    let said = match (arguments.appliance, arguments.two_boxes) {
+        (true, _) => appliance::make(arguments)?,
+        (_, true) => two_boxes::make(arguments)?,
+        _ => lab::make(arguments)?,
+    };
     report::output(&said)?;
     Ok(Exit::Ok)
 }

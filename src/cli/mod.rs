@@ -7,6 +7,7 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
+mod ends;
 mod events;
 mod exit;
 mod explain;
@@ -16,6 +17,7 @@ mod init;
 mod it;
 mod journal;
 mod lab_certs;
+mod link_key;
 mod lookup;
 mod new_files;
 mod ot;
@@ -23,14 +25,17 @@ mod outputs;
 mod policy;
 mod policy_history;
 mod policy_source;
+mod receive;
 mod recorder;
 #[cfg(feature = "reference")]
 mod reference;
 mod relay_node;
 pub mod report;
+mod resend;
 mod resolve;
 mod sandbox;
 mod sealing;
+mod send;
 mod startup;
 mod status;
 mod syslog;
@@ -88,6 +93,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Ot(ot::OtArgs),
     It(it::ItArgs),
+    Send(send::SendArgs),
+    Receive(receive::ReceiveArgs),
+    Resend(resend::ResendArgs),
     Status(status::StatusArgs),
     Policy(policy::PolicyArgs),
     Events(events::EventsArgs),
@@ -96,6 +104,7 @@ enum Command {
     Resolve(resolve::ResolveArgs),
     Sandbox(sandbox::SandboxArgs),
     LabCerts(lab_certs::LabCertsArgs),
+    LinkKey(link_key::LinkKeyArgs),
     Explain(explain::ExplainArgs),
     Help(help::HelpArgs),
     #[cfg(feature = "reference")]
@@ -114,6 +123,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let result = match cli.command {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
+        Command::Send(arguments) => send::run(&arguments),
+        Command::Receive(arguments) => receive::run(&arguments),
+        Command::Resend(arguments) => resend::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
@@ -125,6 +137,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resolve(arguments) => resolve::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
+        Command::LinkKey(arguments) => link_key::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Help(arguments) => help::run(&arguments),
         #[cfg(feature = "demo")]

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use config::{ItConfig, OtConfig, SyslogTo};
+use config::{ItConfig, OtConfig, ReceiveConfig, SendConfig, SyslogTo};
 use diagnostic::os_error;
 use sandbox::{CALLS, Call, DIALLER, Finding, Layer, Role};
 
@@ -183,6 +183,8 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
     let half = match recognise(path)? {
         (Kind::Ot, file) => HalfFiles::of_ot(path, OtConfig::check(file)?.0),
         (Kind::It, file) => HalfFiles::of_it(path, ItConfig::check(file)?.0),
+        (Kind::Send, file) => HalfFiles::of_send(path, SendConfig::check(file)?.0),
+        (Kind::Receive, file) => HalfFiles::of_receive(path, ReceiveConfig::check(file)?.0),
         (Kind::Policy, _) => {
             let message = format!("not the configuration of a half: `{}`", path.display());
             return Err(Failure::new(Exit::Usage, message));

@@ -28,7 +28,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Show how a half is: session, account, rates, top talkers, drops, journal, link.
 ///
 /// Reads the file `status.json` that the half writes into its state directory; nothing is asked
-/// of the half, which has no socket to ask. A PATH is an `ot.toml`, an `it.toml`, or a state
+/// of the half, which has no socket to ask. A PATH is an `ot.toml`, an `it.toml`, a `send.toml`, a `receive.toml`, or a state
 /// directory; without one it is those of /etc/sparkdiode, or else of this directory. Who runs this must be allowed to read that directory: root, or the half's group.
 /// Nothing but a regular file of that directory's owner is read.
 #[derive(Args, Debug)]
@@ -77,12 +77,14 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
 /// Where configurations are looked for that nobody names.
 fn usual_paths() -> Result<Vec<PathBuf>, Failure> {
     let found = [Path::new("/etc/sparkdiode"), Path::new("")].into_iter().find_map(|directory| {
-        let files = ["ot.toml", "it.toml"].map(|name| directory.join(name));
+        let files = ["ot.toml", "it.toml", "send.toml", "receive.toml"];
+        let files = files.map(|name| directory.join(name));
         let found: Vec<PathBuf> = files.into_iter().filter(|path| path.is_file()).collect();
         (!found.is_empty()).then_some(found)
     });
     found.ok_or_else(|| {
-        let message = "no ot.toml or it.toml, neither in /etc/sparkdiode nor here";
+        let message =
+            "no ot.toml, it.toml, send.toml or receive.toml, neither in /etc/sparkdiode nor here";
         Failure::new(Exit::Usage, message)
             .hint("name one, or a state directory: sparkdiode status /var/lib/sparkdiode/ot")
     })
@@ -141,7 +143,8 @@ impl Place {
             let is_missing = error.is_not_found();
             let failure = Failure::from(error);
             match is_missing {
-                true => failure.hint("wanted an `ot.toml`, an `it.toml`, or a state directory"),
+                true => failure
+                    .hint("wanted a configuration file of a half or an end, or a state directory"),
                 false => failure,
             }
         })?;
@@ -152,7 +155,7 @@ impl Place {
         let Some(state) = key("state", "path") else {
             let message = format!("no `[state] path` in `{}`", path.display());
             return Err(Failure::new(Exit::Config, message)
-                .hint("wanted an `ot.toml`, an `it.toml`, or a state directory"));
+                .hint("wanted a configuration file of a half or an end, or a state directory"));
         };
         let user = key("sandbox", "user")
             .and_then(|user| UserSpec { user, group: key("sandbox", "group") }.resolve().ok());

@@ -87,6 +87,46 @@ impl JournalConfig {
     }
 }
 
+/// The journal as the receiving end of a link keeps it. Its segments are those of the sender's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedJournalConfig {
+    /// Directory of the segment files; made by the installation.
+    pub path: PathBuf,
+    /// The oldest segments are deleted when all of them hold more bytes than this.
+    pub retain_bytes: u64,
+    /// Segments that were written last before this are deleted. 1 hour to 10 years.
+    pub retain_age: Duration,
+    /// What a frame that was received survives.
+    pub durability: Durability,
+}
+
+impl ReceivedJournalConfig {
+    /// Types `[journal]`; `None` if its path is missing.
+    pub(super) fn read(
+        reader: &mut Reader,
+        top: &mut Section<'_, '_>,
+    ) -> Option<ReceivedJournalConfig> {
+        let keys = &["path", "retain-bytes", "retain-age-h", "durability"];
+        let section = &mut reader.table(top, "journal", keys);
+        let path = read_path(reader, section);
+        let retain_bytes =
+            reader.number(section, "retain-bytes", 256 * 1024..=1 << 50, DEFAULT_RETAIN_BYTES);
+        let retain_age_h = reader.number(section, "retain-age-h", 1..=87_600, DEFAULT_RETAIN_AGE_H);
+        let words = [("process", Durability::Process), ("power", Durability::Power)];
+        let durability = reader.word(section, "durability", &words, Durability::Process);
+        let sizes =
+            "segments are as large as the sending end's: `[journal] segment-bytes` of `ot.toml`";
+        section
+            .finish(|key| (key == "segment-bytes").then(|| sizes.to_owned()), &mut reader.problems);
+        Some(ReceivedJournalConfig {
+            path: path?,
+            retain_bytes,
+            retain_age: Duration::from_secs(retain_age_h.saturating_mul(3_600)),
+            durability,
+        })
+    }
+}
+
 /// The journal's directory, which both halves name.
 pub(super) fn read_path(reader: &mut Reader, section: &mut Section<'_, '_>) -> Option<PathBuf> {
     reader.required(section, "path", "\"/var/lib/sparkdiode/journal\"");

@@ -1,4 +1,4 @@
-//! What every key of `ot.toml` and `it.toml` means: one table for each table of a file. The pages of
+//! What every key of `ot.toml`, `it.toml`, `send.toml` and `receive.toml` means: one table for each table of a file. The pages of
 //! the manual are made from it, and the tests compare it with what is read.
 
 macro_rules! rows {
@@ -8,8 +8,11 @@ macro_rules! rows {
 }
 
 mod both;
+mod ends;
 mod it;
 mod ot;
+mod receive;
+mod send;
 #[cfg(test)]
 mod tests;
 
@@ -93,3 +96,35 @@ pub const IT: &[Table] = &[
     Table { name: "[syslog.tls]", parts: &[both::TLS] },
     Table { name: "[sandbox]", parts: &[both::SANDBOX] },
 ];
+
+/// The tables of `send.toml`.
+pub const SEND: &[Table] = &[
+    Table { name: "[link]", parts: &[ends::LINK, send::LINK] },
+    Table { name: "[[path]]", parts: &[send::PATH, ends::PATH] },
+    Table { name: "[pacing]", parts: &[send::PACING] },
+    Table { name: "[repair]", parts: &[send::REPAIR] },
+    Table { name: "[second-pass]", parts: &[send::SECOND_PASS] },
+    Table { name: "[journal]", parts: &[send::JOURNAL] },
+    Table { name: "[state]", parts: &[ends::STATE] },
+    Table { name: "[status]", parts: &[both::STATUS] },
+    Table { name: "[metrics]", parts: &[both::METRICS] },
+    Table { name: "[[syslog]]", parts: &[ends::SYSLOG] },
+    Table { name: "[sandbox]", parts: &[ends::SANDBOX] },
+];
+
+/// The tables of `receive.toml`.
+pub const RECEIVE: &[Table] = &[
+    Table { name: "[link]", parts: &[ends::LINK, receive::LINK] },
+    Table { name: "[[path]]", parts: &[receive::PATH, ends::PATH] },
+    Table { name: "[repair]", parts: &[receive::REPAIR] },
+    Table { name: "[journal]", parts: &[receive::JOURNAL] },
+    Table { name: "[state]", parts: &[ends::STATE] },
+    Table { name: "[status]", parts: &[both::STATUS] },
+    Table { name: "[metrics]", parts: &[both::METRICS] },
+    Table { name: "[[syslog]]", parts: &[ends::SYSLOG] },
+    Table { name: "[sandbox]", parts: &[ends::SANDBOX] },
+];
+
+/// All files, by their names.
+pub const FILES: [(&str, &[Table]); 4] =
+    [("ot.toml", OT), ("it.toml", IT), ("send.toml", SEND), ("receive.toml", RECEIVE)];

@@ -13,11 +13,14 @@ mod it;
 mod journal;
 pub mod keys;
 mod limits;
+mod link_end;
 mod ot;
 pub mod places;
 pub mod policies;
 mod reader;
+mod receive;
 mod sandbox;
+mod send;
 pub mod signature;
 mod status;
 mod syslog;
@@ -35,11 +38,14 @@ pub use half::{Half, half_of};
 pub use it::{
     Aliases, BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap,
 };
-pub use journal::{Durability, JournalConfig};
+pub use journal::{Durability, JournalConfig, ReceivedJournalConfig};
+pub use link_end::{LinkKeyError, read_link_key};
 pub use ot::{OtConfig, RelayConfig, relay_name_fault};
 use reader::Reader;
 pub use reader::{CREDENTIALS_VARIABLE, file_diagnostic};
+pub use receive::{ReceiveConfig, ReceivePath};
 pub use sandbox::SandboxConfig;
+pub use send::{SendConfig, SendPath};
 pub use status::{HealthConfig, StatusConfig};
 pub use syslog::{SyslogConfig, SyslogTo};
 

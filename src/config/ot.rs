@@ -6,7 +6,7 @@ use std::time::Duration;
 use diagnostic::{Diagnostics, SecretFile, Section, SourceFile};
 use policy::shape::PseudonymKey;
 use signature::Requirement;
-use sparkplug::Caps;
+use sparkplug::{Caps, Shard};
 
 use super::broker::{BROKER_KEYS, DEFAULT_OT_MAX_PACKET_BYTES, packet_bytes};
 use super::reader::{Environment, Reader};
@@ -50,6 +50,7 @@ const RELAY_KEYS: &[&str] = &[
     "max-devices-per-node",
     "max-node-bytes",
     "max-plant-bytes",
+    "shard",
 ];
 
 /// Everything that `sparkdiode ot` is told. A value that exists is valid.
@@ -101,6 +102,8 @@ pub struct RelayConfig {
     /// 1 MiB to 1 TiB each.
     pub max_node_bytes: usize,
     pub max_plant_bytes: usize,
+    /// Which part of the edge nodes is this relay's, where several share the plant; `None`: all.
+    pub shard: Option<Shard>,
 }
 
 impl OtConfig {
@@ -191,6 +194,7 @@ impl RelayConfig {
             DEFAULT_MAX_DEVICES_PER_NODE,
         );
         let (max_node_bytes, max_plant_bytes) = read_remembered(reader, section);
+        let shard = read_shard(reader, section);
         reader.close(section);
         RelayConfig {
             keyframe_every: Duration::from_secs(keyframe_every_s),
@@ -202,6 +206,7 @@ impl RelayConfig {
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),
             max_node_bytes,
             max_plant_bytes,
+            shard,
         }
     }
 }
@@ -217,6 +222,24 @@ pub(super) fn read_remembered(
     };
     let node = bytes("max-node-bytes", DEFAULT_MAX_NODE_BYTES);
     (node, bytes("max-plant-bytes", DEFAULT_MAX_PLANT_BYTES))
+}
+
+/// `shard`: `2/4`.
+fn read_shard(reader: &mut Reader, section: &mut Section<'_, '_>) -> Option<Shard> {
+    let text = section.string("shard", &mut reader.problems)?;
+    match Shard::parse(&text.value) {
+        Ok(shard) => Some(shard),
+        Err(wanted) => {
+            let title = format!("bad value of `shard`: `{}`", text.value);
+            let problem = reader
+                .error(code::VALUE, text.span, title)
+                .label(wanted)
+                .help("for example, in the second of four relays: shard = \"2/4\"")
+                .help("without the key this relay has all edge nodes");
+            reader.push(problem);
+            None
+        }
+    }
 }
 
 /// `observe`: where the policy in shadow is; `None` if something in it was reported.
@@ -273,3 +296,6 @@ fn client_id_fault(id: &str) -> Option<String> {
         && id.chars().all(|letter| letter.is_ascii_graphic() && !"+#/".contains(letter));
     (!fits).then(|| "wanted 1 to 128 visible ASCII characters without `+`, `#`, `/`".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,7 +134,7 @@ impl Reader {
         let title = format!("this is {}, where {} is wanted", found.file(), half.file());
         let problem = Diagnostic::file_error(code::COMBINATION, &self.file.path, title)
             .help(format!("`sparkdiode {}` reads it", found.command()))
-            .help("only the OT half's has `name` and `[relay]`, only the IT half's `[mirror]`");
+            .help("only the OT half's has `name` and `[relay]`, only the IT half's `[mirror]`; only the ends of a link have `[[path]]`");
         Some(problem.into())
     }
 
@@ -178,6 +178,14 @@ impl Reader {
     /// Reports the keys that don't exist. Every section is closed, whatever was found in it.
     pub(super) fn close(&mut self, section: &Section<'_, '_>) {
         section.finish(|_| None, &mut self.problems);
+    }
+
+    /// The same, where keys may have been meant for another file: those of `others`, which are said to
+    /// belong into `file`.
+    pub(super) fn close_beside(&mut self, section: &Section<'_, '_>, others: &[&str], file: &str) {
+        let hint =
+            |key: &str| others.contains(&key).then(|| format!("`{key}` belongs into `{file}`"));
+        section.finish(hint, &mut self.problems);
     }
 
     /// Reports the absence of a key, unless it was meant by something else that is reported.

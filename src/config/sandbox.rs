@@ -22,7 +22,21 @@ pub struct SandboxConfig {
 }
 
 impl SandboxConfig {
+    /// Of a half, which has a broker.
     pub(super) fn read(reader: &mut Reader, top: &mut Section<'_, '_>) -> SandboxConfig {
+        SandboxConfig::typed(reader, top, &[ONE_BROKER])
+    }
+
+    /// Of an end of a link.
+    pub(super) fn read_of_end(reader: &mut Reader, top: &mut Section<'_, '_>) -> SandboxConfig {
+        SandboxConfig::typed(reader, top, &[])
+    }
+
+    fn typed(
+        reader: &mut Reader,
+        top: &mut Section<'_, '_>,
+        more: &'static [&'static str],
+    ) -> SandboxConfig {
         let mut section = reader.table(top, "sandbox", &["user", "group", "waive"]);
         let user = reader.text(&mut section, "user", name_fault);
         if let (None, Some(span)) = (&user, section.value_span("group")) {
@@ -41,11 +55,11 @@ impl SandboxConfig {
                 waived.push(layer);
                 continue;
             }
-            if word.value == ONE_BROKER {
+            if more.contains(&word.value.as_str()) {
                 one_broker = true;
                 continue;
             }
-            let names = Layer::ALL.iter().map(|layer| layer.name()).chain([ONE_BROKER]);
+            let names = Layer::ALL.iter().map(|layer| layer.name()).chain(more.iter().copied());
             let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
             let problem = reader
                 .error(code::VALUE, word.span, format!("unknown layer: `{}`", word.value))

@@ -32,6 +32,21 @@ const KEYS: &[&str] = &[
     "queue-lines",
 ];
 
+/// Without those of targets in a network.
+const KEYS_LOCAL: &[&str] = &[
+    "name",
+    "to",
+    "path",
+    "format",
+    "min-severity",
+    "events",
+    "except-events",
+    "facility",
+    "enterprise-number",
+    "time-synced",
+    "queue-lines",
+];
+
 /// One target of events. A value that exists is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyslogConfig {
@@ -107,17 +122,44 @@ const WORDS: [(&str, To); 5] = [
     ("tls", To::Tls),
 ];
 
+/// Those of a half, and those of an end of a link, whose only network is the link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    All,
+    Local,
+}
+
 impl SyslogConfig {
     /// Types every `[[syslog]]`; `None` if something in one of them was reported.
     pub(super) fn read_all(
         reader: &mut Reader,
         top: &mut Section<'_, '_>,
     ) -> Option<Vec<SyslogConfig>> {
+        SyslogConfig::read_within(reader, top, Reach::All)
+    }
+
+    /// The same, of an end of a link.
+    pub(super) fn read_local(
+        reader: &mut Reader,
+        top: &mut Section<'_, '_>,
+    ) -> Option<Vec<SyslogConfig>> {
+        SyslogConfig::read_within(reader, top, Reach::Local)
+    }
+
+    fn read_within(
+        reader: &mut Reader,
+        top: &mut Section<'_, '_>,
+        reach: Reach,
+    ) -> Option<Vec<SyslogConfig>> {
         let mut targets: Vec<(SyslogConfig, Range<usize>)> = Vec::new();
         let mut complete = true;
         for section in top.tables("syslog", "syslog", &mut reader.problems) {
-            let mut section = section.with_keys(KEYS);
-            let target = SyslogConfig::read(reader, &mut section);
+            let mut section =
+                section.with_keys(if reach == Reach::All { KEYS } else { KEYS_LOCAL });
+            let target = match reach == Reach::Local && is_remote(reader, &mut section) {
+                true => None,
+                false => SyslogConfig::read(reader, &mut section, reach),
+            };
             reader.close(&section);
             let Some(target) = target else {
                 complete = false;
@@ -137,15 +179,25 @@ impl SyslogConfig {
         complete.then(|| targets.into_iter().map(|(target, _)| target).collect())
     }
 
-    fn read(reader: &mut Reader, section: &mut Section<'_, '_>) -> Option<SyslogConfig> {
+    fn read(
+        reader: &mut Reader,
+        section: &mut Section<'_, '_>,
+        reach: Reach,
+    ) -> Option<SyslogConfig> {
         reader.required(section, "to", "\"journald\"");
         let is_said = section.key_span("to").is_some();
-        let to = reader.word(section, "to", &WORDS, To::Journald);
-        let address = section.string("address", &mut reader.problems);
+        let [local @ .., _, _, _] = &WORDS;
+        let words = if reach == Reach::All { &WORDS[..] } else { local };
+        let to = reader.word(section, "to", words, To::Journald);
+        let mut address = None;
+        let mut tls = None;
+        if reach == Reach::All {
+            address = section.string("address", &mut reader.problems);
+            tls = section.table("tls", "syslog.tls", &mut reader.problems);
+        }
         let path = reader.path_under(section, "path").map(|path| path.path);
         let formats = [("rfc3164", LocalFormat::Rfc3164), ("rfc5424", LocalFormat::Rfc5424)];
         let format = reader.word(section, "format", &formats, LocalFormat::Rfc3164);
-        let tls = section.table("tls", "syslog.tls", &mut reader.problems);
         let name = reader.text(section, "name", name_fault);
         let severities = Severity::ALL.map(|severity| (severity.name(), severity));
         let min_severity = reader.word(section, "min-severity", &severities, Severity::Info);
@@ -182,6 +234,25 @@ impl SyslogConfig {
             queue_lines: usize::try_from(queue_lines).ok()?,
         })
     }
+}
+
+/// Reports a target in a network, where none can be reached.
+fn is_remote(reader: &mut Reader, section: &mut Section<'_, '_>) -> bool {
+    let Some(to) = section.any("to") else { return false };
+    let (span, Some(word)) = (to.span(), to.get_ref().as_str()) else { return false };
+    if !matches!(word, "udp" | "tcp" | "tls") {
+        return false;
+    }
+    // All of it falls with that.
+    for key in KEYS {
+        let _ = section.any(key);
+    }
+    let problem = reader
+        .error(code::COMBINATION, span, format!("an end of a link can't log to `{word}`"))
+        .label("wanted `journald` or `local`")
+        .help("its only network is the link, which goes one way: the log daemon of this machine passes on what it gets");
+    reader.push(problem);
+    true
 }
 
 /// Reports the keys that have no meaning for this kind of target.

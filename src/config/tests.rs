@@ -1,5 +1,6 @@
 //! Both configuration files: what is taken, and what is said of what isn't.
 
+mod ends;
 mod mirrored;
 mod observed;
 
@@ -112,10 +113,9 @@ fn a_minimal_it_file_has_the_documented_defaults() {
     assert_eq!(config.broker.max_packet_bytes, 4_194_304);
     assert_eq!(config.journal_path, Path::new("/etc/sparkdiode/journal"));
     assert_eq!(config.mirror.stale_after, Duration::from_secs(10));
-    assert_eq!(config.mirror.on_gap, OnGap::Mark);
+    assert_eq!((config.mirror.on_gap, config.mirror.primary_host), (OnGap::Mark, None));
     assert_eq!(config.mirror.data_datatypes, DataDatatypes::Never);
     assert_eq!(config.mirror.rebirth_min_interval, Duration::from_secs(1));
-    assert_eq!(config.mirror.primary_host, None);
     assert_eq!(config.mirror.confirm_every, Duration::from_secs(2));
     assert_eq!(config.mirror.data_qos, DataQos::AtMostOnce);
     assert_eq!((config.mirror.connects_per_s, config.mirror.max_nodes), (None, 10_000));
@@ -465,6 +465,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
                 config.broker.addresses_file = None;
                 config.status.textfile = None;
                 config.observed_paths.clear();
+                config.relay.shard = None;
                 if let Some(tls) = &mut config.broker.tls {
                     tls.server_name.clear();
                 }

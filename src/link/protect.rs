@@ -59,6 +59,12 @@ impl LinkName {
     }
 }
 
+impl fmt::Display for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A key that both ends share. Its bytes can't be asked for, nor printed.
 #[derive(Clone)]
 pub struct LinkKey {

@@ -28,11 +28,7 @@ pub fn part(name: &str) -> Option<String> {
         let known = policy_keys::TABLES.iter().find(|known| known.name == table);
         return known.map(policy_keys::Table::markdown);
     }
-    let tables = match file {
-        "ot.toml" => keys::OT,
-        "it.toml" => keys::IT,
-        _ => return None,
-    };
+    let (_, tables) = keys::FILES.iter().find(|(name, _)| *name == file)?;
     let table = if table == "(top)" { "" } else { table };
     tables.iter().find(|known| known.name == table).map(keys::Table::markdown)
 }

@@ -50,6 +50,9 @@ impl Queue {
             shares.set_born(Arc::clone(&born));
         }
         let is_refused = |message: &mut Delivered| {
+            if message.of_other_shard {
+                return false;
+            }
             let (topic, assured) = (&message.topic, message.receipt.is_some());
             !shares.admit(room, Wanting { topic, bytes: message.bytes(), assured })
         };

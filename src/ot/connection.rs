@@ -39,6 +39,7 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, Publish, QoS,
     SubscribeReasonCode,
 };
+use sparkplug::Shard;
 use stream::Mark;
 use subscriptions::{Grant, Subscriptions};
 pub(crate) use subscriptions::{Subscribed, Trouble};
@@ -97,6 +98,8 @@ pub(super) struct Session {
     subscribed: Subscribed,
     /// Nothing is to stay at the broker.
     passing: bool,
+    /// Whose messages are for this relay; `None`: those of all edge nodes.
+    shard: Option<Shard>,
     /// What stands where a message was too large.
     mark: Mark,
     /// How long messages may gather; zero: as fits.
@@ -128,9 +131,14 @@ enum End {
 }
 
 /// Prepares a session with the filters of the policy, which also hears what hosts say of themselves.
-pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session, SessionHandle) {
+pub(super) fn session(
+    broker: &BrokerSettings,
+    filters: Vec<String>,
+    shard: Option<Shard>,
+) -> (Session, SessionHandle) {
     let subscriptions = Subscriptions::new(filters, broker.answer_within);
-    prepared(broker, subscriptions.with_host_states())
+    let (session, handle) = prepared(broker, subscriptions.with_host_states());
+    (Session { shard, ..session }, handle)
 }
 
 fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, SessionHandle) {
@@ -159,6 +167,7 @@ fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, 
         stands: false,
         subscribed: Subscribed::default(),
         passing: false,
+        shard: None,
         mark,
         gather: Duration::ZERO,
     };
@@ -403,9 +412,12 @@ impl Session {
             self.common.unanswered.set(self.common.unanswered.get().saturating_add(1));
         }
         let Publish { retain, dup, payload, .. } = publish;
+        if self.is_of_other_shard(&publish.topic, &payload) {
+            return Delivered::of_other_shard(dup, receipt);
+        }
         let (topic, unread) = self.unread(publish.topic, &payload, retain, receipt.is_some());
         let payload = if unread.is_some() { Bytes::new() } else { payload };
-        Delivered { topic, payload, retain, dup, unread, receipt }
+        Delivered { topic, payload, retain, dup, unread, of_other_shard: false, receipt }
     }
 }
 

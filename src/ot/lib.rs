@@ -41,6 +41,7 @@ use journal_write::{JournalError, Writer, WriterOptions};
 use policy::Policy;
 use sandbox::Confined;
 use signature::SignedPolicy;
+use sparkplug::Shard;
 use state::{StateDir, StateError};
 use telemetry::status::{ReloadRefused, ReportError, StatusEmitter, StatusSettings};
 use telemetry::{Notifier, event, take_up};
@@ -123,6 +124,8 @@ pub struct Settings {
     pub relay_name: String,
     pub broker: BrokerSettings,
     pub pipeline: PipelineSettings,
+    /// Which edge nodes are this relay's, where several relays share the plant.
+    pub shard: Option<Shard>,
     pub journal: WriterOptions,
     /// How long messages may gather before they are taken together; zero: as long as fits.
     pub gather: Duration,
@@ -215,7 +218,7 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Opened { settings, runtime, clock, state, writer } = opened;
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
-    let Settings { state_dir, notifier, look_again, gather, .. } = settings;
+    let Settings { state_dir, notifier, look_again, shard, gather, .. } = settings;
     let now = clock.now();
     let certificates = status.certificates.clone();
     let emitter =
@@ -232,6 +235,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
         WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every, signed };
     let make_pipeline = |now| {
         let mut pipeline = Pipeline::new(pipeline, policy, now);
+        pipeline.set_shard(shard);
         pipeline.observe(now, shadow);
         pipeline
     };
@@ -253,7 +257,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     })?;
 
     let network = async move {
-        let (session, handle) = connection::session(&broker, filters);
+        let (session, handle) = connection::session(&broker, filters, shard);
         let session = session.gathering(gather);
         let queue = Rc::new(admission);
         let sink = Rc::clone(&queue);
@@ -270,7 +274,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
             }
             policy_loader()
         });
-        let result = supervise(&queue, &handle, load, &digest, &notifier, ended).await;
+        let result = supervise(&queue, &handle, load, (&digest, shard), &notifier, ended).await;
         if let Some(pulsing) = pulsing {
             pulsing.abort();
         }
@@ -300,14 +304,15 @@ async fn supervise(
     queue: &Queue,
     handle: &SessionHandle,
     load: PolicyLoader,
-    digest: &str,
+    (digest, shard): (&str, Option<Shard>),
     notifier: &Notifier,
     mut ended: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<(), OtError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest);
+    let shard = shard.map(|shard| shard.to_string());
+    event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest, shard);
     notifier.ready();
     loop {
         tokio::select! {

@@ -182,6 +182,7 @@ impl StatusReporter {
             policy_since_ms,
             observed,
             rules: hits(policy, pipeline.rule_matches().1, now.wall_ms),
+            shard: pipeline.shard().map(|shard| shard.to_string()),
             hosts_offline: hosts.map(|host| (*host).to_owned()).collect(),
             shadow: shadow::status(
                 pipeline,

@@ -81,7 +81,7 @@ pub async fn converse(
     filters: Vec<String>,
     within: Duration,
 ) -> Option<Vec<Told>> {
-    let (session, handle) = connection::session(broker, filters);
+    let (session, handle) = connection::session(broker, filters, None);
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let acknowledging = tokio::task::spawn_local(handle.acknowledge(released));
     let listener = Listener { told: RefCell::default(), receipts, lost: Notify::new() };
@@ -117,7 +117,7 @@ impl Sink for Listener {
         };
         for message in messages {
             let qos = message.qos();
-            let Delivered { topic, payload, retain, dup, unread, receipt } = message;
+            let Delivered { topic, payload, retain, dup, unread, receipt, .. } = message;
             let is_unread = unread.is_some();
             let told = Told::Message { topic, payload, retain, dup, qos, is_unread };
             self.told.borrow_mut().push(told);

@@ -350,6 +350,7 @@ impl Worker {
             assured: delivered.receipt.is_some(),
         };
         match delivered.unread {
+            _ if delivered.of_other_shard => self.pipeline.leave_to_other_shard(),
             Some(reason) => self.pipeline.unread(topic, delivered.retain, reason),
             None => self.pipeline.handle(now, received, out),
         }

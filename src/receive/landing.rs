@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use journal_write::{JournalError, Origin, Pushed, ReceivedWriter, Retained};
+use journal_write::{JournalError, Origin, Pushed, ReceivedWriter, Refusal, Retained};
 use link::{Output, Segment};
 
 /// The offset of the clocks is noted again when it is another by so much: less is what heartbeats take
@@ -17,8 +17,12 @@ pub struct LandingCounts {
     pub late: u64,
     /// Times that the sender's journal was made anew.
     pub rewound: u64,
-    /// Frames that the journal refused: it has them, or they make no sense.
+    /// Frames that the journal has, or had.
     pub refused: u64,
+    /// Frames that an earlier start of the sender's writer wrote, with numbers that are others' now.
+    pub old_epoch: u64,
+    /// Frames without sense, and those larger than any may be.
+    pub malformed: u64,
 }
 
 /// The journal's end of the link.
@@ -88,7 +92,9 @@ impl Landing {
             Pushed::InOrder { .. } => &mut self.counts.in_order,
             Pushed::Late => &mut self.counts.late,
             Pushed::Rewound => &mut self.counts.rewound,
-            Pushed::Refused(_) => &mut self.counts.refused,
+            Pushed::Refused(Refusal::Known) => &mut self.counts.refused,
+            Pushed::Refused(Refusal::OldEpoch) => &mut self.counts.old_epoch,
+            Pushed::Refused(Refusal::Malformed | Refusal::TooLarge) => &mut self.counts.malformed,
         };
         *count = count.saturating_add(1);
     }

@@ -72,7 +72,10 @@ pub enum Happening<'a> {
     /// SIGHUP came.
     Reloading,
     /// The keys were read again: others or the same, or what is wrong.
-    Reloaded(Result<bool, &'a str>),
+    Reloaded {
+        keys: &'a Keys,
+        result: Result<bool, &'a str>,
+    },
     /// It is about to end.
     Stopping,
 }
@@ -214,10 +217,14 @@ impl Running {
                     self.turn.receiver.set_keys(keys.clone());
                     self.keys = keys;
                 }
-                watch.happened(now, Happening::Reloaded(Ok(is_other)));
+                self.reloaded(now, watch, Ok(is_other));
             }
-            Err(error) => watch.happened(now, Happening::Reloaded(Err(&error))),
+            Err(error) => self.reloaded(now, watch, Err(&error)),
         }
+    }
+
+    fn reloaded(&self, now: Now, watch: &mut dyn Watch, result: Result<bool, &str>) {
+        watch.happened(now, Happening::Reloaded { keys: &self.keys, result });
     }
 
     /// Does what there is to do; when to come again at the latest.

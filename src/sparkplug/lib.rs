@@ -28,6 +28,7 @@ mod places;
 mod reader;
 mod scalar;
 mod scalars;
+mod shard;
 mod sound;
 pub mod steps;
 mod topic;
@@ -52,6 +53,7 @@ pub use places::{Places, TemplatePlaces};
 pub use reader::NamedMetric;
 pub use scalar::Scalar;
 pub use scalars::{NotScalars, ScalarMetric, Scalars};
+pub use shard::Shard;
 pub use sound::make_sound;
 pub use topic::{
     CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, STATE_FILTERS, Topic, TopicError,

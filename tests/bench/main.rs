@@ -15,6 +15,7 @@
 //! | `logs` | throughput while a syslog server is well, hangs, or is killed and restarted |
 //! | `attackers` | a good node beside each attacker: latency, losses, memory, CPU; fails if it is harmed |
 //! | `slow-link` | births and alarms on a satellite's link, made of `tbf` and a forwarding process; as root |
+//! | `two-boxes` | both ends of a link as processes in networks of their own, over a cable with faults; as root |
 //! | `link` | a million frames over a link in virtual time: what is lost for good at which overhead, delays, CPU |
 //! | `repair-code` | reed-solomon-simd beside raptorq, at block sizes from 1 to 1,024 |
 //!
@@ -62,6 +63,7 @@ mod slow_link;
 mod statistics;
 mod svg;
 mod table;
+mod two_boxes;
 
 use std::fs;
 
@@ -94,13 +96,15 @@ fn main() {
             Part::Attackers => ("attackers", attackers::run(&options)),
             Part::SlowLink => ("slow-link", slow_link::run(&options)),
             Part::Link => ("link", link_faults::run(&options)),
+            Part::TwoBoxes => ("two-boxes", two_boxes::run(&options)),
             Part::RepairCode => ("repair-code", repair_code::run(&options)),
         };
         results.insert(name.into(), result);
     }
     let is_harmed = results.get("attackers").is_some_and(attackers::is_violated)
         || results.get("slow-link").is_some_and(slow_link::is_violated)
-        || results.get("link").is_some_and(link_faults::is_violated);
+        || results.get("link").is_some_and(link_faults::is_violated)
+        || results.get("two-boxes").is_some_and(two_boxes::is_violated);
     write(&options, &Value::Object(results));
     if is_harmed {
         std::process::exit(1);

@@ -6,13 +6,13 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
 parts: micro, journal, side-by-side, scale, all of these (default: all);
-       capacity, large-birth, logs, attackers, slow-link (as root, 28 minutes), link and
-       repair-code, which aren't in all
+       capacity, large-birth, logs, attackers, slow-link (as root, 28 minutes), two-boxes
+       (as root, 8 minutes), link and repair-code, which aren't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
   --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10
   --hang S          logs: how long a log server hangs (default: 60; --quick: 6); at least 3 rounds
-  --case WORD       micro, side-by-side, capacity, attackers, slow-link: cases with this in their names, as \"10 metrics\";
+  --case WORD       micro, side-by-side, capacity, attackers, slow-link, two-boxes: cases with this in their names, as \"10 metrics\";
                     repeatable
   --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
   --aliases         side-by-side: data by alias instead of by name
@@ -60,6 +60,7 @@ pub(crate) enum Part {
     SlowLink,
     Link,
     RepairCode,
+    TwoBoxes,
 }
 
 /// All but those that take their time.
@@ -101,6 +102,7 @@ impl Options {
                 "attackers" => options.parts.push(Part::Attackers),
                 "slow-link" => options.parts.push(Part::SlowLink),
                 "link" => options.parts.push(Part::Link),
+                "two-boxes" => options.parts.push(Part::TwoBoxes),
                 "repair-code" => options.parts.push(Part::RepairCode),
                 "all" => options.parts.extend(ALL),
                 "--rounds" => options.rounds = (number()? as usize).max(1),

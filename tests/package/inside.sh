@@ -32,13 +32,16 @@ mode_of() { stat -c '%A %U:%G' "$1"; }
 
 echo "== install"
 check "the package installs" dpkg -i sparkdiode.deb
-check "nothing runs yet" refused systemctl is-active --quiet sparkdiode-ot sparkdiode-it
-for role in ot it ot-names it-names; do
+check "nothing runs yet" refused systemctl is-active --quiet sparkdiode-ot sparkdiode-it sparkdiode-send sparkdiode-receive
+check "and nobody has enabled it" refused systemctl is-enabled --quiet sparkdiode-send sparkdiode-receive
+for role in ot it ot-names it-names send receive; do
     check "user sparkdiode-$role is in its own group alone" \
         equals "$(id -nG sparkdiode-$role)" "sparkdiode-$role"
 done
 check "the journal: OT writes, IT reads, nobody else" \
     equals "$(mode_of /var/lib/sparkdiode/journal)" "drwxr-s--- sparkdiode-ot:sparkdiode-it"
+check "the received journal: the receiving end writes, IT reads, nobody else" \
+    equals "$(mode_of /var/lib/sparkdiode/received)" "drwxr-s--- sparkdiode-receive:sparkdiode-it"
 check "credentials are root's" equals "$(mode_of /etc/sparkdiode/credentials/ot)" "drwx------ root:root"
 check "man pages are there" test -f /usr/share/man/man1/sparkdiode.1.gz -a -f /usr/share/man/man7/sparkdiode-hardening.7.gz \
     -a -f /usr/share/man/man5/sparkdiode-policy.5.gz
@@ -46,6 +49,7 @@ check "a page of the manual is printed" sparkdiode help policy
 check "a code is explained" sparkdiode explain P112
 check "the units are right" systemd-analyze verify --man=no \
     /usr/lib/systemd/system/sparkdiode-ot.service /usr/lib/systemd/system/sparkdiode-it.service \
+    /usr/lib/systemd/system/sparkdiode-send.service /usr/lib/systemd/system/sparkdiode-receive.service \
     /usr/lib/systemd/system/sparkdiode.target /usr/lib/systemd/system/sparkdiode-netns@.service \
     /usr/lib/systemd/system/sparkdiode-resolve@.service /usr/lib/systemd/system/sparkdiode-resolve@.timer
 
@@ -181,6 +185,29 @@ check "the OT namespace reaches its broker" ip netns exec sparkdiode-ot timeout 
 check "and no other port" refused ip netns exec sparkdiode-ot timeout 1 bash -c '</dev/tcp/10.10.0.5/22'
 check "and not the other network" refused ip netns exec sparkdiode-ot ping -c1 -W1 10.20.0.5
 check "the IT namespace doesn't reach the plant" refused ip netns exec sparkdiode-it ping -c1 -W1 10.10.0.5
+
+echo "== the ends of a link: nothing goes back, and nobody is asked"
+systemctl start sparkdiode-netns@receive 2>/dev/null
+check "without a NIC there is no end" grep -q "receive.net: LINKS is empty" <(journalctl -u sparkdiode-netns@receive --no-pager)
+ip link add link-send type veth peer name link-receive
+receiver=$(cat /sys/class/net/link-receive/address)
+sed -i "s|^LINKS=.*|LINKS=\"link-send,192.168.77.1/30,192.168.77.2,$receiver\"|" /etc/sparkdiode/send.net
+sed -i 's|^LINKS=.*|LINKS="link-receive,192.168.77.2/30"|' /etc/sparkdiode/receive.net
+check "their namespaces are made" systemctl start sparkdiode-netns@receive sparkdiode-netns@send
+says() { # PORT: whether the sending end may send to it
+    ip netns exec sparkdiode-send bash -c "echo x >/dev/udp/192.168.77.2/$1"
+}
+packets() { ip netns exec "sparkdiode-$1" cat "/sys/class/net/link-$1/statistics/rx_packets"; }
+check "datagrams of the link leave" says 7400
+check "others don't" refused says 7401
+check "and come, without anybody having been asked" equals "$(packets receive)" 1
+check "the receiving end can't send" refused ip netns exec sparkdiode-receive bash -c "echo x >/dev/udp/192.168.77.1/7400"
+check "not a packet came back, not ARP either" equals "$(packets send)" 0
+check "doctor finds nothing wrong with the path" grep -q "ok .* leaves by link-send, and nobody is asked" \
+    <(ip netns exec sparkdiode-send sparkdiode doctor /etc/sparkdiode/send.toml)
+check "nor with the other end" grep -q "ok .* comes by link-receive, which says nothing" \
+    <(ip netns exec sparkdiode-receive sparkdiode doctor /etc/sparkdiode/receive.toml)
+systemctl stop sparkdiode-netns@receive sparkdiode-netns@send
 check "nobody reaches the OT half" refused ip netns exec plant ping -c1 -W1 10.10.0.20
 
 echo "== a broker that moves"

@@ -21,17 +21,23 @@ pub(crate) enum Setup {
     Idle,
     Users,
     Sealed,
+    Link,
 }
 
 impl Setup {
-    pub(crate) const ALL: [Setup; 3] = [Setup::Idle, Setup::Users, Setup::Sealed];
+    pub(crate) const ALL: [Setup; 4] = [Setup::Idle, Setup::Users, Setup::Sealed, Setup::Link];
 
     fn name(self) -> &'static str {
         match self {
             Setup::Idle => "idle",
             Setup::Users => "users",
             Setup::Sealed => "sealed",
+            Setup::Link => "link",
         }
+    }
+
+    fn is_sealed(self) -> bool {
+        matches!(self, Setup::Sealed | Setup::Link)
     }
 }
 
@@ -115,7 +121,9 @@ fn spawn(
     }
     let bits: String = bits.iter().map(|bit| if *bit { '1' } else { '0' }).collect();
     command.args([MARK, side, channel.name(), setup.name()]);
-    command.arg(place.path()).arg(start.as_nanos().to_string()).arg(bits);
+    let dir =
+        if setup == Setup::Link && side == "sender" { place.far_path() } else { place.path() };
+    command.arg(dir).arg(start.as_nanos().to_string()).arg(bits);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
 }
@@ -152,8 +160,8 @@ pub(crate) fn run(arguments: &Arguments) {
     // Where the kernel's clock page lies is asked once, which a sealed process may not.
     let _ = monotonic();
     let role = if *sends { Role::It } else { Role::Ot };
-    let demoted = (*setup == Setup::Sealed)
-        .then(|| Start::new(role).unwrap().become_user(None, &[]).unwrap());
+    let demoted =
+        setup.is_sealed().then(|| Start::new(role).unwrap().become_user(None, &[]).unwrap());
     if *sends {
         let mut sender = Sender::open(*channel, &paths);
         let _confined = demoted.map(|demoted| seal(demoted, role, &paths));

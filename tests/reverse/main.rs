@@ -10,13 +10,14 @@
 //! For every channel the sender modulates a random bit in each slot, the receiver measures one
 //! number in each slot, and the two are compared with the best threshold afterwards. That
 //! receiver is better than any real one: it knows the threshold in advance and shares a clock
-//! with the sender. Three set-ups in interleaved rounds:
+//! with the sender. Four set-ups in interleaved rounds:
 //!
 //! | set-up | what the ends are |
 //! |---|---|
 //! | idle | two users; the sender does nothing: what the method reads out of noise, its floor |
 //! | users | two users that own the journal and read it, and no other layer |
 //! | sealed | the two halves as they run: own users, Landlock, seccomp; the journal is read-only for IT |
+//! | link | the same with `send` and `receive` between them: IT's journal and state lie elsewhere, on a file system and a device of their own |
 //!
 //! The figure is the mutual information between bit and threshold decision per slot, times the
 //! slots per second: bits per second that a perfect code could carry by this one feature. It is
@@ -62,7 +63,7 @@ fn main() {
     let words: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(*word));
     for channel in Channel::ALL.iter().filter(|channel| wanted(channel.name())) {
-        let mut measured = [Vec::new(), Vec::new(), Vec::new()];
+        let mut measured = [const { Vec::new() }; 4];
         for round in 0..ROUNDS {
             for (setup, figures) in Setup::ALL.into_iter().zip(&mut measured) {
                 figures.push(measure(*channel, setup, round as u64));

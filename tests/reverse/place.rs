@@ -1,5 +1,5 @@
 //! What both halves have around them: a journal that OT writes and IT reads, and a state
-//! directory for each.
+//! directory for each; and the same once more elsewhere, for an IT half behind a link.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 /// Users that no system has.
 pub(crate) const OT_USER: u32 = 64_001;
 pub(crate) const IT_USER: u32 = 64_002;
+/// The receiving end of a link, which writes the journal that the IT half reads.
+const FAR_WRITER: u32 = 64_004;
 /// An old segment, which isn't written any more.
 const OLD_BYTES: usize = 4 << 20;
 /// Ends the log daemon.
@@ -19,31 +21,26 @@ const LINE: Duration = Duration::from_micros(20);
 
 pub(crate) struct Place {
     dir: tempfile::TempDir,
+    /// What the IT half has where a link lies between the halves: nothing of it is on a file system or a
+    /// disk that the OT half has to do with.
+    far: tempfile::TempDir,
 }
+
+/// A file system of its own, on every machine that has one disk only.
+const FAR: &str = "/dev/shm";
 
 impl Place {
     /// On the file system of the build directory: on a tmpfs, access times and pages behave
     /// differently.
     pub(crate) fn new() -> Place {
         let parent = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let dir = tempfile::tempdir_in(parent).unwrap();
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
-        let place = Place { dir };
-        for (path, user, group, mode) in [
-            (place.journal(), OT_USER, IT_USER, 0o2750),
-            (place.state("ot"), OT_USER, OT_USER, 0o750),
-            (place.state("it"), IT_USER, IT_USER, 0o750),
-        ] {
-            fs::create_dir(&path).unwrap();
-            chown(&path, Some(user), Some(group)).unwrap();
-            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        }
-        for (path, bytes) in [(place.growing(), 1), (place.old(), OLD_BYTES)] {
-            fs::write(&path, vec![1; bytes]).unwrap();
-            chown(&path, Some(OT_USER), Some(IT_USER)).unwrap();
-            fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        }
-        fs::File::open(place.old()).unwrap().sync_all().unwrap();
+        let place = Place {
+            dir: tempfile::tempdir_in(parent).unwrap(),
+            far: tempfile::tempdir_in(FAR).unwrap(),
+        };
+        place.paths().furnish(OT_USER);
+        place.far_paths().furnish(FAR_WRITER);
+        std::os::unix::fs::symlink(place.paths().log(), place.far_paths().log()).unwrap();
         let socket = UnixDatagram::bind(place.paths().log()).unwrap();
         fs::set_permissions(place.paths().log(), Permissions::from_mode(0o666)).unwrap();
         std::thread::spawn(move || read_log(&socket));
@@ -62,20 +59,16 @@ impl Place {
         Paths { dir: self.dir.path().to_path_buf() }
     }
 
+    pub(crate) fn far_path(&self) -> &std::path::Path {
+        self.far.path()
+    }
+
+    fn far_paths(&self) -> Paths {
+        Paths { dir: self.far.path().to_path_buf() }
+    }
+
     pub(crate) fn journal(&self) -> PathBuf {
         self.paths().journal()
-    }
-
-    pub(crate) fn state(&self, half: &str) -> PathBuf {
-        self.paths().state(half)
-    }
-
-    fn growing(&self) -> PathBuf {
-        self.paths().growing()
-    }
-
-    fn old(&self) -> PathBuf {
-        self.paths().old()
     }
 }
 
@@ -106,6 +99,26 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
+    /// A journal of `writer`'s that the IT half reads, and states.
+    fn furnish(&self, writer: u32) {
+        fs::set_permissions(&self.dir, Permissions::from_mode(0o755)).unwrap();
+        for (path, user, group, mode) in [
+            (self.journal(), writer, IT_USER, 0o2750),
+            (self.state("ot"), writer, writer, 0o750),
+            (self.state("it"), IT_USER, IT_USER, 0o750),
+        ] {
+            fs::create_dir(&path).unwrap();
+            chown(&path, Some(user), Some(group)).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        }
+        for (path, bytes) in [(self.growing(), 1), (self.old(), OLD_BYTES)] {
+            fs::write(&path, vec![1; bytes]).unwrap();
+            chown(&path, Some(writer), Some(IT_USER)).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        }
+        fs::File::open(self.old()).unwrap().sync_all().unwrap();
+    }
+
     pub(crate) fn journal(&self) -> PathBuf {
         self.dir.join("journal")
     }

@@ -19,17 +19,17 @@ pub(crate) enum Figure {
 /// One channel: the median for each set-up.
 pub(crate) struct Row {
     channel: Channel,
-    figures: [Figure; 3],
+    figures: [Figure; 4],
 }
 
 impl Row {
-    pub(crate) fn new(channel: &Channel, measured: [Vec<Figure>; 3]) -> Row {
+    pub(crate) fn new(channel: &Channel, measured: [Vec<Figure>; 4]) -> Row {
         Row { channel: *channel, figures: measured.map(median) }
     }
 
     pub(crate) fn progress(&self) -> String {
-        let [idle, users, sealed] = self.figures.clone().map(|figure| shown(&figure));
-        format!("{:20} {idle:>10} {users:>12} {sealed:>28}", self.channel.name())
+        let [idle, users, sealed, link] = self.figures.clone().map(|figure| shown(&figure));
+        format!("{:20} {idle:>10} {users:>12} {sealed:>20} {link:>20}", self.channel.name())
     }
 }
 
@@ -51,12 +51,14 @@ fn shown(figure: &Figure) -> String {
 
 pub(crate) fn write(rows: &[Row], slots: usize, rounds: usize) {
     println!("\nbits per second from IT to OT, median of {rounds} rounds of {slots} slots:\n");
-    println!("| channel | slot | idle (floor) | users alone | sealed |");
-    println!("|---|---|---|---|---|");
+    println!(
+        "| channel | slot | idle (floor) | users alone | sealed | sealed, with a link between |"
+    );
+    println!("|---|---|---|---|---|---|");
     for row in rows {
-        let [idle, users, sealed] = row.figures.clone().map(|figure| shown(&figure));
+        let [idle, users, sealed, link] = row.figures.clone().map(|figure| shown(&figure));
         let (name, slot) = (row.channel.name(), row.channel.slot().as_millis());
-        println!("| {name} | {slot} ms | {idle} | {users} | {sealed} |");
+        println!("| {name} | {slot} ms | {idle} | {users} | {sealed} | {link} |");
     }
     println!();
     for row in rows {
@@ -69,13 +71,14 @@ pub(crate) fn write(rows: &[Row], slots: usize, rounds: usize) {
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {
-            let [idle, users, sealed] = &row.figures;
+            let [idle, users, sealed, link] = &row.figures;
             json!({
                 "channel": row.channel.name(),
                 "slot_ms": row.channel.slot().as_millis() as u64,
                 "idle_bit_per_s": figures(idle),
                 "users_bit_per_s": figures(users),
                 "sealed_bit_per_s": figures(sealed),
+                "link_bit_per_s": figures(link),
             })
         })
         .collect();

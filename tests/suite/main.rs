@@ -37,5 +37,6 @@ mod rig;
 mod supply_chain;
 mod syslog;
 mod systemd;
+mod two_boxes;
 mod waiting;
 mod wire;

@@ -131,6 +131,10 @@ const EXAMPLES: &[&str] = &[
     "client-id",
     "textfile",
     "edge-node",
+    "interface",
+    "from",
+    "name",
+    "second-key-file",
     // Of a log target, which is no default at all.
     "to",
     "address",
@@ -143,7 +147,7 @@ const EXAMPLES: &[&str] = &[
 
 #[test]
 fn every_key_of_the_samples_is_in_the_reference_with_its_default() {
-    for name in ["ot.toml", "it.toml"] {
+    for name in ["ot.toml", "it.toml", "send.toml", "receive.toml"] {
         let page = page(name);
         let sample = fs::read_to_string(Path::new(ROOT).join("systemd").join(name)).unwrap();
         let mut heading = "The file itself".to_owned();

@@ -8,6 +8,8 @@ use std::process::Command;
 use crate::broker::skipped;
 
 const UNITS: &[&str] = &["sparkdiode-ot.service", "sparkdiode-it.service"];
+/// The ends of a link between two boxes.
+const ENDS: &[&str] = &["sparkdiode-send.service", "sparkdiode-receive.service"];
 /// Looks up the name of either half's broker.
 const RESOLVE: &str = "sparkdiode-resolve@.service";
 /// Exposure that `systemd-analyze security` may find, in tenths.
@@ -33,7 +35,7 @@ fn analyze(arguments: &[&str]) -> Option<(bool, String)> {
 
 #[test]
 fn exposure_of_each_unit_is_at_most_nine_tenths() {
-    for unit in UNITS.iter().chain(&[RESOLVE]) {
+    for unit in UNITS.iter().chain(ENDS).chain(&[RESOLVE]) {
         let path = shipped(unit);
         let threshold = format!("--threshold={MAX_EXPOSURE}");
         let arguments =
@@ -68,7 +70,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         "sparkdiode-resolve@.service",
         "sparkdiode-resolve@.timer",
     ];
-    let names = [UNITS, &others[..]].concat();
+    let names = [UNITS, ENDS, &others[..]].concat();
     for name in &names {
         let text = read(name)
             .replace("/usr/bin/sparkdiode", env!("CARGO_BIN_EXE_sparkdiode"))
@@ -88,7 +90,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
 /// Whatever answers both halves would be a way from one to the other.
 #[test]
 fn a_unit_shows_a_half_three_sockets_of_run_and_nothing_else() {
-    for unit in UNITS {
+    for unit in UNITS.iter().chain(ENDS) {
         let text = read(unit);
         let of = |key: &str| -> Vec<&str> {
             let lines = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
@@ -119,14 +121,15 @@ fn a_unit_shows_a_half_three_sockets_of_run_and_nothing_else() {
 #[test]
 fn the_units_let_the_shipped_configuration_have_what_it_may_take() {
     let output = Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
-        .args(["check", shipped("ot.toml").to_str().unwrap(), shipped("it.toml").to_str().unwrap()])
+        .arg("check")
+        .args(["ot.toml", "it.toml", "send.toml", "receive.toml"].map(shipped))
         .env_remove("CREDENTIALS_DIRECTORY")
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let computed: Vec<u64> = computed_mib(&text).collect();
-    assert_eq!(computed.len(), 2, "{text}");
-    for (unit, computed) in UNITS.iter().zip(computed) {
+    assert_eq!(computed.len(), 4, "{text}");
+    for (unit, computed) in UNITS.iter().chain(ENDS).zip(computed) {
         let unit = read(unit);
         let max = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).unwrap();
         let max: u64 = max.strip_suffix('G').unwrap().parse().unwrap();
@@ -191,6 +194,53 @@ fn no_unit_of_one_half_names_the_other() {
     let target = read("sparkdiode.target");
     for hold in ["Requires=", "BindsTo=", "PartOf=", "Requisite=", "Upholds=", "Conflicts="] {
         assert!(!target.contains(hold), "{hold} ties the halves together");
+    }
+}
+
+/// An end of a link has a user, a network and a directory of its own, sees nothing of the halves but the
+/// journal of its side, and starts only where somebody enables it.
+#[test]
+fn the_ends_of_a_link_have_what_is_theirs_and_start_with_nothing() {
+    let target = read("sparkdiode.target");
+    for (end, other, journal) in [
+        ("send", "receive", "ReadOnlyPaths=/var/lib/sparkdiode/journal"),
+        (
+            "receive",
+            "send",
+            "ReadWritePaths=/var/lib/sparkdiode/received /var/lib/sparkdiode/receive",
+        ),
+    ] {
+        let unit = read(&format!("sparkdiode-{end}.service"));
+        let lines: Vec<&str> = unit.lines().filter(|line| !line.starts_with('#')).collect();
+        for wanted in [
+            &format!("ExecStart=/usr/bin/sparkdiode {end} --config /etc/sparkdiode/{end}.toml")[..],
+            &format!("User=sparkdiode-{end}"),
+            &format!("Group=sparkdiode-{end}"),
+            &format!("LoadCredential={end}:/etc/sparkdiode/credentials/{end}"),
+            &format!("NetworkNamespacePath=/run/netns/sparkdiode-{end}"),
+            &format!("Requires=sparkdiode-netns@{end}.service"),
+            "CapabilityBoundingSet=",
+            "IPAddressDeny=any",
+            "RestrictAddressFamilies=AF_UNIX AF_INET",
+            journal,
+        ] {
+            assert!(lines.contains(&wanted), "{end}: {wanted}");
+        }
+        let hidden = lines.iter().find(|line| line.starts_with("InaccessiblePaths=")).unwrap();
+        let own = format!("-/etc/sparkdiode/{end}.toml");
+        assert!(!hidden.split([' ', '=']).any(|path| path == own), "{end}: {hidden}");
+        for secret in ["ot.toml", "it.toml", &format!("{other}.toml"), "credentials"] {
+            let path = format!("-/etc/sparkdiode/{secret}");
+            assert!(hidden.split([' ', '=']).any(|hidden| hidden == path), "{end}: {secret}");
+        }
+        assert!(!target.contains(&format!("sparkdiode-{end}")), "the target starts {end}");
+        assert!(read("sparkdiode.sysusers").contains(&format!("u     sparkdiode-{end} ")), "{end}");
+        let tmpfiles = read("sparkdiode.tmpfiles");
+        let state = format!("/var/lib/sparkdiode/{end} ");
+        let state = tmpfiles.lines().find(|line| line.contains(&state)).unwrap();
+        let words: Vec<&str> = state.split_whitespace().collect();
+        let user = format!("sparkdiode-{end}");
+        assert_eq!(words[2..5], ["0750", &user[..], &user[..]], "{state}");
     }
 }
 

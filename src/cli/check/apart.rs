@@ -87,7 +87,7 @@ pub(super) fn users(ot: &OtConfig, it_path: &Path, it: &ItConfig, errors: &mut D
     );
 }
 
-fn is_same_user(left: &UserSpec, right: &UserSpec) -> bool {
+pub(super) fn is_same_user(left: &UserSpec, right: &UserSpec) -> bool {
     if left.user == right.user {
         return true;
     }

@@ -7,18 +7,18 @@ use config::{ItConfig, OtConfig};
 use diagnostic::{Diagnostic, Diagnostics};
 use policy::Policy;
 
-use super::{apart, limits};
+use super::{Checked, apart, limits};
 use crate::cli::relay_node::RelayNode;
 use crate::cli::syslog;
 
-/// What is odd about two halves that are checked together.
+/// What is odd about two halves that are checked together. `linked`: a link is between them.
 pub(in crate::cli) fn compare(
     ot_path: &Path,
     ot: &OtConfig,
     it_path: &Path,
     it: &ItConfig,
-    warnings: &mut Diagnostics,
-    errors: &mut Diagnostics,
+    linked: bool,
+    (warnings, errors): (&mut Diagnostics, &mut Diagnostics),
 ) {
     let mut crossing = Diagnostics::new();
     let mut warn = |title: String, help: &str| {
@@ -33,7 +33,8 @@ pub(in crate::cli) fn compare(
         &side(it_path, "IT", &it.broker, &it.syslog[..]),
         &mut crossing,
     );
-    if relation(&ot.journal.path, &it.journal_path) != Some(Relation::Same) {
+    // With a link between them each has a journal of its own.
+    if !linked && relation(&ot.journal.path, &it.journal_path) != Some(Relation::Same) {
         let (left, right) = (ot.journal.path.display(), it.journal_path.display());
         let title = format!("the IT half reads another journal: `{right}`");
         warn(title, &format!("`{}` writes `{left}`", ot_path.display()));
@@ -68,17 +69,16 @@ pub(in crate::cli) fn compare(
 
 /// Looks for the name of the relay's own edge node in the OT half's policy and in the IT half's copy.
 pub(super) fn beside_relay_node(
-    ot: &Option<(&PathBuf, OtConfig)>,
-    it: &Option<(&PathBuf, ItConfig)>,
-    relayed: Option<&Policy>,
-    copy: Option<&Policy>,
+    ot: Option<&Checked<'_, OtConfig>>,
+    it: Option<&Checked<'_, ItConfig>>,
 ) -> Vec<Diagnostic> {
-    let Some((it_path, it)) = it else { return Vec::new() };
+    let Some(Checked { path: it_path, config: it, policy: copy }) = it else { return Vec::new() };
+    let (relayed, copy) = (ot.and_then(|ot| ot.policy.as_ref()), copy.as_ref());
     let Some(health) = &it.health else { return Vec::new() };
-    let relay = ot.as_ref().map(|(_, config)| config.name.as_str());
+    let relay = ot.map(|ot| ot.config.name.as_str());
     let look = |policy: &Policy, paths| RelayNode { health, relay, it_path, paths }.look(policy);
     let of_ot = match (relayed, ot) {
-        (Some(policy), Some((_, config))) => look(policy, &config.policy_paths[..]),
+        (Some(policy), Some(ot)) => look(policy, &ot.config.policy_paths[..]),
         _ => None,
     };
     // A copy that is one says the same.

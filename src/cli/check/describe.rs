@@ -53,10 +53,19 @@ pub(super) fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
             counted(relay.max_devices_per_node, "device")
         ),
     );
+    if let Some(shard) = relay.shard {
+        let (index, count) = (shard.index(), shard.count());
+        let words = format!(
+            "{index} of {count}: of the edge nodes that the policy names, those whose names' hash says {index};"
+        );
+        item(text, "shard", &words);
+        item(text, "", "what comes of others is counted apart; whether all relays fit together,");
+        item(text, "", "`sparkdiode check` says when it is given the files of all");
+    }
     describe_sandbox(text, &config.sandbox);
 }
 
-fn describe_sandbox(text: &mut String, sandbox: &SandboxConfig) {
+pub(super) fn describe_sandbox(text: &mut String, sandbox: &SandboxConfig) {
     let user = match &sandbox.user {
         Some(UserSpec { user, group: None }) => format!("as user `{user}`"),
         Some(UserSpec { user, group: Some(group) }) => format!("as user `{user}`, group `{group}`"),
@@ -164,7 +173,7 @@ pub(super) fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
     describe_sandbox(text, &config.sandbox);
 }
 
-fn describe_syslog(text: &mut String, targets: &[SyslogConfig]) {
+pub(super) fn describe_syslog(text: &mut String, targets: &[SyslogConfig]) {
     for (at, target) in targets.iter().enumerate() {
         item(text, if at == 0 { "logs to" } else { "" }, &syslog::describe(target));
     }

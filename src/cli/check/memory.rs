@@ -40,7 +40,11 @@ pub(super) fn of_it(config: &ItConfig) -> Vec<Term> {
 }
 
 /// Adds what both halves have, and what fragments.
-fn complete(mut terms: Vec<Term>, syslog: &[SyslogConfig], policies: &[PathBuf]) -> Vec<Term> {
+pub(super) fn complete(
+    mut terms: Vec<Term>,
+    syslog: &[SyslogConfig],
+    policies: &[PathBuf],
+) -> Vec<Term> {
     let lines = syslog.iter().map(|target| target.queue_lines);
     let lines = lines.fold(0_usize, usize::saturating_add);
     if lines > 0 {

@@ -12,6 +12,8 @@ use toml::de::{DeTable, DeValue};
 pub(in crate::cli) enum Kind {
     Ot,
     It,
+    Send,
+    Receive,
     Policy,
 }
 
@@ -35,7 +37,7 @@ pub(in crate::cli) fn recognise(path: &Path) -> Result<(Kind, SourceFile), Diagn
             path,
             "neither a configuration of a half nor a policy",
         )
-        .help("`ot.toml` has `name` and `[relay]`, `it.toml` has `[mirror]`, a policy `[[rule]]`")
+        .help("`ot.toml` has `name` and `[relay]`, `it.toml` has `[mirror]`, the ends of a link have `[[path]]`, a policy has `[[rule]]`")
         .into()),
     }
 }
@@ -48,7 +50,7 @@ fn kind_of(table: &DeTable<'_>, path: &Path) -> Option<Kind> {
     };
     // Both halves have limits, too, but of other things.
     let limits = in_table("limits", "node") || in_table("limits", "link");
-    let is_configuration = has("broker") || has("journal");
+    let is_configuration = has("broker") || has("journal") || has("path");
     if has("rule") || has("rename") || limits || (has("case") && !is_configuration) {
         return Some(Kind::Policy);
     }
@@ -56,6 +58,8 @@ fn kind_of(table: &DeTable<'_>, path: &Path) -> Option<Kind> {
     half_of(table, name).map(|half| match half {
         Half::Ot => Kind::Ot,
         Half::It => Kind::It,
+        Half::Send => Kind::Send,
+        Half::Receive => Kind::Receive,
     })
 }
 
@@ -91,6 +95,11 @@ mod tests {
         assert_eq!(kind("it-cases.toml", "[[case]]"), Some(Kind::Policy));
         assert_eq!(kind("x.toml", "[journal]\nsegment-bytes = 65536"), Some(Kind::Ot));
         assert_eq!(kind("ot.toml", "[broker"), Some(Kind::Ot));
+        let (to, listen) = ("[[path]]\nto = \"a\"", "[[path]]\nlisten = \"a\"");
+        assert_eq!(kind("x.toml", to), Some(Kind::Send));
+        assert_eq!(kind("send.toml", listen), Some(Kind::Receive));
+        assert_eq!(kind("send.toml", "[[path]]"), Some(Kind::Send));
+        assert_eq!(kind("x.toml", &format!("{to}\n[[rule]]")), Some(Kind::Policy));
         assert_eq!(kind("x.toml", "[broker]"), None);
         assert_eq!(kind("x.toml", ""), None);
     }

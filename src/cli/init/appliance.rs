@@ -208,6 +208,7 @@ mod tests {
             directory: odd.into(),
             lab: false,
             appliance: true,
+            two_boxes: false,
             name: Some("mine".to_owned()),
             group: "G".to_owned(),
             edge_node: "N".to_owned(),

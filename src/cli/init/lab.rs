@@ -124,6 +124,7 @@ mod tests {
             directory: directory.clone(),
             lab: true,
             appliance: false,
+            two_boxes: false,
             name: Some("r".to_owned()),
             group: "G 1".to_owned(),
             // Whose accent is a letter of its own.

@@ -20,20 +20,22 @@ pub(super) struct SetUp {
 
 /// Both configurations, and a policy, for a directory with this absolute path.
 pub(super) fn files(arguments: &InitArgs, directory: &Path) -> [NewFile; 3] {
-    let policies = directory.join("policies").to_string_lossy().into_owned();
-    let policies = toml::Value::String(policies).to_string();
-    let fill = |text: &str| {
-        let text = text
-            .replace("\"/etc/sparkdiode/policies\"", &policies)
-            .replace(NAME, arguments.name.as_deref().unwrap_or(NAME));
-        let text = replaced(&text, OT_BROKER, arguments.ot_broker.as_deref());
-        replaced(&text, IT_BROKER, arguments.it_broker.as_deref())
-    };
     [
-        NewFile::public("ot.toml", fill(OT)),
-        NewFile::public("it.toml", fill(IT)),
+        NewFile::public("ot.toml", filled_in(arguments, directory, OT)),
+        NewFile::public("it.toml", filled_in(arguments, directory, IT)),
         policy(arguments, "policies/first.toml"),
     ]
+}
+
+/// A sample with what the arguments say, for a directory with this absolute path.
+pub(super) fn filled_in(arguments: &InitArgs, directory: &Path, sample: &str) -> String {
+    let policies = directory.join("policies").to_string_lossy().into_owned();
+    let policies = toml::Value::String(policies).to_string();
+    let text = sample
+        .replace("\"/etc/sparkdiode/policies\"", &policies)
+        .replace(NAME, arguments.name.as_deref().unwrap_or(NAME));
+    let text = replaced(&text, OT_BROKER, arguments.ot_broker.as_deref());
+    replaced(&text, IT_BROKER, arguments.it_broker.as_deref())
 }
 
 /// Of the address alone, not of names that begin with it.

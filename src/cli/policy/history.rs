@@ -224,8 +224,8 @@ fn places(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(match recognise(path)? {
         (Kind::Ot, file) => OtConfig::check(file)?.0.policy_paths,
         (Kind::It, file) => ItConfig::check(file)?.0.policy_paths,
-        (Kind::Policy, _) => {
-            let message = format!("not a configuration: `{}`", path.display());
+        (Kind::Send | Kind::Receive | Kind::Policy, _) => {
+            let message = format!("not a configuration with policies: `{}`", path.display());
             return Err(Failure::new(Exit::Usage, message).hint(hint));
         }
     })

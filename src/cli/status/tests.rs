@@ -6,8 +6,8 @@ use std::os::unix::fs::{chown, symlink};
 use serde_json::Value;
 use telemetry::status::{
     CertificateStatus, DropStatus, Health, ItStatus, LastDropStatus, LossStatus, NodeStatus,
-    ObservedStatus, OtReport, OtStatus, PolicyStatus, ReloadRefused, RuleStatus, Status,
-    WindowStatus,
+    ObservedStatus, OtReport, OtStatus, PolicyStatus, ReceivePathStatus, ReceiveStatus,
+    ReloadRefused, RuleStatus, SendPathStatus, SendStatus, Status, WindowStatus,
 };
 use text::{Paint, is_treacherous};
 
@@ -55,6 +55,27 @@ fn full() -> Status {
     status
 }
 
+/// The same of the ends of a link.
+fn full_ends() -> [Status; 2] {
+    let text = || Some(String::new());
+    let end = || Status {
+        format: FORMAT,
+        health: Health { reasons: vec![String::new()], ..Health::default() },
+        ..Status::default()
+    };
+    let path = SendPathStatus { error: text(), ..SendPathStatus::default() };
+    let send = SendStatus { paths: vec![path], ..SendStatus::default() };
+    let path = ReceivePathStatus { error: text(), down: true, ..ReceivePathStatus::default() };
+    let receive = ReceiveStatus {
+        keys: vec![String::new(); 2],
+        clock_ahead_ms: Some(-5),
+        missing: vec![(1, 2), (4, 4)],
+        paths: vec![path],
+        ..ReceiveStatus::default()
+    };
+    [Status { send: Some(send), ..end() }, Status { receive: Some(receive), ..end() }]
+}
+
 /// Puts hostile text into every string but the level of health, which is one of three words; how many.
 fn poison(value: &mut Value) -> usize {
     match value {
@@ -75,8 +96,15 @@ fn is_safe(text: &str) -> bool {
 
 #[test]
 fn no_text_of_a_status_file_reaches_the_terminal_as_it_is() {
-    let mut value = serde_json::to_value(full()).unwrap();
-    assert!(poison(&mut value) >= 20);
+    for (status, texts) in [full()].iter().chain(&full_ends()).zip([20, 8, 9]) {
+        reaches_no_terminal(status, texts);
+    }
+}
+
+fn reaches_no_terminal(status: &Status, texts: usize) {
+    let mut value = serde_json::to_value(status).unwrap();
+    let poisoned = poison(&mut value);
+    assert!(poisoned >= texts, "{poisoned}");
     // As a serialiser writes it that escapes nothing of it.
     let json = value.to_string();
     assert!(json.contains('\u{9b}'));

@@ -1,6 +1,7 @@
 //! A status as it fits on a terminal: columns give way first, then lines of lists. Names in it come from
 //! the network: they were escaped when it was parsed, and are cut here.
 
+mod ends;
 mod rules;
 mod tables;
 
@@ -59,6 +60,9 @@ fn with_lines(status: &Shown, now_ms: u64, paint: Paint, size: Size, lines: usiz
         );
     }
     view.health(status);
+    if status.send.is_some() || status.receive.is_some() {
+        return view.end(status);
+    }
     let broker = &status.broker;
     let since = broker.since_ms.map_or(String::new(), |since| {
         format!(" for {}", span(status.written_ms.saturating_sub(since)))
@@ -101,6 +105,10 @@ fn with_lines(status: &Shown, now_ms: u64, paint: Paint, size: Size, lines: usiz
             grouped(account.waiting)
         ),
     );
+    if let Some(shard) = status.ot.as_ref().and_then(|ot| ot.shard.as_ref()) {
+        let of_others = counted_grouped(account.of_other_shards, "message");
+        view.item("shard", &format!("{}; {of_others} of other shards", shown(shard, 12)));
+    }
     let rates = account.rates;
     view.item(
         "rates",
@@ -143,6 +151,17 @@ fn sealed(seal: &SealStatus) -> String {
 }
 
 impl View {
+    /// The rest, of an end of a link: it has no broker, no account and no nodes.
+    fn end(mut self, status: &Status) -> String {
+        if let Some(seal) = &status.seal {
+            self.item("seal", &sealed(seal));
+        }
+        status.send.iter().for_each(|send| self.send(send));
+        status.receive.iter().for_each(|receive| self.receive(receive));
+        self.line("");
+        self.text
+    }
+
     fn line(&mut self, line: &str) {
         // Writing to a `String` can't fail.
         let _ = writeln!(self.text, "{}", line.trim_end());
@@ -161,8 +180,10 @@ impl View {
     fn title(&mut self, status: &Status, age_ms: u64) {
         let up = span(status.written_ms.saturating_sub(status.started_ms));
         let right = format!("pid {}, up {up}, seen {} ago ", status.pid, span(age_ms));
+        let is_end = status.send.is_some() || status.receive.is_some();
+        let what = if is_end { "END OF A LINK" } else { "HALF" };
         let left = format!(
-            " {} HALF  {}",
+            " {} {what}  {}",
             shown(&status.half, 8).to_uppercase(),
             shown(&status.relay, 40)
         );

@@ -49,6 +49,7 @@ pub(super) const RELAY: &[Row] = rows! {
     "max-devices-per-node" = "devices per node", "1 to 100000", "1000";
     "max-node-bytes" = "what is remembered of one edge node with its devices; births and values beyond it are refused and counted (`over_memory`): [memory](memory.md)", "1048576 to 1099511627776", "134217728";
     "max-plant-bytes" = "what is remembered of all edge nodes together", "1048576 to 1099511627776", "335544320";
+    "shard" = "which part of the edge nodes this relay has, where several relays share a plant: `\"2/4\"` in the second of four ([several relays](#several-relays)). What comes of the others is counted apart, and neither dropped nor lost", "`k/N`, 1 ≤ k ≤ N ≤ 256", "all edge nodes";
 };
 
 /// `[limits]`.

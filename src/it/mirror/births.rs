@@ -30,6 +30,7 @@ pub(super) fn why_dead(death: &Relayed) -> &'static str {
         "no_rule" => "no rule lets it cross any more: a window closed, or the policy changed",
         "over_limit" => "it is over a limit of the OT half",
         "unheard" => "nothing was heard of it on OT since the relay was away",
+        "other_shard" => "another relay has it: its shard isn't this relay's any more",
         "refused" => "the OT half refused what it sent, and doesn't know it any more",
         "" if death.synthetic => "the OT half shows it no more",
         _ => "it died on OT",

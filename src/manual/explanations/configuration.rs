@@ -94,7 +94,7 @@ $ sparkdiode check ot.toml it.toml
 error[C112]: rule `relays` forwards the name of the relay's own edge node: `sparkdiode/plant-a`
  --> policies/relays.toml:1:1
 ";
-    "C113" "two files of one half": "`check` got two configurations of the same half." "Give it one of each; what are compared are the two halves of one relay." Console "
+    "C113" "two files of one half": "`check` got two configurations of the same half." "Give it one of each; what are compared are the two halves of one relay. Relays that share a plant have each a part of it: `[relay] shard`." Console "
 $ sparkdiode check ot.toml ot-old.toml
 error[C113]: a second time the OT half's file: `ot.toml` is one already
  --> ot-old.toml
@@ -110,5 +110,15 @@ warning[C115]: the policy in shadow is refused; the one in force isn't concerned
  --> ot.toml
 warning[P004]: missing key: `action`
  --> next/line4.toml:1
+";
+    "C116" "relays that share a plant and don't fit together": "Their files name different numbers of shards, a shard twice or not at all, other policies, brokers or hosts, or something that each needs for itself: a name, a client identifier, an edge node of its own, directories. An edge node then has several relays or none, or one relay is in another's way." "Follow the hint; `sparkdiode check` with the files of all relays says when they fit. What is right on several machines alone (the same path of a journal, servers of one cluster) is a warning." Console "
+$ sparkdiode check a/ot.toml b/ot.toml
+error[C116]: shard 1/2 is that of `a/ot.toml` already
+ --> b/ot.toml
+";
+    "C117" "ends of a link that don't fit together": "The files of a link's ends, or of an end and the half beside it, name different links, keys, sizes or journals, share a user or a directory, or have times that don't go together." "Follow the hint: name, key and `datagram-bytes` of both ends are the same, `[[path]] listen` is where `[[path]] to` leads, `reorder-ms` is above `close-after-ms` and `spread-ms` together." Console "
+$ sparkdiode check send.toml receive.toml
+error[C117]: the ends name different links: `plant-a` and `plant-b`
+ --> receive.toml
 ";
 };

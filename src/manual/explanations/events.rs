@@ -10,8 +10,10 @@ const AT: &str = "2026-11-22T13:27:23.123Z";
 pub(super) fn line(event: Event, values: &[(&str, &str)]) -> String {
     let entry = event.entry();
     let half = match entry.halves {
-        Halves::It => "it",
-        Halves::Ot | Halves::Both => "ot",
+        Halves::It | Halves::Readers => "it",
+        Halves::Ot | Halves::Both | Halves::All => "ot",
+        Halves::Send | Halves::Ends => "send",
+        Halves::Receive => "receive",
     };
     let mut record = Record::new(std::time::UNIX_EPOCH, event);
     for field in entry.fields {

@@ -136,7 +136,7 @@ pub fn diagnostics_page() -> String {
         "# Diagnostics: what is wrong with a file\n\n\
          Every error and warning about a configuration or a policy has a code, which never changes its meaning within a\n\
          major version. `sparkdiode explain P112` prints one entry. Codes from 100 on are warnings, but for `C110` to\n\
-         `C114`, which are either, and `P2…`, which are about cases. This page is made from the code.\n",
+         `C114`, `C116` and `C117`, which are either, and `P2…`, which are about cases. This page is made from the code.\n",
     );
     for (chapter, codes) in CHAPTERS {
         let _ = write!(page, "\n## {chapter}\n\n| code | |\n|---|---|\n");

@@ -14,8 +14,25 @@ pub(crate) struct Delivered {
     /// Why nothing of its payload is here: it was larger than the configuration allows, or is what MQTT
     /// doesn't.
     pub(crate) unread: Option<Reason>,
+    /// It is of an edge node that another relay has: nothing of it is here but its receipt.
+    pub(crate) of_other_shard: bool,
     /// `None` at QoS 0.
     pub(crate) receipt: Option<Receipt>,
+}
+
+impl Delivered {
+    /// A message for another relay: it is counted, and acknowledged in its turn.
+    pub(crate) fn of_other_shard(dup: bool, receipt: Option<Receipt>) -> Delivered {
+        Delivered {
+            topic: Bytes::new(),
+            payload: Bytes::new(),
+            retain: false,
+            dup,
+            unread: None,
+            of_other_shard: true,
+            receipt,
+        }
+    }
 }
 
 /// The right to acknowledge one message, on the connection that delivered it.

@@ -111,3 +111,27 @@ fn what_becomes_of_a_subscription_is_told_with_its_filters() {
     triggered(&told(Said::ExtraRefused(Extra::StoredBirths)), Event::StoredBirthsRefused);
     triggered(&told(Said::ExtraRefused(Extra::HostStates)), Event::HostStatesRefused);
 }
+
+#[test]
+fn of_a_message_for_another_relay_its_receipt_is_left() {
+    let handed = |shard: Option<&str>, topic: &str, payload: Bytes| {
+        let shard = shard.map(|shard| Shard::parse(shard).unwrap());
+        let (session, _) = session(&broker(), Vec::new(), shard);
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
+        publish.pkid = 7;
+        session.delivered(publish)
+    };
+    // Of the vectors: `G/E` is of the fourth of four shards.
+    let data = Bytes::from_static(b"data");
+    for topic in ["spBv1.0/G/NDATA/E", "spBv1.0/G/DDATA/E/D", "spBv1.0/G/NCMD/E"] {
+        for (shard, is_ours) in [(None, true), (Some("4/4"), true), (Some("3/4"), false)] {
+            let delivered = handed(shard, topic, data.clone());
+            assert_eq!(delivered.of_other_shard, !is_ours, "{topic} {shard:?}");
+            assert_eq!(delivered.payload.is_empty(), !is_ours);
+            assert_eq!(delivered.receipt.unwrap().number(), 7);
+        }
+    }
+    for topic in ["spBv1.0/STATE/host", "spBv1.0/G/NDATA", "other"] {
+        assert!(!handed(Some("3/4"), topic, data.clone()).of_other_shard, "{topic}");
+    }
+}

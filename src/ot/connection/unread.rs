@@ -1,4 +1,5 @@
-//! Messages of which the stream left only the topic: too large, or what MQTT doesn't allow.
+//! Messages that nobody reads: those of other shards, and those of which the stream left only the
+//! topic, since they are too large, or what MQTT doesn't allow.
 
 use account::Reason;
 use bytes::Bytes;
@@ -7,6 +8,18 @@ use telemetry::event;
 use super::Session;
 
 impl Session {
+    /// Whether what comes under this topic is of an edge node that another relay has. Where the stream
+    /// found the topic itself impossible, it names no edge node.
+    pub(super) fn is_of_other_shard(&self, topic: &Bytes, payload: &Bytes) -> bool {
+        let Some(shard) = self.shard else { return false };
+        let topic = match self.mark.read_unfit(payload) {
+            Some(unfit) if unfit.fault.has_topic() => unfit.topic,
+            Some(_) => return false,
+            None => topic,
+        };
+        std::str::from_utf8(topic).is_ok_and(|topic| shard.is_of_another(topic))
+    }
+
     /// The topic under which a message was published, and why nobody reads it, if so.
     pub(super) fn unread(
         &self,

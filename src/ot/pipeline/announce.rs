@@ -18,6 +18,8 @@ use crate::plant::{EntityState, GivenLayouts, Node, Slot};
 pub(super) const NO_RULE: &str = "no_rule";
 /// Nothing is heard of it.
 pub(super) const UNHEARD: &str = "unheard";
+/// Another relay has it.
+pub(super) const OTHER_SHARD: &str = "other_shard";
 /// Its death came before its birth.
 pub(super) const DIED: &str = "died";
 

@@ -83,6 +83,7 @@ mod restore;
 mod retained;
 mod sequence;
 mod shape;
+mod shard;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -97,7 +98,7 @@ use account::{Account, Imbalance, Ledger, Reason};
 use foldhash::fast::RandomState;
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
-use sparkplug::{Budget, Caps, DecodeError, Room};
+use sparkplug::{Budget, Caps, DecodeError, Room, Shard};
 use telemetry::status::TrackedNode;
 
 use self::ahead::Ahead;
@@ -181,6 +182,8 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Pipeline {
     settings: PipelineSettings,
+    /// Which edge nodes are this relay's.
+    shard: Option<Shard>,
     policy: Policy,
     limiter: Limiter,
     overload: Overload,
@@ -259,6 +262,7 @@ impl Pipeline {
             unborn: Unborn::default(),
             hosts: Hosts::default(),
             settings,
+            shard: None,
             ledger: Ledger::new(policy.rule_names()),
             policy,
             recent_drops: RecentDrops::default(),

@@ -10,6 +10,7 @@ use super::announce::{DIED, NO_RULE, UNHEARD};
 use super::guard::orphan;
 use super::memory::enforce;
 use super::rename::{Names, Resolved};
+use super::shard::is_of_another;
 use super::{Deed, Entry, Now, Pipeline, shape};
 use crate::plant::{
     EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, Unfit,
@@ -76,11 +77,16 @@ impl Pipeline {
             step.bury_renamed(node);
         }
         for index in 0..self.plant.nodes().len() {
-            let Pipeline { plant, guard, .. } = self;
+            let Pipeline { plant, guard, shard, .. } = self;
+            let shard = *shard;
             let may = |node: &Node| guard.lets(node.entity(), Deed::Adjusted);
             let may = plant.nodes().get(index).is_some_and(may);
             let (mut step, plant) = self.step(now, out);
             let Some(node) = plant.node_mut(index) else { continue };
+            if is_of_another(shard, node) {
+                step.leave_to_other_shard(node);
+                continue;
+            }
             if !may {
                 orphan(node);
             }

@@ -32,6 +32,7 @@ mod restarts;
 mod schedules;
 mod sessions;
 mod shaping;
+mod shard;
 mod snapshot_probe;
 mod steps;
 mod storm;

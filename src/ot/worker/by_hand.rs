@@ -231,5 +231,5 @@ fn delivered(message: Message) -> Delivered {
     let Message { topic, payload, retain, dup, is_too_large, packet_id } = message;
     let receipt = packet_id.map(Receipt::numbered);
     let unread = is_too_large.then_some(Reason::TooLarge);
-    Delivered { topic, payload, retain, dup, unread, receipt }
+    Delivered { topic, payload, retain, dup, unread, of_other_shard: false, receipt }
 }

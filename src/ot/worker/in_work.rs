@@ -20,6 +20,8 @@ use crate::pipeline::{Asked, Deed};
 /// The second half of names that aren't those of messages: no message is so long.
 const STORED: u64 = u64::MAX;
 const FRAME: u64 = u64::MAX - 1;
+/// Messages for other relays: nothing is worked on.
+const OF_OTHERS: WorkId = WorkId(0, u64::MAX - 6);
 
 /// Each deed has names of its own: that one is done says nothing of the others.
 const fn deed_name(deed: Deed) -> u64 {
@@ -89,6 +91,9 @@ impl Worker {
     pub(super) fn names(&self, messages: &[Delivered]) -> Vec<WorkId> {
         let hasher = FixedState::with_seed(self.marks.in_work().key());
         let name = |message: &Delivered| {
+            if message.of_other_shard {
+                return OF_OTHERS;
+            }
             let bytes = u64::try_from(message.bytes()).unwrap_or(u64::MAX);
             WorkId(hasher.hash_one((&*message.topic, &*message.payload)), bytes)
         };
@@ -98,7 +103,11 @@ impl Worker {
     /// Marks the first of `names`, which is worked on now; false: it is set aside.
     pub(super) fn begin(&mut self, names: &[WorkId], message: &Delivered) -> bool {
         let Some((name, ahead)) = names.split_first() else { return true };
-        let leave = self.marks.in_work().begin(*name, message.bytes(), ahead.iter().copied());
+        if *name == OF_OTHERS {
+            return true;
+        }
+        let ahead = ahead.iter().copied().filter(|next| *next != OF_OTHERS);
+        let leave = self.marks.in_work().begin(*name, message.bytes(), ahead);
         #[cfg(test)]
         if leave == Leave::Work {
             super::tests::planted::work_on(&message.payload);

@@ -1,6 +1,7 @@
 //! The worker with a real journal and a real state directory.
 
 pub(super) mod planted;
+mod shard;
 mod tightened;
 mod turns;
 mod windows;
@@ -130,6 +131,7 @@ fn delivered(packet_id: u16, topic: &'static str, seq: u64, metrics: Vec<Metric>
         retain: false,
         dup: false,
         unread: None,
+        of_other_shard: false,
         receipt: Some(Receipt::numbered(packet_id)),
     }
 }
@@ -252,6 +254,7 @@ fn receipts_wait_for_a_message_that_waits_for_its_turn() {
             retain: false,
             dup: false,
             unread: None,
+            of_other_shard: false,
             receipt: Some(Receipt::numbered(packet_id)),
         };
         let (now, mut out) = (worker.clock.now(), Vec::new());
@@ -423,6 +426,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         retain: false,
         dup: false,
         unread: None,
+        of_other_shard: false,
         receipt: Some(Receipt::numbered(1)),
     }]))
     .unwrap();

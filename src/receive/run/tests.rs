@@ -19,7 +19,10 @@ struct Told(Vec<String>);
 
 impl Watch for Told {
     fn happened(&mut self, _: Now, happening: Happening<'_>) {
-        self.0.push(format!("{happening:?}"));
+        self.0.push(match happening {
+            Happening::Reloaded { result, .. } => format!("Reloaded({result:?})"),
+            happening => format!("{happening:?}"),
+        });
     }
 
     fn look(&mut self, _: Now, _: &mut Seen<'_>) {}

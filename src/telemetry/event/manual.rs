@@ -83,6 +83,11 @@ fn write_manual(page: &mut String) -> std::fmt::Result {
             Halves::Ot => "OT half",
             Halves::It => "IT half",
             Halves::Both => "both halves",
+            Halves::Send => "sending end of a link",
+            Halves::Receive => "receiving end of a link",
+            Halves::Ends => "both ends of a link",
+            Halves::Readers => "IT half, sending end of a link",
+            Halves::All => "both halves, both ends of a link",
         };
         let limit = match entry.limit {
             Limit::Never => "not limited".to_owned(),

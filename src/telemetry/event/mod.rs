@@ -36,12 +36,22 @@ pub enum Severity {
     Info = 6,
 }
 
-/// Which half has the event.
+/// Which half, or end of a link, has the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halves {
     Ot,
     It,
     Both,
+    /// The sending end of a link between two boxes.
+    Send,
+    /// Its receiving end.
+    Receive,
+    /// Both of them.
+    Ends,
+    /// Whoever reads a journal: the IT half and the sending end.
+    Readers,
+    /// Both halves and both ends.
+    All,
 }
 
 /// How the event is kept from flooding a log; see [`flood`](super::flood).
@@ -121,6 +131,11 @@ impl Halves {
             Halves::Ot => "ot",
             Halves::It => "it",
             Halves::Both => "both",
+            Halves::Send => "send",
+            Halves::Receive => "receive",
+            Halves::Ends => "send, receive",
+            Halves::Readers => "it, send",
+            Halves::All => "all",
         }
     }
 }

@@ -168,6 +168,12 @@ impl StatusEmitter {
         status
     }
 
+    /// The same of an end of a link, which has no broker.
+    pub fn end_status(&mut self, wall_ms: u64) -> Status {
+        let status = self.status(wall_ms, true, 0);
+        Status { broker: BrokerStatus::default(), ..status }
+    }
+
     /// A policy was read again: taken up, or refused.
     pub fn reloaded(&mut self, refused: Option<ReloadRefused>) {
         self.reload_refused = refused;
@@ -207,6 +213,9 @@ impl StatusEmitter {
 }
 
 fn summarise(status: &Status) {
+    if status.send.is_some() || status.receive.is_some() {
+        return summarise_end(status);
+    }
     let Status { account, nodes, ot, it, health, .. } = status;
     let drops: Vec<String> = account
         .reasons
@@ -218,6 +227,8 @@ fn summarise(status: &Status) {
     let gaps = ot.as_ref().map(|ot| ot.gaps).or(it.as_ref().map(|it| it.gaps)).unwrap_or(0);
     let it = it.as_ref();
     let shadow = ot.as_ref().and_then(|ot| ot.shadow.as_ref()).map(ShadowStatus::words);
+    let shard = ot.as_ref().and_then(|ot| ot.shard.as_ref());
+    let of_other_shards = shard.map(|_| account.of_other_shards);
     event!(
         Summary,
         health = health.level.name(),
@@ -240,6 +251,34 @@ fn summarise(status: &Status) {
         commands_refused = it.map(|it| it.commands_refused),
         observed = observed(ot.as_ref()),
         shadow,
+        of_other_shards,
+    );
+}
+
+/// One line for either end of a link: what both have, and what one of them has.
+fn summarise_end(status: &Status) {
+    let Status { health, send, receive, .. } = status;
+    let (send, receive) = (send.as_ref(), receive.as_ref());
+    let reasons = (!health.reasons.is_empty()).then(|| health.reasons.join("; "));
+    let session = send.map(|send| send.session).or(receive.and_then(|receive| receive.session));
+    let frames = send.map(|send| send.frames).or(receive.map(|receive| receive.frames));
+    let datagrams =
+        send.map(|send| send.datagrams).or(receive.map(|receive| receive.datagrams.received));
+    event!(
+        LinkSummary,
+        health = health.level.name(),
+        reasons = reasons.as_deref(),
+        session,
+        frames = frames.unwrap_or(0),
+        datagrams = datagrams.unwrap_or(0),
+        frames_again = send.map(|send| send.frames_again),
+        frames_late = receive.map(|receive| receive.frames_late),
+        frames_missing = receive.map(|receive| receive.frames_missing),
+        frames_lost = receive.map(|receive| receive.frames_lost),
+        repaired = receive.map(|receive| receive.repaired),
+        foreign = receive.map(|receive| receive.datagrams.foreign),
+        overflowed = receive.map(|receive| receive.overflowed),
+        clock_ahead_ms = receive.and_then(|receive| receive.clock_ahead_ms),
     );
 }
 

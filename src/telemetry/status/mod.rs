@@ -9,6 +9,7 @@
 
 mod concern;
 mod emitter;
+mod ends;
 mod judge;
 mod report;
 mod shadow;
@@ -17,10 +18,13 @@ mod tracker;
 
 pub use concern::Concern;
 pub use emitter::{StatusEmitter, StatusSettings};
+pub use ends::{
+    DatagramsStatus, EndRates, ReceivePathStatus, ReceiveStatus, SendPathStatus, SendStatus,
+};
 pub use report::{ReportError, Reporter, ReporterSettings, STATUS_FILE};
 use serde::{Deserialize, Serialize};
 pub use shadow::{DecisionStatus, DifferenceStatus, ShadowStatus};
-pub use textfile::{FAMILIES, Family, Kind};
+pub use textfile::{END_FAMILIES, FAMILIES, Family, Kind};
 pub use tracker::{FORMER_RULES, TrackedNode, Tracker};
 
 /// Version of the status file; it changes when a field changes its meaning.
@@ -33,7 +37,8 @@ pub const LINK_ALIVE: &str = "alive";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     pub format: u32,
-    /// `ot` or `it`.
+    /// `ot` or `it`; `send` or `receive`, of an end of a link, which has neither broker, account nor
+    /// nodes.
     pub half: String,
     /// Name of the relay; the IT half learns it from the journal.
     pub relay: String,
@@ -61,6 +66,10 @@ pub struct Status {
     pub seal: Option<SealStatus>,
     pub ot: Option<OtStatus>,
     pub it: Option<ItStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send: Option<SendStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receive: Option<ReceiveStatus>,
 }
 
 /// How a half is sealed.
@@ -147,6 +156,10 @@ pub struct AccountStatus {
     pub forwarded: u64,
     pub dropped: u64,
     pub waiting: u64,
+    /// Messages of edge nodes that other relays have, where several share the plant; not in `received`,
+    /// and neither dropped nor lost.
+    #[serde(default)]
+    pub of_other_shards: u64,
     /// Total, edge nodes, rules and what in fact waits agree with each other.
     pub balances: bool,
     /// What doesn't, in words.
@@ -268,6 +281,9 @@ pub struct OtStatus {
     /// Every rule, in the order of the policy, the first 1,000 of them.
     #[serde(default)]
     pub rules: Vec<RuleStatus>,
+    /// Which part of the edge nodes this relay has, such as `2/4`; absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
     /// Hosts that are offline on OT by their STATE while edge nodes that could wait for them are
     /// silent.
     #[serde(default)]

@@ -173,15 +173,32 @@ fn check_directory(path: &Path) -> Result<(), ReportError> {
 /// The line that `systemctl status` shows.
 fn line(status: &Status) -> String {
     let account = &status.account;
-    let mut line = format!(
-        "{}: {} of {} nodes, {:.0} messages/s in, {:.0}/s out, {:.0}/s dropped",
-        status.health.level.name(),
-        status.nodes.alive,
-        status.nodes.known,
-        account.rates.received_per_s,
-        account.rates.forwarded_per_s,
-        account.rates.dropped_per_s,
-    );
+    let of_end = [
+        status.send.as_ref().map(|send| ("sent", send.rates)),
+        status.receive.as_ref().map(|receive| ("received", receive.rates)),
+    ];
+    let shard = status.ot.as_ref().and_then(|ot| ot.shard.as_ref());
+    let shard = shard.map_or(String::new(), |shard| format!("shard {shard}, "));
+    let of_half = || {
+        format!(
+            "{}: {shard}{} of {} nodes, {:.0} messages/s in, {:.0}/s out, {:.0}/s dropped",
+            status.health.level.name(),
+            status.nodes.alive,
+            status.nodes.known,
+            account.rates.received_per_s,
+            account.rates.forwarded_per_s,
+            account.rates.dropped_per_s,
+        )
+    };
+    let mut line = match of_end.into_iter().flatten().next() {
+        Some((done, rates)) => format!(
+            "{}: {:.0} frames/s and {:.0} datagrams/s {done}",
+            status.health.level.name(),
+            rates.frames_per_s,
+            rates.datagrams_per_s,
+        ),
+        None => of_half(),
+    };
     if status.health.level != Level::Ok {
         line = format!("{line}; {}", status.health.reasons.join("; "));
     }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use account::Reason;
 
-use super::{DropStatus, ItStatus, OtStatus, RuleStatus, Status};
+use super::{AccountStatus, DropStatus, ItStatus, OtStatus, RuleStatus, Status};
 
 /// Series by rule and reason.
 const MAX_RULE_SERIES: usize = 200;
@@ -29,15 +29,20 @@ pub struct Family {
 }
 
 macro_rules! families {
-    ($($constant:ident = $kind:ident $name:literal: $help:literal;)+) => {
+    ($all:ident: $doc:literal; $($constant:ident = $kind:ident $name:literal: $help:literal;)+) => {
         $(const $constant: Family = Family { name: $name, kind: Kind::$kind, help: $help };)+
 
-        /// Every family that a textfile of either half can have.
-        pub const FAMILIES: &[Family] = &[$($constant,)+];
+        #[doc = $doc]
+        pub const $all: &[Family] = &[$($constant,)+];
     };
 }
 
+mod ends;
+
+pub use ends::END_FAMILIES;
+
 families! {
+    FAMILIES: "Every family that a textfile of either half can have.";
     BUILD = Gauge "sparkdiode_build_info": "Always 1; the version of sparkdiode is a label.";
     START = Gauge "sparkdiode_start_time_seconds": "When this half was started, in seconds since the epoch.";
     WRITTEN = Gauge "sparkdiode_status_time_seconds": "When these values were taken, in seconds since the epoch.";
@@ -48,6 +53,8 @@ families! {
     CONNECTED = Gauge "sparkdiode_broker_connected": "1 if this half is connected to its broker.";
     SESSIONS = Gauge "sparkdiode_broker_sessions": "MQTT sessions with the broker that are up.";
     RECEIVED = Counter "sparkdiode_received_messages_total": "Messages received.";
+    SHARD = Gauge "sparkdiode_shard_info": "Always 1; which part of the edge nodes this relay has is a label; only where several relays share a plant.";
+    OF_OTHER_SHARDS = Counter "sparkdiode_other_shards_messages_total": "Messages of edge nodes that other relays have: not received by this one, neither dropped nor lost; only where several relays share a plant.";
     FORWARDED = Counter "sparkdiode_forwarded_messages_total": "Messages forwarded, with all or some of their metrics.";
     DROPPED = Counter "sparkdiode_dropped_messages_total": "Messages dropped as a whole, by reason.";
     DROPPED_METRICS = Counter "sparkdiode_dropped_metrics_total": "Metrics taken out of messages, by reason.";
@@ -96,6 +103,17 @@ pub(super) fn render(status: &Status) -> String {
     text.seconds(START, status.started_ms);
     text.seconds(WRITTEN, status.written_ms);
     text.one(HEALTH, status.health.level as u64);
+    match (&status.send, &status.receive) {
+        (None, None) => render_half(&mut text, status),
+        (send, receive) => {
+            send.iter().for_each(|send| ends::render_send(&mut text, send));
+            receive.iter().for_each(|receive| ends::render_receive(&mut text, receive));
+        }
+    }
+    text.text
+}
+
+fn render_half(text: &mut Text<'_>, status: &Status) {
     if let Some(policy) = &status.policy {
         text.with(POLICY, &[("digest", &policy.digest)], 1);
         text.one(RULES, policy.rules);
@@ -138,15 +156,18 @@ pub(super) fn render(status: &Status) -> String {
         text.seconds(CERTIFICATE, certificate.not_after_ms);
     }
     if let Some(ot) = &status.ot {
-        render_ot(&mut text, ot);
+        render_ot(text, ot, account);
     }
     if let Some(it) = &status.it {
-        render_it(&mut text, it);
+        render_it(text, it);
     }
-    text.text
 }
 
-fn render_ot(text: &mut Text<'_>, ot: &OtStatus) {
+fn render_ot(text: &mut Text<'_>, ot: &OtStatus, account: &AccountStatus) {
+    if let Some(shard) = &ot.shard {
+        text.with(SHARD, &[("shard", shard)], 1);
+        text.one(OF_OTHER_SHARDS, account.of_other_shards);
+    }
     text.one(QUEUE_BYTES, ot.queue_bytes);
     text.one(QUEUE_LIMIT, ot.queue_limit_bytes);
     text.one(GAPS, ot.gaps);
@@ -247,6 +268,14 @@ impl Text<'_> {
         let _ = writeln!(self.text, " {seconds}.{ms:03}");
     }
 
+    /// The same of a span that may be below nothing.
+    fn signed_seconds(&mut self, family: Family, ms: i64) {
+        self.head(family);
+        self.series(family, &[]);
+        let (sign, ms) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
+        let _ = writeln!(self.text, " {sign}{}.{:03}", ms / 1_000, ms % 1_000);
+    }
+
     fn head(&mut self, family: Family) {
         let Family { name, kind, help } = family;
         let kind = match kind {
@@ -288,8 +317,8 @@ mod tests {
 
     use super::*;
     use crate::status::{
-        AccountStatus, CertificateStatus, ObservedStatus, OtReport, PolicyStatus, STATUS_FILE,
-        ShadowStatus, WindowStatus,
+        CertificateStatus, ObservedStatus, OtReport, PolicyStatus, STATUS_FILE, ShadowStatus,
+        WindowStatus,
     };
 
     fn status() -> Status {
@@ -314,6 +343,7 @@ mod tests {
                     ..RuleStatus::default()
                 }],
                 shadow: Some(ShadowStatus::default()),
+                shard: Some("2/4".to_owned()),
                 ..OtStatus::default()
             }),
             it: Some(ItStatus { ot: Some(OtReport::default()), ..ItStatus::default() }),

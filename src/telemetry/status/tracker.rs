@@ -59,6 +59,7 @@ impl Tracker {
             forwarded: total.forwarded,
             dropped,
             waiting: total.waiting,
+            of_other_shards: total.of_other_shards,
             balances: checked.is_ok(),
             imbalance: checked.err().map(|imbalance| imbalance.to_string()),
             reasons: total.drops().map(of_reason).collect(),

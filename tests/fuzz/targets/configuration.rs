@@ -1,9 +1,9 @@
-//! `ot.toml` and `it.toml`, as a person may write them.
+//! `ot.toml`, `it.toml`, `send.toml` and `receive.toml`, as a person may write them.
 
 use std::path::Path;
 use std::time::Duration;
 
-use config::{ItConfig, OtConfig};
+use config::{ItConfig, OtConfig, ReceiveConfig, SendConfig};
 use diagnostic::{Diagnostics, SourceFile};
 
 use crate::diagnostics;
@@ -11,7 +11,7 @@ use crate::diagnostics;
 /// Below this directory nothing exists, so that a name in the text can't lead anywhere.
 const NOWHERE: &str = "/nonexistent/sparkdiode/fuzz.toml";
 
-/// Reads any text as either file.
+/// Reads any text as each of the files.
 ///
 /// - What is refused has an error, and every message names a place within the text.
 /// - What is accepted is within the bounds that the documentation gives.
@@ -34,6 +34,20 @@ pub fn configuration(input: &[u8]) {
         Ok((config, warnings)) => {
             told(&warnings, text, false);
             it(&config);
+        }
+        Err(problems) => told(&problems, text, true),
+    }
+    match SendConfig::check(file()) {
+        Ok((config, warnings)) => {
+            told(&warnings, text, false);
+            send(&config);
+        }
+        Err(problems) => told(&problems, text, true),
+    }
+    match ReceiveConfig::check(file()) {
+        Ok((config, warnings)) => {
+            told(&warnings, text, false);
+            receive(&config);
         }
         Err(problems) => told(&problems, text, true),
     }
@@ -75,6 +89,26 @@ fn it(config: &ItConfig) {
     assert!(config.journal_path.starts_with(base()), "{config:?}");
     assert!(config.mirror.stale_after > Duration::ZERO, "{config:?}");
     assert!(!config.client_id_prefix.is_empty(), "{config:?}");
+}
+
+fn send(config: &SendConfig) {
+    let options = &config.options;
+    assert!((256..=65_507).contains(&options.datagram_bytes), "{config:?}");
+    assert!(options.rates.bytes_per_s >= 1_200 && options.rates.packets_per_s >= 20, "{config:?}");
+    assert!(options.second_pass.after < options.second_pass.window, "{config:?}");
+    assert!((1..=8).contains(&config.paths.len()), "{config:?}");
+    let spoken = |path: &config::SendPath| path.to.ip().is_multicast() || path.to.port() == 0;
+    assert!(!config.paths.iter().any(spoken), "{config:?}");
+    assert!(config.journal_path.starts_with(base()), "{config:?}");
+}
+
+fn receive(config: &ReceiveConfig) {
+    let options = &config.options;
+    assert_eq!(options.paths, config.paths.len());
+    assert!((1..=8).contains(&config.paths.len()), "{config:?}");
+    assert!((1..=4_096).contains(&options.max_blocks), "{config:?}");
+    assert!(options.reorder <= Duration::from_secs(120), "{config:?}");
+    assert!(config.journal.path.starts_with(base()), "{config:?}");
 }
 
 fn base() -> &'static Path {

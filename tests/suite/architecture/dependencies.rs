@@ -31,10 +31,10 @@ journal-write    journal-format journal-segment | journal-read
 policy           account diagnostic mistake sparkplug text
 signature        diagnostic policy text
 telemetry        account clock mistake sandbox sparkplug text tls
-config           clock diagnostic policy sandbox signature sparkplug telemetry tls
+link             mistake
+config           clock diagnostic link policy sandbox signature sparkplug telemetry tls
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
-link             mistake
 send             clock journal-format journal-read link sandbox signals state | journal-write
 receive          clock journal-write link sandbox signals state | journal-format journal-read send
 doctor           broker sandbox stream
@@ -44,7 +44,8 @@ demo             account clock journal-format journal-read mistake sandbox spark
 fuzz-targets     account broker config diagnostic it journal-format journal-read link ot policy sparkplug state tools
 simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
 attackers
-sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers link receive send strict-host
+two-networks     journal-format journal-read journal-write
+sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write link mistake ot policy receive sandbox send signature sparkplug state telemetry text tls tools | attackers strict-host two-networks
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
@@ -56,7 +57,7 @@ libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  broker ot it demo
 rumqttd          demo
-rustix           signals foreign telemetry sandbox receive demo sparkdiode
+rustix           signals foreign telemetry sandbox receive demo two-networks sparkdiode
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
@@ -186,6 +187,7 @@ fn a_crate_is_in_the_folder_of_its_name() {
             "fuzz-targets" => root().join("tests/fuzz/targets"),
             "simulation" => root().join("tests/simulation"),
             "attackers" => root().join("tests/attackers"),
+            "two-networks" => root().join("tests/two-networks"),
             name => root().join("src").join(name.replacen("journal-", "journal/", 1)),
         };
         assert_eq!(manifest.parent(), Some(&*folder));
@@ -235,6 +237,7 @@ fn the_parts_of_the_journal_are_inside_of_its_two_ends() {
         knowing.map(|(name, _)| *name).collect()
     };
     assert_eq!(knows("journal-segment"), ["journal-read", "journal-write"]);
-    assert_eq!(knows("journal-write"), ["ot", "receive", "sparkdiode"]);
+    // The last one is for tests.
+    assert_eq!(knows("journal-write"), ["ot", "receive", "sparkdiode", "two-networks"]);
     assert!(!knows("journal-read").contains(&"ot"));
 }

@@ -92,7 +92,7 @@ fn node_exporter_exposes_every_family_of_both_halves_and_dashboard_and_alerts_na
     let tables = |half: &str| {
         format!("[status]\nevery-s = 1\n[metrics]\ntextfile = \"{half}-state/{half}.prom\"\n")
     };
-    settings.ot_extra = tables("ot");
+    settings.ot_extra = tables("ot") + "[relay]\nshard = \"1/1\"\n";
     settings.mirror = tables("it") + "[policies]\npaths = [\"policies\"]\n";
     let mut relay = Relay::new(&settings);
     let config = fs::read_to_string(relay.path("ot.toml")).unwrap();

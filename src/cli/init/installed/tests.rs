@@ -13,6 +13,7 @@ fn arguments(directory: &Path) -> InitArgs {
         directory: directory.to_owned(),
         lab: false,
         appliance: true,
+        two_boxes: false,
         name: None,
         group: "G".to_owned(),
         edge_node: "N".to_owned(),

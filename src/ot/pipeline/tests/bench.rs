@@ -7,7 +7,7 @@ use diagnostic::SourceFile;
 use journal_format::{Body, Keyframe, Layouts, Relayed};
 use policy::Policy;
 use prost::Message;
-use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value, names};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Shard, Value, names};
 
 use super::snapshot_probe::SnapshotProbe;
 use crate::plant::StoredPlant;
@@ -58,6 +58,8 @@ pub(super) struct Bench {
     pub(super) assured: bool,
     /// A policy that looks on, also after a reload or a restart.
     pub(super) shadow: Option<&'static str>,
+    /// Which edge nodes it has after a restart.
+    pub(super) shard: Option<Shard>,
     snapshot_probe: SnapshotProbe,
 }
 
@@ -80,6 +82,7 @@ impl Bench {
             seq: 0,
             assured: false,
             shadow: None,
+            shard: None,
             snapshot_probe: SnapshotProbe::default(),
         }
     }
@@ -176,6 +179,7 @@ impl Bench {
         let stored = StoredPlant::decode(bytes.as_slice()).unwrap();
         self.pass(1000);
         self.pipeline = Pipeline::new(settings, policy(text), self.now);
+        self.pipeline.set_shard(self.shard);
         self.layouts = Layouts::new(usize::MAX);
         self.pipeline.observe(self.now, self.shadow.map(policy));
         self.snapshot_probe = SnapshotProbe::default();

@@ -39,6 +39,7 @@ fn messages(verb: &str, seq: u64, metrics: &[Metric]) -> Work {
             retain: false,
             dup: false,
             unread: None,
+            of_other_shard: false,
             receipt: None,
         }
     };

@@ -1,0 +1,82 @@
+//! What both ends of a link between two boxes have in common when they are started: logging, secrets,
+//! what they may reach, and how they tell how they are.
+
+mod telling;
+
+use std::path::Path;
+
+use config::{SandboxConfig, StatusConfig, SyslogConfig, SyslogTo};
+use diagnostic::{Diagnostic, SecretFile};
+use sandbox::{Grants, Layer, Need, Owned};
+use telemetry::logging::{self, Logging};
+use telemetry::status::{Concern, StatusSettings};
+use tls::Certificates;
+
+pub(super) use self::telling::{Growth, Telling, Trouble, counts_per_s, key_id, milliseconds};
+use super::startup::HalfArgs;
+use super::{Exit, Failure, sealing, startup, syslog};
+
+/// Files and sockets of an end: paths, segments, state files; the rest is reserve.
+const DESCRIPTORS: u64 = 256;
+
+/// Sets logging up for the end called `end`, and logs the warnings about its files.
+pub(super) fn begin(
+    end: &'static str,
+    arguments: &HalfArgs,
+    syslog: &[SyslogConfig],
+    warnings: impl IntoIterator<Item = Diagnostic>,
+) -> Result<Logging, Failure> {
+    let (targets, _) = syslog::targets(syslog)?;
+    let logging = logging::init(end, arguments.log.as_deref(), targets)
+        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    startup::log_warnings(warnings);
+    Ok(logging)
+}
+
+/// Files that an end owns, by what they are called.
+pub(super) fn owned(config: &Path, state: &Path) -> Vec<Owned> {
+    vec![Owned::new("configuration", config), Owned::new("state directory", state)]
+}
+
+/// Files from which link keys are read. Credentials that the service manager hands out are left out
+/// where it hasn't.
+pub(super) fn secrets<'a>(keys: impl IntoIterator<Item = &'a SecretFile>) -> Vec<Owned> {
+    let secrets = keys.into_iter().map(|key| Owned::secret("link key", key.path()));
+    secrets.filter(|owned| !owned.path.starts_with(config::CREDENTIALS_VARIABLE)).collect()
+}
+
+/// What an end may reach once it is sealed, besides its journal.
+pub(super) fn grants<'a>(
+    state: &Path,
+    status: &StatusConfig,
+    syslog: &[SyslogConfig],
+    keys: impl IntoIterator<Item = &'a SecretFile>,
+) -> Grants {
+    let mut grants = Grants {
+        read: keys.into_iter().map(|key| sealing::replaceable(key.path())).collect(),
+        write: vec![state.to_owned()],
+        descriptors: DESCRIPTORS,
+        ..Grants::default()
+    };
+    grants.write.extend(status.textfile_directory());
+    for target in syslog {
+        if let SyslogTo::Journald { path } | SyslogTo::Local { path, .. } = &target.to {
+            grants.needs.push(Need::UnixDatagrams);
+            grants.sockets.push(path.clone());
+        }
+    }
+    grants
+}
+
+/// What an end says of itself.
+pub(super) fn status_settings(status: StatusConfig, sandbox: &SandboxConfig) -> StatusSettings {
+    StatusSettings {
+        every: status.every,
+        summary_every: status.summary_every,
+        textfile: status.textfile,
+        broker_address: String::new(),
+        certificates: Certificates::default(),
+        concern: Concern::default(),
+        any_owner: sandbox.waived.contains(&Layer::User),
+    }
+}

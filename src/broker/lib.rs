@@ -9,6 +9,7 @@ mod connect_failure;
 mod refusal;
 mod session_end;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct BrokerSettings {
     pub answer_within: Duration,
     /// Largest packet that is taken from the broker, in bytes.
     pub max_packet_bytes: usize,
+    /// Publications per second that the broker takes on one connection; `None`: as many as there are.
+    pub publishes_per_s: Option<NonZeroU32>,
     /// `None`: plain TCP, where the operator has said so.
     pub tls: Option<TlsSettings>,
 }

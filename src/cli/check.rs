@@ -13,6 +13,7 @@ mod recognise;
 mod rule_counters;
 mod shadow;
 mod shards;
+mod taken;
 
 use std::path::{Path, PathBuf};
 
@@ -90,6 +91,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     if config.pseudonym_key.is_none() {
                         errors.extend(found.as_ref().and_then(missing_key));
                     }
+                    taken::of_ot(&mut text, path, &config, found.as_ref(), &mut warnings);
                     of_ot.push(Checked { path, config, policy: found });
                 }
                 Err(problems) => errors.extend(problems),
@@ -147,6 +149,10 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     let (ot, it) = (ot.map(|ot| (ot.path, &ot.config)), it.map(|it| (it.path, &it.config)));
     ends.compare(ot, it, &mut warnings, &mut errors);
     for (ot, it) in relays {
+        if let Some(it) = it {
+            let policy = ot.and_then(|ot| ot.policy.as_ref()).or(it.policy.as_ref());
+            taken::of_it(&mut text, it.path, &it.config, policy, &mut warnings);
+        }
         if let (Some(ot), Some(it)) = (ot, it) {
             let linked = ends.number() > 0;
             let found = (&mut warnings, &mut errors);

@@ -167,8 +167,10 @@ mod tests {
         };
         let mut writer = Writer::open(options, 1).unwrap();
         writer.begin_segment(1_000, std::iter::once(Body::Start(Start::default()))).unwrap();
-        for number in 2..=20 {
-            writer.push(number * 1_000, &Body::Heartbeat(Heartbeat::default())).unwrap();
+        for number in 2..=20_u64 {
+            writer
+                .push(number.saturating_mul(1_000), &Body::Heartbeat(Heartbeat::default()))
+                .unwrap();
         }
         writer.commit().unwrap();
     }

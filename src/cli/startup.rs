@@ -1,5 +1,6 @@
 //! What starting either half has in common: logging, the policy, secrets, and how it ends.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -134,6 +135,10 @@ pub(super) fn broker_settings(
         connect_within: broker.connect_timeout,
         answer_within: broker.answer_timeout,
         max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
+        publishes_per_s: broker
+            .profile
+            .and_then(|profile| profile.publishes_per_s)
+            .and_then(|figure| NonZeroU32::new(u32::try_from(figure.value).ok()?)),
         tls,
     })
 }

@@ -157,6 +157,7 @@ mod tests {
             connect_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_secs(30),
             max_packet_bytes: 65_536,
+            profile: None,
             tls: None,
         }
     }

@@ -10,6 +10,7 @@ use diagnostic::{Placed, SecretFile, Section};
 use tls::{TlsConfig, TlsError, TlsIdentity};
 
 use super::code;
+use super::profile::{PROFILES, Profile};
 use super::reader::Reader;
 
 /// `keep-alive-s`: a dead connection is noticed within twice this. 30 s keeps NAT
@@ -41,6 +42,7 @@ pub(super) const BROKER_KEYS: &[&str] = &[
     "connect-timeout-s",
     "answer-timeout-s",
     "max-packet-bytes",
+    "profile",
     "plaintext",
     "tls",
 ];
@@ -64,6 +66,8 @@ pub struct BrokerConfig {
     pub answer_timeout: Duration,
     /// Largest MQTT packet in either direction. 16 KiB to 64 MiB.
     pub max_packet_bytes: u32,
+    /// What the broker is known to take; `None`: nobody has said which one it is.
+    pub profile: Option<&'static Profile>,
     /// `None`: plain TCP, which the operator has asked for by `plaintext = true`.
     pub tls: Option<TlsConfig>,
 }
@@ -129,6 +133,12 @@ impl BrokerConfig {
             reader.number(section, "connect-timeout-s", 1..=600, DEFAULT_CONNECT_TIMEOUT_S);
         let answer_timeout_s =
             reader.number(section, "answer-timeout-s", 5..=3_600, DEFAULT_ANSWER_TIMEOUT_S);
+        let known = PROFILES.iter().map(|profile| (profile.name, Some(profile)));
+        let known: Vec<_> = known.collect();
+        let profile = reader.word(section, "profile", &known, None);
+        let taken = profile.and_then(|profile| profile.payload_bytes);
+        let default_max_packet_bytes = taken
+            .map_or(default_max_packet_bytes, |taken| taken.value.min(default_max_packet_bytes));
         let max_packet_bytes = reader.number(
             section,
             "max-packet-bytes",
@@ -165,6 +175,7 @@ impl BrokerConfig {
             connect_timeout: Duration::from_secs(connect_timeout_s),
             answer_timeout: Duration::from_secs(answer_timeout_s),
             max_packet_bytes: u32::try_from(max_packet_bytes).ok()?,
+            profile,
             tls,
         })
     }

@@ -9,6 +9,7 @@ use sparkplug::Caps;
 
 use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES, packet_bytes};
 use super::ot::read_remembered;
+use super::profile::Figure;
 use super::reader::{Environment, Reader};
 use super::{
     BrokerConfig, Half, HealthConfig, POLICIES_KEYS, Policies, SandboxConfig, StatusConfig,
@@ -247,12 +248,13 @@ impl ItConfig {
             }
             None => Some(Policies::default()),
         };
-        let mirror = MirrorConfig::read(reader, top);
+        let health = HealthConfig::read(reader, top);
+        let mirror =
+            MirrorConfig::read(reader, top, default_max_nodes(broker.as_ref(), health.as_ref()));
         let backfill = BackfillConfig::read(reader, top);
         let defaults = Caps::of_journal(packet_bytes(broker.as_ref()));
         let limits = limits::read(reader, top, &defaults, false);
         let status = StatusConfig::read(reader, top);
-        let health = HealthConfig::read(reader, top);
         let sandbox = SandboxConfig::read(reader, top);
         reader.close(top);
         let policies = policies?;
@@ -277,7 +279,11 @@ impl ItConfig {
 }
 
 impl MirrorConfig {
-    fn read(reader: &mut Reader, top: &mut Section<'_, '_>) -> MirrorConfig {
+    fn read(
+        reader: &mut Reader,
+        top: &mut Section<'_, '_>,
+        default_max_nodes: u64,
+    ) -> MirrorConfig {
         let section = &mut reader.table(top, "mirror", MIRROR_KEYS);
         let stale_after_s =
             reader.number(section, "stale-after-s", 3..=3_600, DEFAULT_STALE_AFTER_S);
@@ -317,7 +323,7 @@ impl MirrorConfig {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))
         });
-        let max_nodes = reader.number(section, "max-nodes", 1..=100_000, DEFAULT_MAX_NODES);
+        let max_nodes = reader.number(section, "max-nodes", 1..=100_000, default_max_nodes);
         let max_devices_per_node = reader.number(
             section,
             "max-devices-per-node",
@@ -361,6 +367,14 @@ impl BackfillConfig {
         reader.close(section);
         BackfillConfig { enabled, messages_per_s: bounded(messages_per_s) }
     }
+}
+
+/// As many as the OT half follows by default, or as the broker has sessions for, beside that of the
+/// relay's own edge node.
+fn default_max_nodes(broker: Option<&BrokerConfig>, health: Option<&HealthConfig>) -> u64 {
+    let sessions = broker.and_then(|broker| broker.profile?.sessions);
+    let for_nodes = |sessions: Figure| sessions.value.saturating_sub(health.is_some().into());
+    sessions.map_or(DEFAULT_MAX_NODES, |sessions| for_nodes(sessions).clamp(1, DEFAULT_MAX_NODES))
 }
 
 /// A number whose range was checked and lies far below any `u32`.

@@ -17,6 +17,7 @@ mod link_end;
 mod ot;
 pub mod places;
 pub mod policies;
+pub mod profile;
 mod reader;
 mod receive;
 mod sandbox;
@@ -41,6 +42,7 @@ pub use it::{
 pub use journal::{Durability, JournalConfig, ReceivedJournalConfig};
 pub use link_end::{LinkKeyError, read_link_key};
 pub use ot::{OtConfig, RelayConfig, relay_name_fault};
+pub use profile::Profile;
 use reader::Reader;
 pub use reader::{CREDENTIALS_VARIABLE, file_diagnostic};
 pub use receive::{ReceiveConfig, ReceivePath};

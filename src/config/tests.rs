@@ -465,7 +465,6 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
                 config.broker.addresses_file = None;
                 config.status.textfile = None;
                 config.observed_paths.clear();
-                config.relay.shard = None;
                 if let Some(tls) = &mut config.broker.tls {
                     tls.server_name.clear();
                 }

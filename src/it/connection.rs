@@ -12,6 +12,7 @@ mod commands;
 mod identities;
 mod leaving;
 mod limits;
+mod pace;
 mod shared;
 mod task;
 mod unread;
@@ -31,6 +32,7 @@ use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
 pub(crate) use limits::{
     MAX_QUEUED_BYTES, MAX_SESSION_BYTES, SESSION_BYTES, WAITING_COMMANDS_BYTES,
 };
+use pace::Pace;
 use rumqttc::{AsyncClient, Broker, LastWill, MqttOptions, PublishOptions, QoS};
 use shared::Shared;
 use stream::{Budget, Framing, Mark, Patience, Traffic};
@@ -139,7 +141,9 @@ impl Sessions {
             Framing::client_limit(MAX_INCOMING_BYTES),
             broker.max_packet_bytes.saturating_mul(OUTGOING_FACTOR),
         );
-        options.set_max_request_batch(REQUEST_BATCH);
+        // One that is paced takes one after the other.
+        let batch = broker.publishes_per_s.map_or(REQUEST_BATCH, |_| 1);
+        options.set_max_request_batch(batch);
         options.set_last_will(LastWill::new(
             spec.will_topic.as_ref(),
             spec.will_payload.clone(),
@@ -229,6 +233,7 @@ impl Pool for Sessions {
             probes: false,
             addresses: Arc::clone(&self.addresses),
             limits: self.limits,
+            pace: self.broker.publishes_per_s.map(Pace::new),
             mark: self.mark.clone(),
             owed: 0,
             owed_behind: 0,

@@ -118,6 +118,8 @@ pub(crate) struct TwoBoxes {
     pub(crate) cables: Vec<Cable>,
     dir: PathBuf,
     children: [Option<Child>; 2],
+    /// Landlock's version that both ends find, as in the relay.
+    landlock: Option<i32>,
 }
 
 impl TwoBoxes {
@@ -129,6 +131,7 @@ impl TwoBoxes {
             cables: (0..paths).map(|_| Cable::new()).collect(),
             dir,
             children: [None, None],
+            landlock: relay.landlock,
         };
         for name in ["received", "send-state", "receive-state"] {
             fs::create_dir(two_boxes.path(name)).unwrap();
@@ -183,7 +186,7 @@ impl TwoBoxes {
              [journal]\npath = \"{dir}/journal\"\n[state]\npath = \"{dir}/send-state\"\n\
              [repair]\nclose-after-ms = 20\nspread-ms = 20\n[pacing]\nbytes-per-s = 20_000_000\n\
              [status]\nevery-s = 1\n{}[second-pass]\n{rest}\n",
-            sandbox(End::Send)
+            confinement(End::Send)
         );
         for (place, cable) in self.cables.iter().enumerate() {
             config += &format!("[[path]]\nname = \"p{place}\"\nto = \"{}\"\n", cable.begin);
@@ -199,7 +202,7 @@ impl TwoBoxes {
             "[link]\nname = \"plant-a\"\nkey-file = \"{dir}/receive-link.key\"\n{link}\n\
              [journal]\npath = \"{dir}/received\"\n[state]\npath = \"{dir}/receive-state\"\n\
              [repair]\n{reorder}\n{repair}\n[status]\nevery-s = 1\nsummary-every-s = 10\n{}\n",
-            sandbox(End::Receive)
+            confinement(End::Receive)
         );
         for (place, cable) in self.cables.iter().enumerate() {
             config += &format!("[[path]]\nname = \"p{place}\"\nlisten = \"{}\"\n", cable.end);
@@ -216,7 +219,11 @@ impl TwoBoxes {
         let name = end.name();
         let log = self.path(&format!("{name}.log"));
         let log = fs::File::options().create(true).append(true).open(log).unwrap();
-        let child = Command::new(BINARY)
+        let mut command = Command::new(BINARY);
+        if let Some(version) = self.landlock {
+            sandbox::on_kernel_with_landlock(&mut command, version);
+        }
+        let child = command
             .args([name, "--config"])
             .arg(self.path(&format!("{name}.toml")))
             .stdin(Stdio::null())
@@ -341,7 +348,7 @@ impl Drop for TwoBoxes {
     }
 }
 
-fn sandbox(end: End) -> String {
+fn confinement(end: End) -> String {
     if is_root() {
         format!("[sandbox]\nuser = \"{0}\"\ngroup = \"{0}\"\n", end.user())
     } else {

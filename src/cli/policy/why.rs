@@ -8,7 +8,7 @@ use clap::Args;
 use config::OtConfig;
 use ot::{Decision, Decisions};
 use policy::{EntityPlan, Policy, Rule, Verdict};
-use sparkplug::{DataType, Entity, MessageType, Topic};
+use sparkplug::{DataType, Entity, MessageType, Shard, Topic};
 use text::{escape, format_utc_ms, grouped};
 
 use super::lines::{datatypes_in_words, line};
@@ -55,6 +55,10 @@ pub(super) fn run(arguments: &WhyArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let entity = entity(&arguments.topic)?;
+    if let Some(elsewhere) = config.relay.shard.and_then(|shard| elsewhere(shard, entity)) {
+        output(&format!("{}\n  {elsewhere}\n", escape(&entity.to_string())))?;
+        return Ok(Exit::Ok);
+    }
     let decisions = Decisions::read(&config.state_dir)
         .map_err(|error| Failure::new(Exit::Io, escape(&error.to_string()).to_string()))?;
     let policy = read_policy(&config.policy_paths).ok().map(|(policy, _)| policy);
@@ -87,6 +91,19 @@ fn entity(topic: &str) -> Result<Entity<'_>, Failure> {
         }
     };
     Ok(Entity { group, edge_node, device })
+}
+
+/// Which relay has an edge node, if it isn't the one with this shard: nothing of it is judged here.
+fn elsewhere(shard: Shard, entity: Entity<'_>) -> Option<String> {
+    let Entity { group, edge_node, .. } = entity;
+    let index = Shard::of_node(group, edge_node, shard.count());
+    (index != shard.index()).then(|| {
+        format!(
+            "another relay has it: the one with shard {index}/{}, and this one has {shard}; it is \
+             counted here (`of_other_shards`) and judged there",
+            shard.count()
+        )
+    })
 }
 
 /// What can't cross, whatever a rule says; the half remembers nothing of it.

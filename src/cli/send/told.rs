@@ -9,7 +9,7 @@ use telemetry::event;
 use telemetry::status::{Level, SendPathStatus, SendStatus, Status};
 use text::{counted_grouped, rough_size};
 
-use crate::cli::ends::{Telling, Trouble, counts_per_s, key_id};
+use crate::cli::ends::{Growth, Telling, Trouble, counts_per_s, key_id};
 
 /// A path whose last refusal is so long ago is in order.
 const REFUSES_FOR: Duration = Duration::from_secs(10);
@@ -23,6 +23,8 @@ pub(super) struct Told {
     limit_bytes_per_s: u64,
     unreadable: Trouble,
     unstored: Trouble,
+    too_large: Growth,
+    lost: Growth,
     before: Option<(Duration, [u64; 3])>,
 }
 
@@ -48,8 +50,16 @@ impl Told {
     }
 
     pub(super) fn new(telling: Telling, paths: Vec<PathTold>, limit_bytes_per_s: u64) -> Told {
-        let (unreadable, unstored) = (Trouble::default(), Trouble::default());
-        Told { telling, paths, limit_bytes_per_s, unreadable, unstored, before: None }
+        Told {
+            telling,
+            paths,
+            limit_bytes_per_s,
+            unreadable: Trouble::default(),
+            unstored: Trouble::default(),
+            too_large: Growth::default(),
+            lost: Growth::default(),
+            before: None,
+        }
     }
 
     /// Looks what the operating system refused.
@@ -71,6 +81,21 @@ impl Told {
                         event!(PathUp, path = told.name.as_str());
                     }
                 }
+            }
+        }
+    }
+
+    /// Tells of frames that don't cross.
+    fn look_at_frames(&mut self, now: Now, seen: &Seen<'_>) {
+        let counts = seen.turn.feed.counts();
+        let of_each = [
+            (&mut self.too_large, counts.too_large, "too_large"),
+            (&mut self.lost, counts.lost, "lost"),
+        ];
+        for (growth, count, reason) in of_each {
+            let frames = growth.grow(now.mono, count);
+            if frames > 0 {
+                event!(LinkFramesRefused, reason, frames);
             }
         }
     }
@@ -159,6 +184,13 @@ fn judge(status: &mut Status, send: &SendStatus) {
         );
         health.add(Level::Warning, words);
     }
+    if send.frames_lost > 0 {
+        let words = format!(
+            "send: the journal had lost {} before they were read, since the start",
+            counted_grouped(send.frames_lost, "frame")
+        );
+        health.add(Level::Warning, words);
+    }
     if send.frames_too_large > 0 {
         let words = format!(
             "send: {} larger than `max-frame-bytes` did not cross since the start",
@@ -219,6 +251,7 @@ impl Watch for Told {
     fn look(&mut self, now: Now, seen: &mut Seen<'_>) {
         self.look_at_paths(now, seen);
         if self.telling.turn(now) {
+            self.look_at_frames(now, seen);
             let status = self.status(now, seen);
             self.telling.emit(now, status);
         }

@@ -16,6 +16,7 @@ pub(super) const SESSION: &[Row] = rows! {
     "keep-alive-s" = "MQTT keep alive, seconds. A connection on which nothing moves for so long after a PINGREQ, or while bytes wait to be taken, is given up; what comes or goes slowly is a sign of life. Some brokers count whole packets: on a thin link it has to be longer than the largest birth takes", "5 to 3600", "30";
     "connect-timeout-s" = "longest wait for each of TCP connection, TLS handshake and CONNACK, seconds. Where `address` is a name of several addresses they are tried 250 ms after each other, and who answers first is taken", "1 to 600", "30";
     "answer-timeout-s" = "longest wait for an answer (SUBACK, PUBACK, UNSUBACK) to what has left, seconds", "5 to 3600", "30";
+    "profile" = "which broker it is, where its limits are known beforehand: `\"distributor\"`, `\"distributor-plus\"`, `\"aws-iot-core\"`, `\"azure-event-grid\"`, `\"hivemq-cloud\"`, `\"emqx-cloud-serverless\"`. `check` compares them with these files, the policy and the plant, and the IT half keeps to them ([limits known beforehand](it.toml.md#limits-known-beforehand))", "", "none: nothing is known of it";
     "plaintext" = "`true`: no TLS, in so many words", "", "`false`: without `[broker.tls]` it is an error";
     "tls" = "table: TLS 1.2 or 1.3; [where the files come from](../../certs/README.md)", "", "required, unless `plaintext = true`";
 };

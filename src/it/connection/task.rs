@@ -22,6 +22,7 @@ use super::commands::{Answer, Commands};
 use super::identities::{Chosen, Identities};
 use super::leaving::Leaving;
 use super::limits::Limits;
+use super::pace::Pace;
 use super::shared::{Asked, Shared};
 use super::unread::unread;
 use crate::DriverEvent;
@@ -51,6 +52,8 @@ pub(super) struct Task {
     pub(super) probes: bool,
     pub(super) addresses: Arc<Addresses>,
     pub(super) limits: Limits,
+    /// How fast it may publish, where the broker takes only so much.
+    pub(super) pace: Option<Pace>,
     pub(super) mark: Mark,
     /// Answers that the broker owes us: after the CONNACK, the SUBACK first.
     pub(super) owed: u64,
@@ -114,6 +117,9 @@ impl Task {
         let mut closing = false;
         let mut said_goodbye = false;
         loop {
+            if let Some(wait) = self.pace.as_ref().and_then(|pace| pace.wait(Instant::now())) {
+                sleep(wait).await;
+            }
             let event = {
                 // One poll is never given up for a wake-up: it may have taken a request already.
                 let mut poll = pin!(eventloop.poll());
@@ -264,6 +270,9 @@ impl Task {
                 self.forward(event);
             }
             Event::Outgoing(Outgoing::Publish(packet_id)) => {
+                if let Some(pace) = &mut self.pace {
+                    pace.left(Instant::now());
+                }
                 // QoS 0 has no packet identifier and no answer.
                 if packet_id != 0 {
                     self.owed = self.owed.saturating_add(1);

@@ -61,6 +61,7 @@ impl Pair {
             connect_within: Duration::from_secs(30),
             answer_within: Duration::from_secs(30),
             max_packet_bytes: 1 << 20,
+            publishes_per_s: None,
             tls: None,
         };
         let mut sessions = Sessions::new(settings, None, runtime.handle().clone(), sender);

@@ -69,6 +69,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         connect_within: Duration::from_secs(30),
         answer_within: Duration::from_secs(30),
         max_packet_bytes: 1 << 20,
+        publishes_per_s: None,
         tls: None,
     };
     let mirror = MirrorSettings {

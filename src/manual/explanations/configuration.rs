@@ -121,4 +121,9 @@ $ sparkdiode check send.toml receive.toml
 error[C117]: the ends name different links: `plant-a` and `plant-b`
  --> receive.toml
 ";
+    "C118" "the broker takes less": "`[broker] profile` says which broker it is, and by its maker's figures it takes fewer sessions, smaller messages, shorter names or fewer messages a second than the configuration allows or the plant has." "Follow the hint, which names a remedy and where the figure is written; where your contract says otherwise, leave `profile` out." Console "
+$ sparkdiode check it.toml
+warning[C118]: MQTT Distributor, standard licence takes 50 sessions, and there are 50 edge nodes and the relay's own
+ --> it.toml
+";
 };

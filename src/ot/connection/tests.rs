@@ -28,6 +28,7 @@ fn broker() -> BrokerSettings {
         connect_within: Duration::from_secs(30),
         answer_within: Duration::from_secs(30),
         max_packet_bytes: 1 << 20,
+        publishes_per_s: None,
         tls: None,
     }
 }

@@ -415,7 +415,7 @@ events! {
     } "Raise `reorder-ms` here, or lower those on the sending box.";
     /// Frames came and weren't taken, or weren't sent.
     LinkFramesRefused = "LINK_FRAMES_REFUSED" (Error, Ends, PerSource("reason")) "frames do not cross" {
-        reason: "too_large (`max-frame-bytes` of this box), unknown (what says of which segment they are was lost; a second pass brings both), old_epoch (an earlier start of the sender's journal), malformed", frames: "how many since the line before",
+        reason: "too_large (`max-frame-bytes` of this box), lost (the sender's journal had lost them before they were read), unknown (what says of which segment they are was lost; a second pass brings both), old_epoch (an earlier start of the sender's journal), malformed", frames: "how many since the line before",
     } "Raise `max-frame-bytes` on both boxes. Of old_epoch: if the sender's journal was made anew while its clock was behind, the journal here has to be made anew too.";
     /// An operator had frames sent again.
     LinkResend = "LINK_RESEND" (Notice, Send, PerKind) "frames are sent again" {

@@ -40,6 +40,7 @@ impl Broker {
             connect_within: Duration::from_secs(30),
             answer_within: Duration::from_secs(30),
             max_packet_bytes: MAX_PACKET_BYTES,
+            publishes_per_s: None,
             tls: None,
         }
     }

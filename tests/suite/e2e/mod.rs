@@ -26,6 +26,7 @@ mod networks;
 mod odd_brokers;
 mod other_brokers;
 mod oversize;
+mod paced;
 mod prometheus;
 mod received;
 mod reload;

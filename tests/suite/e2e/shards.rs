@@ -154,6 +154,17 @@ fn each_edge_node_is_on_it_once_and_a_relay_that_is_killed_costs_its_own_only() 
     assert_eq!(sessions.len(), usize::try_from(NODES).unwrap());
     assert!(sessions.values().all(|sessions| *sessions == 1), "{sessions:?}");
 
+    // Whoever asks the wrong relay hears which one is the right one.
+    let topic = "spBv1.0/Plant/+/E0";
+    for relay in 0..4 {
+        let path = fleet.relays[relay].path("ot.toml");
+        let why = fleet.relays[relay].run(&["policy", "why", path.to_str().unwrap(), topic]);
+        let told = String::from_utf8(why.stdout).unwrap();
+        let of_another = format!("the one with shard {}/{RELAYS}", shard_of("E0"));
+        let is_ours = usize::try_from(shard_of("E0")).unwrap() == relay + 1;
+        assert_eq!(told.contains(&of_another), !is_ours, "{told}");
+    }
+
     // The files of all fit together; without one of them they don't.
     let files: Vec<_> =
         fleet.relays.iter().flat_map(|one| [one.path("ot.toml"), one.path("it.toml")]).collect();

@@ -83,3 +83,62 @@ pub(super) fn judge(status: &mut Status, receive: &ReceiveStatus, told: &Told, n
         health.add(Level::Warning, words);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use config::{SandboxConfig, StatusConfig};
+    use telemetry::Notifier;
+    use telemetry::status::ReceivePathStatus;
+
+    use super::*;
+    use crate::cli::ends::{Telling, status_settings};
+
+    fn told() -> Told {
+        let dir = tempfile::tempdir().unwrap();
+        let every = Duration::from_secs(2);
+        let status = StatusConfig { every, summary_every: every, textfile: None };
+        let settings = status_settings(status, &SandboxConfig::default());
+        let (path, notifier) = (dir.path().to_owned(), Notifier::none());
+        let telling = Telling::start("receive", settings, path, notifier, Now::default());
+        Told::new(telling.unwrap(), Vec::new(), 1, Duration::from_millis(500))
+    }
+
+    fn words(receive: &ReceiveStatus, told: &Told) -> Vec<(Level, String)> {
+        let mut status = Status::default();
+        judge(&mut status, receive, told, Now { mono: Duration::from_secs(100), wall_ms: 1 });
+        status.health.causes().map(|(level, words)| (level, words.clone())).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_words_that_are_true_and_the_worst_first() {
+        let mut told = told();
+        let well =
+            ReceiveStatus { silent_ms: Some(50), clock_ahead_ms: Some(-3), ..Default::default() };
+        assert_eq!(words(&well, &told), []);
+        told.is_silent = true;
+        let silent = ReceiveStatus { silent_ms: Some(12_300), ..well.clone() };
+        let said = "receive: no sign of life from the sender for 12 s";
+        assert_eq!(words(&silent, &told), [(Level::Critical, said.to_owned())]);
+        let never = ReceiveStatus { silent_ms: None, ..well.clone() };
+        let said = "receive: no sign of life from the sender since the start";
+        assert_eq!(words(&never, &told), [(Level::Critical, said.to_owned())]);
+        told.is_silent = false;
+        let down = ReceivePathStatus { name: "b".to_owned(), down: true, ..Default::default() };
+        let bad = ReceiveStatus {
+            paths: vec![ReceivePathStatus::default(), down],
+            journal_refuses: true,
+            clock_ahead_ms: Some(3_600_000),
+            ..well.clone()
+        };
+        let said: Vec<String> = words(&bad, &told).into_iter().map(|(_, words)| words).collect();
+        assert!(said[0].contains("can't be written") && said[1].contains("path `b`"), "{said:?}");
+        assert_eq!(said[2], "receive: the sender's clock is 1 h 0 min ahead of this one");
+        // What is lost is told while it is missing, and for an hour.
+        told.losses.frames = 9;
+        told.losses.last = Some((11, 17, Duration::from_secs(90)));
+        assert_eq!(words(&well, &told), []);
+        told.losses.still = 7;
+        let said = &words(&well, &told)[0].1;
+        assert!(said.starts_with("receive: 7 frames lost, the last ones 11 to 17; "), "{said}");
+    }
+}

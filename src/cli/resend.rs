@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use config::SendConfig;
+use config::{SendConfig, file_diagnostic};
+use diagnostic::file::read_text;
+use diagnostic::{Diagnostics, SourceFile};
 use journal_read::{From, Item, JournalError, Reader};
 use text::{counted_grouped, format_utc_ms, grouped};
 
@@ -57,7 +59,10 @@ fn bound(text: &str) -> Result<Bound, String> {
 }
 
 pub(super) fn run(arguments: &ResendArgs) -> Result<Exit, Failure> {
-    let (config, _) = SendConfig::load(&arguments.config)?;
+    let path = &arguments.config;
+    let text = read_text(path).map_err(|error| Diagnostics::from(file_diagnostic(path, &error)))?;
+    // The key isn't needed, and systemd's copy of it is the sending end's alone.
+    let (config, _) = SendConfig::check(SourceFile::new(path, text))?;
     let stretch = stretch(&config.journal_path, arguments.from, arguments.to)?;
     let (first, last) = (*stretch.start(), *stretch.end());
     let line = format!("{first} {last}\n");

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use sparkplug::Entity;
+use sparkplug::{Entity, EntityTopic, MessageType};
 
 use super::decode::Decoded;
 use super::reorder::key;
@@ -51,7 +51,7 @@ impl Ahead {
         if self.nodes.get(&key).is_some_and(|births| births.iter().any(is_newer)) {
             return;
         }
-        self.forget(entity);
+        self.forget(entity, Some(sent_ms));
         let devices = self.nodes.get(&key).map_or(0, Vec::len);
         let has_place = devices < NODE_DEVICES && (devices > 0 || self.nodes.len() < NODES);
         if has_place && self.bytes.saturating_add(bytes.len()) <= BYTES {
@@ -61,14 +61,32 @@ impl Ahead {
         }
     }
 
-    /// The device died, or its node did.
-    pub(super) fn forget(&mut self, entity: Entity<'_>) {
+    /// The same of a message, if it is such a birth and has a time.
+    pub(super) fn keep_birth(
+        &mut self,
+        now: Duration,
+        topic: EntityTopic<'_>,
+        sent_ms: Option<u64>,
+        bytes: &[u8],
+    ) {
+        if topic.message_type == MessageType::DBirth
+            && let Some(sent_ms) = sent_ms
+        {
+            self.keep(now, topic.entity, sent_ms, bytes);
+        }
+    }
+
+    /// The device died or was born again, or its node died. `sent_ms`: then, where that is known; what
+    /// was kept and is newer stays.
+    pub(super) fn forget(&mut self, entity: Entity<'_>, sent_ms: Option<u64>) {
         if self.nodes.is_empty() {
             return;
         }
         let key = key(entity);
         let Some(births) = self.nodes.get_mut(&key) else { return };
-        let stays = |kept: &Kept| entity.device.is_some_and(|device| *kept.device != *device);
+        let is_newer = |kept: &Kept| sent_ms.is_some_and(|sent| kept.sent_ms > sent);
+        let is_other = |kept: &Kept| entity.device.is_some_and(|device| *kept.device != *device);
+        let stays = |kept: &Kept| is_other(kept) || is_newer(kept);
         if !retain(births, &mut self.bytes, stays) {
             self.nodes.remove(&key);
         }
@@ -158,10 +176,11 @@ mod tests {
         fill(&mut ahead);
         assert_eq!(devices(&ahead.take(node, at(3), None)), [""; 0], "nothing says of which it is");
         fill(&mut ahead);
-        ahead.forget(Entity::device("G", "E", "F"));
+        ahead.forget(Entity::device("G", "E", "F"), Some(9));
+        ahead.forget(Entity::device("G", "E", "F"), Some(10));
         assert_eq!(devices(&ahead.take(node, at(3), Some(0))), ["H", "I"]);
         fill(&mut ahead);
-        ahead.forget(node);
+        ahead.forget(node, None);
         assert_eq!(devices(&ahead.take(node, at(3), Some(0))), [""; 0]);
         fill(&mut ahead);
         ahead.tick(at(22));

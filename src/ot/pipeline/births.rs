@@ -417,6 +417,13 @@ impl StepContext<'_> {
     }
 }
 
+/// Whether a node goes on after a death with this payload: it is that of an earlier session.
+pub(super) fn outlives(node: &Node, payload: &Payload) -> bool {
+    let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);
+    let deaths = death_number(payload).as_ref().and_then(names::bd_seq_of);
+    node.own.life.is_alive() && node.sessions.judge(births, deaths) == Ends::Earlier
+}
+
 /// The metric of an NDEATH with the number of its session. It has no other one, so that it is known
 /// where it comes by an alias alone.
 pub(super) fn death_number(payload: &Payload) -> Option<Metric> {

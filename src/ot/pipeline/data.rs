@@ -65,7 +65,7 @@ impl StepContext<'_> {
         let mut doubts = Doubts::new(late, is_dated.then_some(timestamp));
         self.drop_beside(node, device, &beside, &mut doubts.told);
         let is_unverified = late.is_again() && node.own.life.is_unverified();
-        let is_outdated = is_unverified || late == Late::Outdated;
+        let is_outdated = is_unverified || late.is_outdated();
         let dates = Dates { timestamp, is_dated, late, is_outdated };
         let judged =
             self.judge_metrics(node, device, meanings, dates, &mut first_drop, &mut doubts);

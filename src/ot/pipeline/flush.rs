@@ -13,7 +13,7 @@ use super::limits::{clamp, set_waits};
 use super::shape;
 use super::step::{DataSource, StepContext};
 use super::timers::TICK_WORK;
-use crate::plant::{Held, Node, Plant, Slot};
+use crate::plant::{Held, Node, Plant, Removed, Slot, allowance};
 
 /// Bytes that a node may forward beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;
@@ -262,8 +262,16 @@ impl StepContext<'_> {
                 mistake!("a chosen value without a slot");
                 continue;
             };
-            let Held { metric, ticket, losses, .. } = *held;
+            let Held { mut metric, ticket, losses, .. } = *held;
             let restores = shape::restores(slot, &metric, self.policy.pseudonyms());
+            let is_null = restores || slot.current.value.is_none();
+            if let Some(Value::Template(instance)) = metric.value.as_mut().filter(|_| is_null) {
+                // Readers have no instance that these members could be of: it has to be whole.
+                let mut left = allowance(instance.encoded_len());
+                if !parts.definitions.fill(instance, &Removed::new(), &mut left) {
+                    (metric.value, metric.is_null) = (None, Some(true));
+                }
+            }
             shape::forwarded(slot, &metric, parts.losses, self.now);
             layout.update(*place, &metric);
             // What is newer may be among what was lost since it came.

@@ -5,13 +5,13 @@ use std::hash::BuildHasher;
 use account::{Fate, NodeSlot, Origin, Reason};
 use sparkplug::{Entity, EntityTopic, MessageType, Topic, find_seq, find_timestamp, names};
 
-use super::births::low_byte;
+use super::births::{low_byte, outlives};
 use super::decode::{Decoded, reason_of};
 use super::reorder::{self, Reorder, Waits, Way};
 use super::sequence::{Late, Turn};
 use super::unread::refused;
 use super::{Entry, Now, Pipeline, Received};
-use crate::plant::{Life, Node, WINDOW};
+use crate::plant::{Life, Node, WINDOW, unclear};
 
 impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
@@ -174,9 +174,15 @@ impl Pipeline {
         if let Some(strangers) = self.reorder.take_stranger(topic.entity) {
             node.early.append(strangers);
         }
+        let mut is_unclear = false;
         if !node.early.is_empty() {
             // What the node sent before this birth is judged before it.
             let former = node.early.take_former(sent_ms, seq, timeout);
+            if let Some(unclear) = unclear(&former, now.mono, sent_ms, seq, timeout) {
+                // Or behind it, and a clock was set: then the birth isn't the newest.
+                node.crossing.miss(unclear);
+                is_unclear = true;
+            }
             if !former.is_empty() {
                 self.counters.gaps = self.counters.gaps.saturating_add(1);
                 self.judge_all_early(now, former, out);
@@ -195,6 +201,7 @@ impl Pipeline {
             // It was sent before the relay was away, and says nothing of the time since.
             node.unheard_since = Some(now.mono);
         }
+        let came_late = came_late || is_unclear;
         if (received.dup || came_late) && node.own.life.is_alive() {
             if came_late {
                 // What was sent behind it is gone: that the sequence goes on proves nothing.
@@ -219,11 +226,15 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
-        self.ahead.forget(topic.entity);
+        let payload = decoded.into_model().into_payload();
+        let node = origin.node.and_then(|NodeSlot(place)| self.plant.nodes().get(place));
+        let ends = node.is_none_or(|node| !outlives(node, &payload));
+        if ends {
+            self.ahead.forget(topic.entity, None);
+        }
         let Some(NodeSlot(index)) = origin.node else {
             if self.policy.node_in_scope(topic.entity.group, topic.entity.edge_node) {
                 // Its birth may be on the way.
-                let payload = decoded.into_model().into_payload();
                 self.reorder.keep_death(topic.entity, now.mono, &payload);
             }
             return Fate::Dropped(Reason::DataBeforeBirth);
@@ -235,7 +246,7 @@ impl Pipeline {
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
-        if !node.early.is_empty() {
+        if ends && !node.early.is_empty() {
             // What it sent in its life is judged before its death.
             let present = node.early.take_present();
             self.judge_all_early(now, present, out);
@@ -244,7 +255,7 @@ impl Pipeline {
         let Some(node) = plant.node_mut(index) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
-        step.node_death(node, &decoded.into_model().into_payload())
+        step.node_death(node, &payload)
     }
 
     /// Every message that counts in the sequence of its node, behind the NBIRTH: without that
@@ -261,15 +272,15 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
-        if !topic.message_type.is_data() {
-            self.ahead.forget(topic.entity);
-        }
         let timeout = self.settings.reorder_timeout;
         let (seq, timestamp) = match &decoded {
             Ok(decoded) => (decoded.seq(), decoded.timestamp()),
             Err(_) => (find_seq(received.payload), find_timestamp(received.payload)),
         };
         let seq = low_byte(seq);
+        if !topic.message_type.is_data() {
+            self.ahead.forget(topic.entity, timestamp);
+        }
         self.sent = (!topic.message_type.is_death()).then_some(timestamp);
         let has_birth = |node: &Node| node.own.life != Life::Unknown;
         let place = origin.node.map(|NodeSlot(place)| place);
@@ -289,13 +300,8 @@ impl Pipeline {
                     return Fate::Waiting;
                 }
             }
-            match topic.message_type {
-                MessageType::DBirth if self.may_be_born(topic.entity) => {
-                    if let Some(sent_ms) = timestamp {
-                        self.ahead.keep(now.mono, topic.entity, sent_ms, received.payload);
-                    }
-                }
-                _ => {}
+            if self.may_be_born(topic.entity) {
+                self.ahead.keep_birth(now.mono, topic, timestamp, received.payload);
             }
             if let Some(NodeSlot(place)) = origin.node
                 && let Some(node) = self.plant.node_mut(place)
@@ -330,10 +336,13 @@ impl Pipeline {
         let precedes_birth = way == Way::Arrived
             && seq.is_some()
             && !received.dup
+            && !node.sequence.is_behind_birth(seq)
             && node.crossing.precedes_birth(now.mono, timeout, timestamp);
         if way == Way::Arrived {
             if precedes_birth && seq != next {
-                // Of before the birth: its number and its aliases mean something else by now.
+                // Of before the birth: its number and its aliases mean something else by now. Or the
+                // clock was set back, and another NBIRTH is still to come.
+                self.ahead.keep_birth(now.mono, topic, timestamp, received.payload);
                 return Fate::Dropped(Reason::Late);
             }
             node.crossing.heard(now.mono, timestamp);
@@ -366,6 +375,7 @@ impl Pipeline {
                 return Fate::Waiting;
             }
         };
+        let waited = way != Way::Arrived;
         let late = if precedes_birth {
             // By its number it comes next, as where the node's clock was set back; or it is of before
             // the birth, and happens to have that number. What goes on behind it proves neither.
@@ -374,7 +384,7 @@ impl Pipeline {
             step.order_keyframe(node);
             Late::Outdated
         } else {
-            late
+            step.doubt_order(node, topic, (seq, timestamp), late, !waited)
         };
         node.unheard_since = (!lives).then(|| node.unheard_since.unwrap_or(now.mono));
         let device = topic.entity.device;
@@ -390,19 +400,15 @@ impl Pipeline {
                 return Fate::Dropped(reason);
             }
         };
-        let waited = way != Way::Arrived;
         let is_birth = topic.message_type == MessageType::DBirth;
         match (topic.message_type, device) {
             (MessageType::DBirth | MessageType::DDeath, Some(device))
                 if step.is_superseded(node, device, (is_birth, seq, timestamp), late, waited) =>
             {
                 let is_newer = |(born, sent): (u64, u64)| sent > born;
-                if is_birth
-                    && let Some(sent_ms) = timestamp
-                    && node.own.layout.timestamp.zip(timestamp).is_some_and(is_newer)
-                {
+                if node.own.layout.timestamp.zip(timestamp).is_some_and(is_newer) {
                     // It may be of an NBIRTH that is still to come.
-                    self.ahead.keep(now.mono, topic.entity, sent_ms, received.payload);
+                    self.ahead.keep_birth(now.mono, topic, timestamp, received.payload);
                 }
                 Fate::Dropped(Reason::Late)
             }
@@ -428,7 +434,7 @@ impl Pipeline {
                 let missed = self.unborn.born(topic.entity, now.mono, birth_ms);
                 if let Some(node) = self.plant.node_mut(place)
                     && (missed.is_some()
-                        || precedes_birth
+                        || late == Late::Outdated
                         || may_be_older
                         || node.crossing.missed_newer(now.mono, birth_ms))
                     && let Some(state) = node.state_mut(Some(device))

@@ -51,7 +51,7 @@ impl StepContext<'_> {
         node.definitions.clear();
         node.bd_seq = None;
         for device in node.devices.values_mut() {
-            device.life = Life::Unknown;
+            device.end(Life::Unknown);
         }
     }
 

@@ -14,18 +14,19 @@
 //! node at hand are judged as if their time were up. A message that waits isn't in the journal, so
 //! it must not be acknowledged: [`Pipeline::oldest_waiting`].
 
+mod judged;
+
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::time::Duration;
 
-use account::{Fate, LedgerEntry, NodeSlot, Origin, Reason};
+use account::{LedgerEntry, NodeSlot};
 use foldhash::fast::RandomState;
-use policy::Rule;
-use sparkplug::{Entity, EntityTopic, Payload, Topic, names};
+use sparkplug::{Entity, Payload, names};
 
 use super::births::death_number;
-use super::{Entry, Now, Pipeline, Received, notify};
-use crate::plant::{Crossing, Early, EarlyMessages, Life, Node};
+use super::{Entry, Now, Pipeline, Received};
+use crate::plant::{Crossing, Early, EarlyMessages};
 
 /// Messages of one node that may wait: there are no more numbers.
 const NODE_MESSAGES: usize = 256;
@@ -316,164 +317,6 @@ impl Pipeline {
             self.judge_waiting(now, &mut out);
         }
         self.reorder.unsent = out;
-    }
-
-    /// Judges the messages of a node whose turn has come by what was judged before.
-    pub(super) fn follow_up(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
-        loop {
-            let waits = |node: &crate::plant::Node| !node.early.is_empty();
-            if !self.plant.nodes().get(index).is_some_and(waits) {
-                return;
-            }
-            let Some(node) = self.plant.node_mut(index) else { return };
-            if !node.sequence.counts() {
-                // In the order in which they came. Something that came behind some of them was refused,
-                // or belongs to a session that began unseen.
-                let refusals = node.refusals;
-                for early in node.early.take_all() {
-                    let is_before = early.counted.is_some() && early.refusals != refusals;
-                    self.judge(now, early, is_before, out);
-                }
-                return;
-            }
-            let Some(early) = node.early.take_next(node.sequence.next()) else { return };
-            self.judge(now, early, false, out);
-        }
-    }
-
-    /// Judges the messages of a node that have waited long enough, and what follows them.
-    pub(super) fn give_up_waiting(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
-        let mut told = false;
-        loop {
-            let (mut step, plant) = self.step(now, out);
-            let Some(node) = plant.node_mut(index) else { return };
-            if node.early.due().is_none_or(|due| due > now.mono) {
-                return;
-            }
-            let next = node.sequence.next();
-            if let Some(stray) = node.early.take_stray(now.mono, next) {
-                // Its number was that of another message, and isn't missing: a session, or a round of
-                // numbers, began unseen. What is older than the birth came late, and no more.
-                // As long as nobody knows what was missed it is no proof of anything.
-                let born = node.own.layout.timestamp;
-                let is_late = stray.timestamp.zip(born).is_some_and(|(sent, born)| sent < born);
-                if !is_late || node.own.life.is_unverified() {
-                    step.give_up_again(node, &mut told);
-                }
-                self.judge(now, stray, true, out);
-                continue;
-            }
-            let Some(early) = node.early.take_first() else { return };
-            let ahead = next.map_or(0, |next| early.seq.wrapping_sub(next));
-            if ahead > 0 && node.sequence.counts() && !node.sequence.explains(ahead) {
-                step.give_up_again(node, &mut told);
-            }
-            self.judge(now, early, false, out);
-            self.follow_up(now, index, out);
-        }
-    }
-
-    /// The same for messages that wait for the birth of their node.
-    pub(super) fn give_up_strangers(&mut self, now: Now, out: &mut Vec<Entry>) {
-        if self.reorder.strangers.is_empty() {
-            return;
-        }
-        let mut over = Vec::new();
-        self.reorder.strangers.retain(|_, messages| {
-            let is_over = messages.due().is_some_and(|due| due <= now.mono);
-            if is_over {
-                over.extend(messages.take_all());
-            }
-            !is_over
-        });
-        over.iter().for_each(|early| self.reorder.end_strange(early));
-        over.sort_by_key(|early| early.number);
-        over.into_iter().for_each(|early| self.judge(now, early, false, out));
-    }
-
-    /// A birth of this node came and can't be used: nothing that waits for one can be read by it, nor
-    /// by one that is still to come.
-    pub(super) fn give_up_strangers_of(
-        &mut self,
-        now: Now,
-        entity: Entity<'_>,
-        out: &mut Vec<Entry>,
-    ) {
-        if let Some(mut messages) = self.reorder.take_stranger(entity) {
-            self.judge_all_early(now, messages.take_all(), out);
-        }
-    }
-
-    /// Judges messages that came before a birth, or before a death.
-    pub(super) fn judge_all_early(&mut self, now: Now, early: Vec<Early>, out: &mut Vec<Entry>) {
-        early.into_iter().for_each(|early| self.judge(now, early, false, out));
-    }
-
-    /// Judges a message that has waited.
-    fn judge(&mut self, now: Now, early: Early, late: bool, out: &mut Vec<Entry>) {
-        self.reorder.end(&early);
-        self.work = self.work.saturating_add(u64::try_from(early.bytes()).unwrap_or(u64::MAX));
-        let begin = (self.ledger.entries(), out.len());
-        let received = Received {
-            topic: &early.topic,
-            payload: &early.payload,
-            retain: false,
-            dup: early.dup,
-            assured: early.assured,
-        };
-        let entity = match Topic::parse(received.topic) {
-            Ok(Topic::Entity(EntityTopic { entity, .. })) => Some(entity),
-            _ => None,
-        };
-        let known = entity.and_then(|entity| self.plant.find(entity)).map(NodeSlot);
-        let node = early.counted.or(known);
-        if let (None, Some(node)) = (early.counted, known) {
-            self.ledger.adopt_waiting(node);
-        }
-        // It was here before the death of its node, and says nothing of the time since.
-        let died =
-            |node: &Node| node.own.life == Life::Known && node.crossing.died_since(early.since);
-        let state = node.and_then(|NodeSlot(place)| self.plant.nodes().get(place));
-        let refuses = |node: &Node| early.counted.is_some() && node.refusals != early.refusals;
-        let outdated = late && state.is_some_and(refuses);
-        let fate = if state.is_some_and(died) {
-            Fate::Dropped(Reason::Late)
-        } else {
-            self.process(now, received, Way::Waited { late, outdated }, &mut Origin::default(), out)
-        };
-        let origin = Origin { entity, node };
-        self.ledger.settle_waiting(origin, 1, fate);
-        self.note_fate(now, origin, fate);
-        if let Some(watched) = &mut self.reorder.watched {
-            watched.judged.push(Judged {
-                number: early.number,
-                entries: begin.0..self.ledger.entries(),
-                out: begin.1..out.len(),
-            });
-        }
-        self.tell(now, fate, origin, received);
-    }
-
-    /// Tells people what became of a message, where that is worth a word.
-    pub(super) fn tell(
-        &mut self,
-        now: Now,
-        fate: Fate,
-        origin: Origin<'_>,
-        received: Received<'_>,
-    ) {
-        if let (Fate::Dropped(Reason::DataBeforeBirth), Some(entity)) = (fate, origin.entity) {
-            self.note_unborn(now, entity);
-        }
-        match fate {
-            Fate::Dropped(reason) => notify::dropped(reason, None, received, self.why.as_ref()),
-            Fate::DroppedBy(reason, rule) => {
-                let rule = rule.and_then(|rule| self.policy.rule(rule));
-                let why = self.why.as_ref();
-                notify::dropped(reason, rule.map(Rule::name), received, why);
-            }
-            Fate::Forwarded | Fate::Waiting => {}
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! in that order say about the values.
 
 use mistake::mistake;
+use sparkplug::EntityTopic;
 
 use super::step::StepContext;
 use super::{Received, notify};
@@ -24,6 +25,8 @@ pub(super) enum Late {
     /// The same, in the order behind a birth that came in this run: nothing newer is known, whatever
     /// their times say.
     AgainInOrder,
+    /// In order, but something that is newer by its time was judged before its birth came.
+    Overtaken,
     /// They are, by their numbers.
     ByNumber,
     /// And some of them were refused: what it says may be out of date.
@@ -53,11 +56,16 @@ impl Late {
         self != Late::No
     }
 
+    /// It may be older than what was lost, refused, or judged before a birth.
+    pub(super) fn is_outdated(self) -> bool {
+        matches!(self, Late::Overtaken | Late::Outdated)
+    }
+
     /// Whether a value with this time is older than the current one; `None`: it has no time of its
     /// own.
     pub(super) fn is_older(self, timestamp: Option<u64>, current: Option<u64>) -> bool {
         match (self, timestamp) {
-            (Late::No | Late::AgainInOrder, _) | (Late::Again, None) => false,
+            (Late::No | Late::AgainInOrder | Late::Overtaken, _) | (Late::Again, None) => false,
             (Late::Again, timestamp) => timestamp < current,
             (Late::ByNumber | Late::Outdated, None) => true,
             // Of two in one millisecond it is the older.
@@ -156,7 +164,9 @@ impl StepContext<'_> {
             }
             Place::Late => {
                 node.sequence.take_late(seq);
-                Turn::Now { late: Late::ByNumber }
+                // Of what was lost behind it nobody knows what it said.
+                let lacks = seq.is_some_and(|seq| node.sequence.lacks_behind(seq));
+                Turn::Now { late: if lacks { Late::Outdated } else { Late::ByNumber } }
             }
             Place::OutOfOrder { ahead } => {
                 let Some(seq) = seq else {
@@ -179,8 +189,9 @@ impl StepContext<'_> {
                     && node.sequence.next().is_some_and(|next| NO_SECOND_ZERO.contains(&next));
                 let contradicts = node.early.contradicts(seq, hash);
                 if is_second_zero || contradicts {
-                    Self::ignore_numbers(node);
                     if contradicts {
+                        node.sequence.contradict();
+                        node.early.hurry();
                         // Or births between the two were lost: nobody can tell any more.
                         node.own.life.give_up_verifying();
                         node.lose();
@@ -189,6 +200,7 @@ impl StepContext<'_> {
                         node.refusals = node.refusals.wrapping_add(1);
                         return Turn::Later { seq };
                     }
+                    Self::ignore_numbers(node);
                     self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
@@ -221,6 +233,44 @@ impl StepContext<'_> {
         } else if seq.is_some() || !(is_whole && may_be_vouched_for) {
             node.own.life.give_up_verifying();
         }
+    }
+
+    /// Looks at the time of a message whose turn it is: what its number says may be chance. `arrived`: it
+    /// has just come.
+    pub(super) fn doubt_order(
+        &mut self,
+        node: &mut Node,
+        topic: EntityTopic<'_>,
+        (seq, sent_ms): (Option<u8>, Option<u64>),
+        late: Late,
+        arrived: bool,
+    ) -> Late {
+        if matches!(late, Late::ByNumber | Late::Outdated) {
+            if arrived && node.crossing.follows_judged(sent_ms) {
+                // Its number was given up, and it is the newest: it is so late that its node sent it late,
+                // or of a session that began unseen.
+                node.own.life.give_up_verifying();
+                node.lose();
+                self.order_keyframe(node);
+            }
+            return late;
+        }
+        if seq.is_some() {
+            node.crossing.judged(sent_ms);
+        }
+        let state = node.state(topic.entity.device);
+        let born = state.and_then(|state| state.layout.timestamp).zip(sent_ms);
+        if late == Late::Again && born.is_some_and(|(born, sent)| sent < born) {
+            // It comes behind the birth in force, and says that it was sent before: where a clock was set
+            // back, what it says is newer than what is known, and times don't tell.
+            node.own.life.give_up_verifying();
+            node.lose();
+            self.order_keyframe(node);
+        }
+        let is_overtaken = topic.message_type.is_data()
+            && !late.is_again()
+            && node.crossing.missed_later(self.now.mono, sent_ms);
+        if is_overtaken { Late::Overtaken } else { late }
     }
 
     /// Whether a birth or death of a device comes so late that a newer one was judged before it;

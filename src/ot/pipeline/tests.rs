@@ -6,6 +6,7 @@ mod bench;
 mod beside;
 mod bytes;
 mod captured;
+mod chance;
 mod changed_parts;
 mod contradictions;
 mod crowds;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// What a birth may be late behind messages that were sent after it.
 pub(crate) const OVERTAKEN: Duration = Duration::from_secs(20);
+/// More timeouts than a message may wait: so far apart times say nothing of an order.
+pub(super) const CLOCK_TIMEOUTS: u32 = 8;
 
 /// Messages that were dropped, or taken for others, since the birth before which they have to be read
 /// wasn't here.
@@ -33,6 +35,8 @@ pub(crate) struct Crossing {
     death: Option<Met>,
     /// When the latest of its other messages came, as their times have it, and that time.
     latest: Option<(Duration, u64)>,
+    /// The time of the message that was judged last in its turn.
+    judged_ms: Option<u64>,
     /// What the last birth came too late for: births of devices may be too late for it, too.
     missed: Option<Missed>,
     /// When the session in force ends: its death was here before its birth.
@@ -141,6 +145,34 @@ impl Crossing {
         self.missed.is_some_and(|missed| missed.may_be_newer(now, birth_ms))
     }
 
+    /// Whether a message of this time that comes in its turn, behind a birth, is older than something
+    /// that the birth came too late for: that may have said something newer.
+    pub(crate) fn missed_later(&self, now: Duration, sent_ms: Option<u64>) -> bool {
+        let missed = self.missed.filter(|missed| now.saturating_sub(missed.at) <= OVERTAKEN);
+        let newest = missed.and_then(|missed| missed.newest_ms).zip(sent_ms);
+        newest.is_some_and(|(newest, sent)| {
+            newest == sent || is_shortly_before(sent, newest, OVERTAKEN)
+        })
+    }
+
+    /// A message of this time was judged in its turn.
+    pub(crate) fn judged(&mut self, sent_ms: Option<u64>) {
+        self.judged_ms = sent_ms;
+    }
+
+    /// Whether a message of this time, whose number is behind, was sent before the one that was judged
+    /// last. Times that are further apart than a message may wait say that a clock was set.
+    pub(crate) fn precedes_judged(&self, within: Duration, sent_ms: Option<u64>) -> bool {
+        self.judged_ms.zip(sent_ms).is_some_and(|(judged, sent)| {
+            judged == sent || is_shortly_before(sent, judged, within.saturating_mul(CLOCK_TIMEOUTS))
+        })
+    }
+
+    /// Whether a message of this time was sent after the one that was judged last in its turn.
+    pub(crate) fn follows_judged(&self, sent_ms: Option<u64>) -> bool {
+        self.judged_ms.zip(sent_ms).is_some_and(|(judged, sent)| sent > judged)
+    }
+
     /// A birth came. The session ends soon where its death was here already.
     pub(crate) fn born(
         &mut self,
@@ -150,6 +182,7 @@ impl Crossing {
         timestamp: Option<u64>,
     ) {
         self.birth = Some(Met { at: now, number, timestamp, is_known: true });
+        self.judged_ms = timestamp;
         self.ended = false;
         let death = self.death.take().filter(|death| death.is_recent(now, within));
         let death = death.filter(|death| self.ends(death, number, timestamp));

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use account::NodeSlot;
 
+use super::crossing::{CLOCK_TIMEOUTS, Missed};
 use super::sequence::WINDOW;
-
-/// More timeouts than a message may wait: so far apart times say nothing of an order.
-const CLOCK_TIMEOUTS: u32 = 8;
 
 /// A message that waits for its turn, as it came.
 #[derive(Clone, Debug)]
@@ -47,6 +45,26 @@ impl Early {
         let texts = self.topic.len().saturating_add(self.payload.len());
         texts.saturating_add(size_of::<Early>())
     }
+}
+
+/// The newest of the messages that were taken for older than a birth, if one of them may as well be
+/// newer: numbers before it are missing, and times don't tell. `timestamp` and `seq` are those of the
+/// birth.
+pub(crate) fn unclear(
+    former: &[Early],
+    now: Duration,
+    timestamp: Option<u64>,
+    seq: u8,
+    timeout: Duration,
+) -> Option<Missed> {
+    let most_ms = timeout.saturating_mul(CLOCK_TIMEOUTS).as_millis();
+    let is_clear = |early: &Early| {
+        let apart = early.timestamp.zip(timestamp).map(|(early, birth)| early.abs_diff(birth));
+        seq != 0 || apart.is_some_and(|apart| u128::from(apart) <= most_ms)
+    };
+    let newest_ms = former.iter().map(|early| early.timestamp).max()?;
+    let is_unclear = !former.iter().all(is_clear);
+    is_unclear.then_some(Missed { at: now, newest_ms })
 }
 
 /// The messages of a node that wait.

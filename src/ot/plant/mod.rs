@@ -28,7 +28,7 @@ use account::{Ledger, NodeSlot};
 pub(crate) use backlog::{Backlog, Held, Ticket, held_bytes};
 pub(crate) use counting::{Counting, Finding, Numbered};
 pub(crate) use crossing::{Crossing, Missed, OVERTAKEN, is_shortly_before};
-pub(crate) use early::{Early, EarlyMessages};
+pub(crate) use early::{Early, EarlyMessages, unclear};
 use foldhash::fast::RandomState;
 #[cfg(test)]
 pub(crate) use giving_way::{LONG_SILENT, SILENT};

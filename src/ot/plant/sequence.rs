@@ -26,6 +26,8 @@ const STEADY: u8 = 32;
 pub(crate) struct Sequence {
     /// The `seq` that comes next; `None` until one was seen.
     next: Option<u8>,
+    /// The number of the birth in force.
+    born: u8,
     /// Numbers behind `next` that were given up.
     missed: Numbers,
     /// Messages of the node whose numbers nobody has read: they are no holes.
@@ -41,6 +43,8 @@ pub(crate) struct Sequence {
 struct Habit {
     /// It doesn't: its numbers say nothing.
     ignores: bool,
+    /// As one contradiction had it: it may as well have been born unseen.
+    is_contradicted: bool,
     /// Holes that nothing filled.
     strikes: u8,
     /// One bit for each of the last messages: it hadn't the number after that of the one before.
@@ -157,6 +161,18 @@ impl Sequence {
         }
     }
 
+    /// Whether numbers behind this one were given up, and nothing came with them.
+    pub(crate) fn lacks_behind(&mut self, seq: u8) -> bool {
+        let behind = self.next.map_or(0, |next| next.wrapping_sub(seq));
+        (1..behind).any(|step| self.missed.has(seq.wrapping_add(step)))
+    }
+
+    /// Whether this number can only be one behind the birth in force: births go on with the sequence.
+    pub(crate) fn is_behind_birth(&self, seq: Option<u8>) -> bool {
+        let behind = |seq: u8| (1..=WINDOW).contains(&seq.wrapping_sub(self.born));
+        self.born != 0 && seq.is_some_and(behind)
+    }
+
     /// Messages were refused before anybody read their numbers.
     pub(crate) fn expect_unread(&mut self, messages: u64) {
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
@@ -195,6 +211,13 @@ impl Sequence {
         self.habit.ignores = true;
     }
 
+    /// Two messages have one number: it doesn't count, or births between the two were lost. Then its
+    /// numbers are good again where the order begins anew.
+    pub(crate) fn contradict(&mut self) {
+        self.habit.is_contradicted |= !self.habit.ignores;
+        self.ignore();
+    }
+
     /// Takes note of a message outside the order, an NBIRTH or NDEATH; whether it is new.
     pub(crate) fn arrive_unordered(&mut self, hash: u64, dup: bool) -> bool {
         if dup && self.is_remembered(None, hash) {
@@ -208,16 +231,24 @@ impl Sequence {
     pub(crate) fn restart(&mut self, seq: Option<u8>) {
         let seq = seq.unwrap_or(0);
         self.next = Some(seq.wrapping_add(1));
+        self.born = seq;
         self.habit.last = seq;
-        self.missed = Numbers::default();
-        self.unread = 0;
+        self.begin();
     }
 
     /// Forgets where the order stood: the next message starts it.
     pub(crate) fn forget(&mut self) {
         self.next = None;
+        self.begin();
+    }
+
+    /// The order begins anew.
+    fn begin(&mut self) {
         self.missed = Numbers::default();
         self.unread = 0;
+        if std::mem::take(&mut self.habit.is_contradicted) {
+            self.habit.ignores = false;
+        }
     }
 
     /// What it takes on the heap.

@@ -194,6 +194,16 @@ impl Half {
         self.worker.pipeline.oldest_waiting()
     }
 
+    /// Whether the half is in a session, as far as it has heard.
+    pub fn has_session(&self) -> bool {
+        self.worker.pipeline.has_session()
+    }
+
+    /// Whether what came of messages that were judged isn't handed to the journal yet.
+    pub fn has_unsent(&self) -> bool {
+        self.worker.pipeline.has_unsent()
+    }
+
     /// What it knows.
     pub fn pipeline(&self) -> &Pipeline {
         &self.worker.pipeline

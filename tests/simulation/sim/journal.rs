@@ -19,11 +19,37 @@ pub struct Journal {
     living: BTreeMap<String, BTreeSet<Number>>,
     /// All numbers that were ever in it.
     pub all: BTreeSet<Number>,
+    /// What is read is shown.
+    shows: bool,
     /// Why not all of it was read.
     pub trouble: Option<String>,
 }
 
+/// A frame for people.
+fn show(body: Option<&Body>) {
+    match body {
+        Some(Body::Relayed(one)) => {
+            let outdated = if one.outdated { " outdated" } else { "" };
+            let (topic, payload) = (&one.topic, super::world::show(&one.payload));
+            println!("             journal {topic} losses {}{outdated} {payload}", one.losses);
+        }
+        Some(Body::Keyframe(one)) => {
+            let uncertain = if one.uncertain { " uncertain" } else { "" };
+            let (topic, payload) = (&one.topic, super::world::show(&one.payload));
+            let (losses, doubts) = (one.losses, one.doubts);
+            println!("             keyframe {topic} losses {losses}.{doubts}{uncertain} {payload}");
+        }
+        Some(Body::Data(one)) => println!("             journal {one:?}"),
+        _ => {}
+    }
+}
+
 impl Journal {
+    /// Nothing was read yet; `shows`: what will be is shown.
+    pub fn new(shows: bool) -> Journal {
+        Journal { shows, ..Journal::default() }
+    }
+
     /// Reads what is new.
     pub fn read(&mut self, dir: &Path) {
         if let Err(why) = self.try_read(dir) {
@@ -60,6 +86,9 @@ impl Journal {
     }
 
     fn take(&mut self, body: Option<Body>) -> Result<(), String> {
+        if self.shows {
+            show(body.as_ref());
+        }
         let (topic, bytes, is_relayed) = match body {
             Some(Body::Relayed(relayed)) => (relayed.topic, relayed.payload, true),
             Some(Body::Keyframe(keyframe)) => (keyframe.topic, keyframe.payload, false),

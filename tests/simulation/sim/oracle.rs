@@ -141,12 +141,30 @@ fn good(
         sent.is_bad && birth.is_some_and(|(birth, born)| birth < id && sent.taken < born.taken)
     };
     for newer in metric.history[last + 1..].iter().filter(|newer| !is_nobody(newer.by)) {
+        if is_before_by_clock(world, newer.by) {
+            continue;
+        }
         if let Some(at) = known(newer.by) {
             let sent = &world.plant.sent[newer.by];
             return Err(format!("{newer:?} is newer, known since {at:?}: {sent:?}"));
         }
     }
     Ok(())
+}
+
+/// It came before an NBIRTH that was sent before it, and the clock of its node was set back between the
+/// two: for whoever goes by what they say it is older.
+fn is_before_by_clock(world: &World, id: MessageId) -> bool {
+    let sent = &world.plant.sent[id];
+    world.plant.sent[..id].iter().any(|birth| {
+        birth.node == sent.node
+            && birth.kind == Kind::NBirth
+            && sent.taken > 0
+            && birth.taken > sent.taken
+            && birth.wall_ms > sent.wall_ms
+            && birth.session == sent.session
+            && world.set_at.is_some()
+    })
 }
 
 /// Since when the relay can know that a message says something else: it heard it, or it had to
@@ -173,7 +191,14 @@ fn lost_known_at(world: &World, lost: MessageId, lost_at: Duration) -> Option<Du
     let at = |one: &Sent| if let Way::Heard(at) = one.way { at } else { Duration::MAX };
     // Where the next message that is heard has the number that was due, nobody can tell: as many
     // were lost as go into a round, or as the births of a session that nobody saw begin.
-    let follows = match (before, behind) {
+    // One that the half took may be judged, though others wait.
+    let taken = |one: &&Sent| {
+        one.node == sent[lost].node
+            && one.seq.is_some()
+            && (matches!(one.way, Way::Heard(_)) || (one.way == Way::Waiting && one.taken > 0))
+    };
+    let next = sent[lost + 1..].iter().find(taken);
+    let follows = match (before, next) {
         (Some(before), Some(behind)) => {
             behind.kind != Kind::NBirth && before.seq.map(|seq| seq.wrapping_add(1)) == behind.seq
         }
@@ -220,7 +245,8 @@ pub fn lives(world: &World) -> Result<(), Violation> {
         let may_be_dead = world.config.dies_on_gap
             || is_confused(world, place)
             || is_overtaken(world, place)
-            || is_ended_unread(world, place);
+            || is_ended_unread(world, place)
+            || world.speechless.contains(&place);
         if !is_known(&node.own) || may_be_dead || !is_seen(world, &node.own) {
             continue;
         }

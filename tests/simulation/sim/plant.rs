@@ -74,6 +74,8 @@ pub struct Sent {
     pub session: u32,
     /// As it counts, whether the wire has it or not; `None`: it doesn't count.
     pub seq: Option<u8>,
+    /// Its time, as its node's clock had it.
+    pub wall_ms: u64,
     /// What it says: places of metrics, and numbers (`None`: null).
     pub values: Vec<(usize, Option<Number>)>,
     /// Values that were true before.
@@ -415,7 +417,7 @@ impl Plant {
         let metrics = said.map(bd_seq).into_iter().collect();
         let payload = Payload { timestamp: Some(wall_ms), metrics, ..Payload::default() };
         let is_assured = known.habits.assures_wills;
-        let id = self.record(node, None, Kind::NDeath, None, Vec::new(), false);
+        let id = self.record(node, None, Kind::NDeath, None, Vec::new(), false, wall_ms);
         for device in self.nodes[node].places() {
             let entity = self.nodes[node].entity_mut(device);
             if entity.is_alive {

@@ -44,6 +44,9 @@ pub struct World {
     pub shed: u64,
     /// Nodes of which a message came too late, behind one that was sent after it.
     pub overtaken: BTreeSet<usize>,
+    /// Nodes that were dead on IT, since nothing was heard of them, when data came that can't be read:
+    /// it says that the birth that is known isn't theirs any more.
+    pub speechless: BTreeSet<usize>,
     pub plant: Plant,
     pub ot_broker: OtBroker,
     pub it_broker: ItBroker,
@@ -162,11 +165,12 @@ impl World {
             dropped_on_ot: Dropped::default(),
             dropped_on_it: Dropped::default(),
             random: Random::new(seed ^ 0xABCD),
-            journal: Journal::default(),
+            journal: Journal::new(trace),
             first_wall_ms: config.wall_ms,
             set_at: None,
             shed: 0,
             overtaken: BTreeSet::new(),
+            speechless: BTreeSet::new(),
             config: config.clone(),
             fault,
             dir: directory(),
@@ -327,7 +331,7 @@ impl World {
         self.take_policies();
         self.ot_turn();
         self.it_turn();
-        if self.config.retain_bytes.is_some() {
+        if self.config.retain_bytes.is_some() || self.trace {
             self.journal.read(&self.journal_dir());
         }
         for id in self.ot_broker.take_lost() {

@@ -8,6 +8,7 @@ use journal_format::Relayed;
 use sparkplug::{DataType, Metric, Template, Value};
 
 use super::bench::{Bench, bd_seq, by_name, names_of, payload, relayed, typed, value_of, verbs};
+use crate::Received;
 
 fn rule(limit: &str) -> String {
     format!("[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\n{limit}\n")
@@ -191,9 +192,40 @@ fn an_instance_whose_type_is_told_too_soon_follows_its_type_as_data() {
 }
 
 #[test]
+fn an_instance_that_waits_and_was_null_follows_with_all_members_of_its_definition() {
+    for limit in [SLOW, ""] {
+        let mut bench = Bench::new(&rule(limit));
+        let template = |name: &str, metrics, is_definition: bool| {
+            let template_ref = (!is_definition).then(|| "Motor".to_owned());
+            let is_definition = Some(is_definition);
+            let template = Template { metrics, template_ref, is_definition, ..Template::default() };
+            typed(name, DataType::Template, Value::Template(Box::new(template)))
+        };
+        let members = || vec![number("rpm", 0), number("amps", 0)];
+        let defined = template("Motor", members(), true);
+        let other = template("Motor2", members(), false);
+        let null = Metric { value: None, is_null: Some(true), ..template("Motor1", vec![], false) };
+        bench.node("NBIRTH", vec![bd_seq(0), defined, number("x", 1), null, other]);
+        bench.node("NDATA", vec![by_name("x", Value::Int(2))]);
+        let mut frames =
+            bench.node("NDATA", vec![template("Motor1", vec![number("rpm", 7)], false)]);
+        bench.pass(20_000);
+        frames.extend(relayed(&bench.tick()));
+        let Some(Value::Template(instance)) = value_of(&payload(&frames[0]), "Motor1") else {
+            panic!("no instance: {frames:?}")
+        };
+        let told = instance.metrics.iter().map(|member| (member.name.as_deref(), &member.value));
+        let wanted = [(Some("rpm"), &Some(Value::Int(7))), (Some("amps"), &None)];
+        assert_eq!(told.collect::<Vec<_>>(), wanted, "{limit}");
+        assert_eq!(bench.pipeline.account().waiting, 0);
+    }
+}
+
+#[test]
 fn a_birth_that_comes_too_soon_repeats_nothing_that_is_in_doubt() {
     // The broker kept the session, or didn't.
-    for away in [None, Some(true), Some(false)] {
+    let ways = [None, Some(true), Some(false)];
+    for (away, is_refused) in ways.into_iter().flat_map(|away| [(away, false), (away, true)]) {
         let mut bench = Bench::new(&rule(SLOW));
         bench.node("NBIRTH", vec![bd_seq(0), number("x", 1)]);
         bench.node("DBIRTH/D", vec![number("x", 1)]);
@@ -202,11 +234,20 @@ fn a_birth_that_comes_too_soon_repeats_nothing_that_is_in_doubt() {
             bench.pipeline.session(bench.now, present);
             bench.tick();
         }
+        if is_refused {
+            // What can't be read ends the node, and with it its devices.
+            let topic = "spBv1.0/G/NBIRTH/E";
+            let (retain, dup, assured) = (false, false, false);
+            bench.receive(Received { topic, payload: b"\xff", retain, dup, assured });
+        }
         let mut frames = bear(&mut bench, "NBIRTH", 2);
         frames.extend(bear(&mut bench, "DBIRTH", 2));
         assert_eq!(verbs(&frames), "NBIRTH DBIRTH");
         let known = if away.is_some() { None } else { Some(Value::Int(1)) };
         for frame in &frames {
+            // Of a node that ended so nothing is known.
+            let is_unknown = is_refused && frame.topic.contains("NBIRTH");
+            let known = known.clone().filter(|_| !is_unknown);
             assert_eq!(value_of(&payload(frame), "x"), known, "{}", frame.topic);
         }
         bench.pass(30_000);

@@ -104,7 +104,7 @@ impl Plant {
             }
         }
         let is_assured = known.habits.assures_births;
-        let id = self.record(node, device, kind, seq, values, fault != Fault::None);
+        let id = self.record(node, device, kind, seq, values, fault != Fault::None, wall_ms);
         let payload = self.payload(node, seq, metrics, wall_ms, fault);
         let entity = self.nodes[node].entity_mut(device);
         entity.is_alive = true;
@@ -128,7 +128,7 @@ impl Plant {
         out: &mut Vec<Published>,
     ) {
         let seq = self.nodes[node].next_seq();
-        let id = self.record(node, Some(device), Kind::DDeath, seq, Vec::new(), false);
+        let id = self.record(node, Some(device), Kind::DDeath, seq, Vec::new(), false, wall_ms);
         let entity = &mut self.nodes[node].devices[device];
         entity.is_alive = false;
         entity.ended_by = Some(id);
@@ -209,7 +209,7 @@ impl Plant {
             say(&mut metrics, said, metric.shape.is_member());
         }
         let seq = self.nodes[node].next_seq();
-        let id = self.record(node, device, kind, seq, values, fault != Fault::None);
+        let id = self.record(node, device, kind, seq, values, fault != Fault::None, wall_ms);
         self.sent[id].historical = historical;
         let payload = self.payload(node, seq, metrics, wall_ms, fault);
         let is_assured = self.nodes[node].habits.assures_data;
@@ -221,6 +221,7 @@ impl Plant {
         self.numbers
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a message is")]
     pub(super) fn record(
         &mut self,
         node: usize,
@@ -229,6 +230,7 @@ impl Plant {
         seq: Option<u8>,
         values: Vec<(usize, Option<Number>)>,
         is_bad: bool,
+        wall_ms: u64,
     ) -> MessageId {
         let id = self.sent.len();
         let session = self.nodes[node].session;
@@ -244,6 +246,7 @@ impl Plant {
             kind,
             session,
             seq,
+            wall_ms,
             values,
             historical,
             is_bad,

@@ -201,6 +201,7 @@ impl World {
                 self.plant.sent[id].taken = self.took;
                 self.plant.sent[id].taken_at = self.now.mono;
                 self.look_for_overtaking(id);
+                self.look_for_speech(id);
                 let (number, is_kept) = (self.number, delivery.packet_id.is_some());
                 self.taken.push(Taken { id, at: self.now.mono, number, is_kept });
             }
@@ -309,6 +310,24 @@ impl World {
         }
     }
 
+    /// Notes a node that is dead on IT since nothing was heard of it, and whose first message can't be
+    /// read.
+    fn look_for_speech(&mut self, id: MessageId) {
+        let sent = &self.plant.sent[id];
+        let node = sent.node;
+        match sent.kind {
+            Kind::NBirth => drop(self.speechless.remove(&node)),
+            Kind::NData | Kind::DData
+                if sent.is_bad
+                    && !self.returns.is_empty()
+                    && self.shown(&self.plant.nodes[node].name).is_none() =>
+            {
+                self.speechless.insert(node);
+            }
+            _ => {}
+        }
+    }
+
     /// A message of a node is refused unread.
     pub fn shed(&mut self, published: Published) {
         let Some(half) = self.ot.as_mut().filter(|half| !half.stands()) else {
@@ -386,14 +405,18 @@ impl World {
     /// All that the half took is in the journal, but for what waits for its turn and what came
     /// behind that.
     pub(super) fn journalled(&mut self) {
-        let is_connected = self.ot_broker.is_connected();
         let half = self.ot.as_ref();
         let oldest = half.and_then(|half| half.oldest_waiting()).unwrap_or(u64::MAX);
+        // As far as the half has heard: one that stands still hears of nothing.
+        let is_in_session = half.is_some_and(|half| half.has_session());
         // Nobody says which of those that the broker hasn't any more wait.
         let waits = half.is_some_and(|half| half.pipeline().account().waiting > 0);
+        // What was judged when the session ended is written with the next turn.
+        let is_unsent = half.is_some_and(|half| half.has_unsent());
         let is_settled = |taken: &mut Taken| match taken.is_kept {
+            _ if is_unsent => false,
             // After the session ended nobody waits for a receipt.
-            true => taken.number < oldest && (is_connected || !waits),
+            true => taken.number < oldest && (is_in_session || !waits),
             false => !waits,
         };
         for Taken { id, .. } in self.taken.extract_if(.., is_settled).collect::<Vec<_>>() {

@@ -91,6 +91,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         connects_per_s: config.mirror.connects_per_s.map(at_least_one),
         bytes_per_s: config.link_bytes_per_s.and_then(NonZeroU32::new),
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
+        gather: config.mirror.gather,
         mirror: mirror_settings(config.mirror, config.backfill.enabled, config.limits),
         policy: policy.map(|(loaded, load)| (loaded.policy, load)),
         look_again,

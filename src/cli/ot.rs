@@ -87,6 +87,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
             caps: config.limits,
         },
         shard: config.relay.shard,
+        gather: config.relay.gather,
         journal: writer_options(config.journal, config.name.clone()),
         relay_name: config.name,
         broker,

@@ -50,6 +50,7 @@ const MIRROR_KEYS: &[&str] = &[
     "rebirth-min-interval-ms",
     "primary-host",
     "confirm-every-ms",
+    "gather-ms",
     "data-qos",
     "data-datatypes",
     "aliases",
@@ -117,6 +118,9 @@ pub struct MirrorConfig {
     pub aliases: Aliases,
     /// Births of more bytes are compressed; `None`: none. 1 B to 64 MiB.
     pub compress_births_above: Option<usize>,
+    /// How long messages may gather before they are sent together; zero: at most half a millisecond.
+    /// Up to 1 s.
+    pub gather: Duration,
     /// New MQTT sessions per second, 1 to 10,000; `None`: as fast as the broker takes them.
     pub connects_per_s: Option<u32>,
     /// Edge nodes that are mirrored; further ones are refused and counted. 1 to 100,000.
@@ -314,6 +318,7 @@ impl MirrorConfig {
         // It was bounded above, far below any `usize`.
         let compress_births_above =
             usize::try_from(compressed_bytes).ok().filter(|bytes| *bytes > 0);
+        let gather_ms = reader.number(section, "gather-ms", 0..=1_000, 0);
         let connects_per_s = section.key_span("connects-per-s").map(|_| {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))
@@ -338,6 +343,7 @@ impl MirrorConfig {
             data_datatypes,
             aliases,
             compress_births_above,
+            gather: Duration::from_millis(gather_ms),
             connects_per_s,
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),

@@ -8,6 +8,7 @@ pub(crate) mod by_hand;
 mod carrying;
 mod in_work;
 mod link;
+mod polling;
 mod reload;
 mod second_reading;
 mod session_events;
@@ -22,6 +23,7 @@ use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_format::Frame;
 use journal_read::{From, Item, JournalError, Position, Reader};
+use polling::Polling;
 use second_reading::SecondReading;
 use state::{Marks, Stored};
 use telemetry::event;
@@ -53,19 +55,8 @@ const EVENTS_PER_TURN: usize = 1_024;
 const PUBLISHED_PER_TURN: u64 = 512 * 1024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
-/// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
-/// last. The journal is polled, not watched: nothing that a reader does may show in the
-/// writer's world.
-const POLL_FIRST: Duration = Duration::from_micros(200);
-/// Under load the wait is as long as a few frames take to come, within these bounds: a wake-up
-/// costs as much as several frames, and a wait longer than that saves nothing and is latency.
-const POLL_LEAST: Duration = Duration::from_micros(100);
-const POLL_LOAD: Duration = Duration::from_micros(500);
-const FEW_FRAMES: usize = 4;
-const MANY_FRAMES: usize = 8;
 /// From here on it is worth asking in the same turn whether more follows.
 const WHOLE_READ: usize = 64;
-const POLL_LAST: Duration = Duration::from_millis(10);
 /// Shorter waits block the thread: the timers of the runtime have this resolution.
 const COARSE: Duration = Duration::from_millis(1);
 /// Pause after an error of the journal.
@@ -86,6 +77,8 @@ pub(super) struct DriverSettings {
     /// What all sessions together may send.
     pub(super) bytes_per_s: Option<std::num::NonZeroU32>,
     pub(super) backfill_per_s: std::num::NonZeroU32,
+    /// How long messages may gather; zero: as [`Polling`] finds fit.
+    pub(super) gather: Duration,
     pub(super) policy_loader: Option<PolicyLoader>,
     /// SIGHUP has something to do beside the policy.
     pub(super) reloads_else: bool,
@@ -115,7 +108,7 @@ pub(super) struct Driver<P = Sessions> {
     unconfirmed: bool,
     clock: Clock,
     next_tick: Duration,
-    poll: Duration,
+    polling: Polling,
     /// Not before then: after an error of the journal.
     read_after: Duration,
     backfill_after: Duration,
@@ -190,6 +183,7 @@ impl<P: Pool> Driver<P> {
         let link_pace = LinkPace::new(settings.bytes_per_s);
         let births = BirthsUnderWay::new(settings.bytes_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
+        let gather = settings.gather;
         Ok(Driver {
             settings,
             mirror,
@@ -210,7 +204,7 @@ impl<P: Pool> Driver<P> {
             unconfirmed: false,
             clock,
             next_tick: Duration::ZERO,
-            poll: POLL_FIRST,
+            polling: Polling::new(gather),
             read_after: Duration::ZERO,
             backfill_after: Duration::ZERO,
             stop_by: None,
@@ -352,7 +346,7 @@ impl<P: Pool> Driver<P> {
 
     /// Reads on in the journal; how much came.
     fn read_journal(&mut self, now: Now) -> usize {
-        if now.mono < self.read_after || self.is_behind() {
+        if now.mono < self.read_after || self.polling.is_gathering(now.mono) || self.is_behind() {
             return 0;
         }
         let mut bytes = 0_usize;
@@ -397,31 +391,20 @@ impl<P: Pool> Driver<P> {
         FRAMES_PER_TURN
     }
 
-    /// Lets the sessions run, then waits. Under load the short wait lets frames gather, so that
-    /// one turn writes many, and reads as many acknowledgements.
+    /// Lets the sessions run, then waits.
     async fn wait(&mut self, busy: bool, frames: usize) {
         // Everything that waits to be written is written before this comes back, and what has
         // arrived is seen.
         tokio::task::yield_now().await;
-        if busy {
-            self.poll = match frames {
-                // It was idle until now.
-                _ if self.poll > POLL_LOAD => POLL_FIRST,
-                0..FEW_FRAMES => self.poll.saturating_mul(2).min(POLL_LOAD),
-                FEW_FRAMES..MANY_FRAMES => self.poll,
-                _ => self.poll.checked_div(2).unwrap_or_default().max(POLL_LEAST),
-            };
-        }
-        if self.poll < COARSE {
-            if self.events.is_empty() && frames < FRAMES_PER_TURN {
+        let is_whole = frames < FRAMES_PER_TURN;
+        let wait = self.polling.wait(self.clock.now().mono, busy, frames, is_whole);
+        if wait < COARSE {
+            if self.events.is_empty() && is_whole {
                 // The timers of the runtime are too coarse for this.
-                std::thread::sleep(self.poll);
+                std::thread::sleep(wait);
             }
-        } else if let Ok(Some(event)) = timeout(self.poll, self.events.recv()).await {
+        } else if let Ok(Some(event)) = timeout(wait, self.events.recv()).await {
             self.handle(event);
-        }
-        if !busy {
-            self.poll = self.poll.saturating_mul(2).min(POLL_LAST);
         }
     }
 

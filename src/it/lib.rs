@@ -83,6 +83,8 @@ pub struct Settings {
     pub bytes_per_s: Option<NonZeroU32>,
     /// Pace of historical messages.
     pub backfill_per_s: NonZeroU32,
+    /// How long messages may gather before they are sent together; zero: as long as fits.
+    pub gather: Duration,
     /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
     pub policy: Option<(Policy, PolicyLoader)>,
     /// What else is read again on SIGHUP, beside certificates.
@@ -217,6 +219,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         connects_per_s: settings.connects_per_s,
         bytes_per_s: settings.bytes_per_s,
         backfill_per_s: settings.backfill_per_s,
+        gather: settings.gather,
         policy_loader,
         reloads_else: settings.look_again.is_some()
             || !settings.status.certificates.sources.is_empty(),

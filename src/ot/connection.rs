@@ -102,6 +102,8 @@ pub(super) struct Session {
     shard: Option<Shard>,
     /// What stands where a message was too large.
     mark: Mark,
+    /// How long messages may gather; zero: as fits.
+    gather: Duration,
 }
 
 /// What the rest of the half can ask of the session.
@@ -167,6 +169,7 @@ fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, 
         passing: false,
         shard: None,
         mark,
+        gather: Duration::ZERO,
     };
     (session, handle)
 }
@@ -183,11 +186,16 @@ pub(super) fn passing_session(
 }
 
 impl Session {
+    /// Lets messages gather for so long under load.
+    pub(super) fn gathering(self, gather: Duration) -> Session {
+        Session { gather, ..self }
+    }
+
     /// Connects, and connects again, for ever; returns after [`SessionHandle::disconnect`].
     pub(super) async fn run(mut self, sink: &impl Sink) {
         let mut pauses = Pauses::default();
         let mut burst = Vec::new();
-        let mut load = Load::default();
+        let mut load = Load::new(self.gather);
         self.prepare();
         loop {
             let event = self.next(&mut burst, &mut load, sink).await;
@@ -197,6 +205,7 @@ impl Session {
                 burst.push(self.delivered(publish));
                 let is_full = is_large && bytes_of(&burst) >= BURST_BYTES;
                 if is_full || burst.len() >= BURST_MESSAGES {
+                    load.took(burst.len(), bytes_of(&burst));
                     hand_over(&mut burst, sink).await;
                     answers(&self.common.unanswered).await;
                 }
@@ -257,6 +266,7 @@ impl Session {
             return event.map_err(End::Failed);
         }
         let messages = burst.len();
+        load.took(messages, bytes_of(burst));
         hand_over(burst, sink).await;
         self.way.tell_odd(&broker);
         answers(&common.unanswered).await;

@@ -127,6 +127,8 @@ pub struct Settings {
     /// Which edge nodes are this relay's, where several relays share the plant.
     pub shard: Option<Shard>,
     pub journal: WriterOptions,
+    /// How long messages may gather before they are taken together; zero: as long as fits.
+    pub gather: Duration,
     /// Directory of the OT half's own state.
     pub state_dir: PathBuf,
     pub policy: Loaded,
@@ -216,7 +218,7 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Opened { settings, runtime, clock, state, writer } = opened;
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
-    let Settings { state_dir, notifier, look_again, shard, .. } = settings;
+    let Settings { state_dir, notifier, look_again, shard, gather, .. } = settings;
     let now = clock.now();
     let certificates = status.certificates.clone();
     let emitter =
@@ -256,6 +258,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
 
     let network = async move {
         let (session, handle) = connection::session(&broker, filters, shard);
+        let session = session.gathering(gather);
         let queue = Rc::new(admission);
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });

@@ -17,6 +17,7 @@ parts: micro, journal, side-by-side, scale, all of these (default: all);
   --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
   --aliases         side-by-side: data by alias instead of by name
   --rate N          side-by-side: latency at N messages/s instead of half of what a route takes
+  --gather-ms N     capacity: `gather-ms` of both halves (default: 0, as they find fit)
   --large           scale: also 10,000 nodes
   --binary FILE     relay to measure instead of this build's, to compare versions
   --json FILE       default: target/bench/bench.json
@@ -38,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) aliases: bool,
     /// Messages/s at which latency is measured; `None`: half of what a route takes.
     pub(crate) rate: Option<f64>,
+    pub(crate) gather_ms: u64,
     pub(crate) large: bool,
     /// The relay.
     pub(crate) binary: PathBuf,
@@ -76,6 +78,7 @@ impl Options {
             routes: Vec::new(),
             aliases: false,
             rate: None,
+            gather_ms: 0,
             large: false,
             binary: PathBuf::from(env!("CARGO_BIN_EXE_sparkdiode")),
             json: output.join("bench.json"),
@@ -113,6 +116,7 @@ impl Options {
                 "--case" => options.cases.push(value()?),
                 "--route" => options.routes.push(value()?),
                 "--rate" => options.rate = Some(number()?),
+                "--gather-ms" => options.gather_ms = number()? as u64,
                 "--aliases" => options.aliases = true,
                 "--large" => options.large = true,
                 "--binary" => options.binary = absolute(&value()?),

@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) max_nodes: usize,
     /// Metrics have aliases on IT where they have them in the plant.
     pub(crate) aliases: bool,
+    /// Zero: as the relay finds fit.
+    pub(crate) gather_ms: u64,
 }
 
 impl Relay {
@@ -53,13 +55,17 @@ impl Relay {
         fs::write(relay.path("policies/policy.toml"), rule).unwrap();
         let dir = relay.dir.display();
         let link = |broker: Place| link(broker, certificates, settings.tls);
-        let Settings { data_qos, max_nodes, aliases, .. } = settings;
+        let Settings { data_qos, max_nodes, aliases, gather_ms, .. } = settings;
+        // A version before may not know a key.
+        let aliases = if aliases { "aliases = \"as-plant\"\n" } else { "" };
+        let gather =
+            if gather_ms > 0 { format!("gather-ms = {gather_ms}\n") } else { String::new() };
         let ot = format!(
             "name = \"bench\"\n{}\
              [policies]\npaths = [\"{dir}/policies\"]\n\
              [journal]\npath = \"{dir}/journal\"\nretain-bytes = 1_073_741_824\n\
              [state]\npath = \"{dir}/ot-state\"\n\
-             [relay]\nmax-nodes = {max_nodes}\n{}",
+             [relay]\nmax-nodes = {max_nodes}\n{gather}{}",
             link(from.into()),
             sandbox(OT_USER)
         );
@@ -67,10 +73,8 @@ impl Relay {
             "{}\
              [journal]\npath = \"{dir}/journal\"\n\
              [state]\npath = \"{dir}/it-state\"\n\
-             [health]\nenabled = false\n[mirror]\ndata-qos = {data_qos}\nmax-nodes = {max_nodes}\n{}{}",
+             [health]\nenabled = false\n[mirror]\ndata-qos = {data_qos}\nmax-nodes = {max_nodes}\n{aliases}{gather}{}",
             link(to.into()),
-            // A version before may not know the key.
-            if aliases { "aliases = \"as-plant\"\n" } else { "" },
             sandbox(IT_USER)
         );
         fs::write(relay.path("ot.toml"), ot).unwrap();

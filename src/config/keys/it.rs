@@ -40,6 +40,7 @@ pub(super) const MIRROR: &[Row] = rows! {
     "on-gap" = r#"messages lost before they reached the relay: `"mark"` (values not seen since get Quality 500, STALE), `"death"` (NDEATH until the next birth), `"ignore"` (counted)"#, "", r#"`"mark"`"#;
     "rebirth-min-interval-ms" = "rebirth requests are answered at most this often per node, milliseconds", "100 to 600000", "1000";
     "primary-host" = "sessions wait for STATE of this host application", "", "none";
+    "gather-ms" = "how long messages may gather before they are sent together: as many in one write save CPU where nodes send often, and arrive so much later; 0: at most half a millisecond, milliseconds", "0 to 1000", "0";
     "confirm-every-ms" = "how often the position in the journal is confirmed by the broker and stored, milliseconds", "100 to 60000", "2000";
     "data-qos" = "QoS of births and data; Sparkplug's is 0, and 1 lets the broker confirm each message", "0 to 1", "0";
     "data-datatypes" = r#"whether data names the datatypes of its metrics: `"as-plant"` (where the plant's data does), `"always"` (for hosts that read nothing without: Node-RED's `sparkplug-payload`, `mqtt-spb-wrapper`, `pysparkplug`), `"never"` (as the specification prefers)"#, "", r#"`"never"`"#;

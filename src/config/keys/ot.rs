@@ -43,6 +43,7 @@ pub(super) const JOURNAL: &[Row] = rows! {
 pub(super) const RELAY: &[Row] = rows! {
     "keyframe-every-s" = "every live node and device is repeated this often, seconds; after any loss the mirror is whole again within this time", "5 to 3600", "60";
     "reorder-timeout-ms" = "how long a message out of order waits for the missing ones, milliseconds; 0: not at all", "0 to 60000", "2000";
+    "gather-ms" = "how long messages may gather before they are taken together, while more come: fewer wake-ups and writes, and each arrives so much later; 0: at most 0.3 ms, milliseconds", "0 to 100", "0";
     "doubt-after-s" = "an edge node of which nothing is heard for so long after the relay was away (a restart, a lost connection) is dead on IT until it is heard, seconds", "5 to 604800", "300";
     "max-nodes" = "edge nodes that are followed. [Who gives way](threat-model.md#invented-nodes) where there are more: never one that a rule spells out, nor one that sends; else more are refused and counted", "1 to 100000", "10000";
     "max-devices-per-node" = "devices per node", "1 to 100000", "1000";

@@ -12,6 +12,10 @@ const LARGE_BURST: usize = 16;
 const GATHERED: u32 = 3;
 /// … and to wait for longer than this isn't worth the wake-ups that it saves.
 const LONGEST_LINGER: Duration = Duration::from_micros(300);
+/// Who has latency to spare lets more gather, about so many and so many bytes: more of them save
+/// nothing, and wouldn't fit into the socket's buffer.
+const MOST_GATHERED: u32 = 1_024;
+const MOST_GATHERED_BYTES: u32 = 64 * 1024;
 /// Load: the last burst is no longer ago than this. What comes alone isn't delayed.
 const LOAD_WITHIN: Duration = Duration::from_millis(1);
 
@@ -20,24 +24,63 @@ const LOAD_WITHIN: Duration = Duration::from_millis(1);
 pub(super) struct Load {
     last: Option<Instant>,
     pace: Pace,
+    /// How long messages may gather; zero: as the pace has it.
+    gather: Duration,
+    /// What came since the last linger.
+    since: Came,
+}
+
+/// Messages, and their bytes.
+#[derive(Clone, Copy, Default)]
+struct Came {
+    messages: u32,
+    bytes: u32,
 }
 
 impl Load {
-    /// Called when a burst of so many messages is handed over: under load it lets the next ones
-    /// gather.
+    pub(super) fn new(gather: Duration) -> Load {
+        Load { gather, ..Load::default() }
+    }
+
+    /// Called for each burst that is handed over.
+    pub(super) fn took(&mut self, messages: usize, bytes: usize) {
+        let add = |to: &mut u32, more| {
+            *to = to.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        };
+        add(&mut self.since.messages, messages);
+        add(&mut self.since.bytes, bytes);
+    }
+
+    /// Called behind the last burst of those that were there: under load it lets the next ones gather.
     pub(super) fn linger(&mut self, messages: usize, unanswered: usize) {
         if messages == 0 {
             return;
         }
         let now = clock::steady();
         let pause = self.last.replace(now).map(|last| now.duration_since(last));
-        let linger = self.pace.linger(pause, messages, unanswered);
+        let linger = if self.gather.is_zero() {
+            self.pace.linger(pause, messages, unanswered)
+        } else {
+            gathered(self.gather, pause, std::mem::take(&mut self.since), unanswered)
+        };
         if !linger.is_zero() {
             // Blocks the thread, whose timers are too coarse for this; it has nothing to do but
             // this session.
             std::thread::sleep(linger);
         }
     }
+}
+
+/// How long to let messages gather where an operator said so: at the pace of those that came within the
+/// last pause no more than the most.
+fn gathered(gather: Duration, pause: Option<Duration>, came: Came, unanswered: usize) -> Duration {
+    let within = gather.saturating_mul(2).max(LOAD_WITHIN);
+    let Some(pause) = pause.filter(|pause| *pause < within && unanswered < LARGE_BURST) else {
+        return Duration::ZERO;
+    };
+    let until =
+        |most: u32, came| pause.saturating_mul(most).checked_div(came).unwrap_or(Duration::MAX);
+    gather.min(until(MOST_GATHERED, came.messages)).min(until(MOST_GATHERED_BYTES, came.bytes))
 }
 
 /// Time between two messages, averaged over the last bursts; zero while there is no load.
@@ -89,6 +132,24 @@ mod tests {
         assert!(linger(load, 15, 0));
         assert!(!linger(load, 5, 16), "the broker waits for acknowledgements");
         assert!(!linger(load, 16, 0), "a large burst needs no gathering");
+    }
+
+    #[test]
+    fn with_latency_to_spare_messages_gather_that_long_but_none_that_the_broker_waits_for() {
+        let ms = Duration::from_millis;
+        let gathered = |pause, messages, bytes, unanswered| {
+            gathered(ms(10), pause, Came { messages, bytes }, unanswered)
+        };
+        assert_eq!(gathered(None, 1, 100, 0), ms(0), "what comes alone isn't delayed");
+        assert_eq!(gathered(Some(ms(20)), 1, 100, 0), ms(0), "the load is over");
+        assert_eq!(gathered(Some(ms(19)), 1, 100, 0), ms(10));
+        assert_eq!(gathered(Some(ms(10)), 0, 0, 0), ms(10));
+        assert_eq!(gathered(Some(ms(10)), 500, 50_000, 15), ms(10));
+        let waits = "the broker waits for acknowledgements";
+        assert_eq!(gathered(Some(ms(10)), 5, 500, 16), ms(0), "{waits}");
+        // Faster than fits: for as long as so many take to come.
+        assert_eq!(gathered(Some(ms(10)), 2_048, 50_000, 0), ms(5));
+        assert_eq!(gathered(Some(ms(10)), 100, 256 * 1024, 0), ms(10) / 4);
     }
 
     #[test]

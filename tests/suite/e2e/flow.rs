@@ -7,7 +7,7 @@ use crate::peers::raw_edge::RawEdge;
 use crate::peers::srad_edge::{COUNTER, SradEdge};
 use crate::peers::srad_host::{Seen, SradHost};
 use crate::relay::Half;
-use crate::rig::{EVERYTHING, Rig};
+use crate::rig::{EVERYTHING, Rig, Variation};
 use crate::waiting::wait_until;
 
 #[test]
@@ -89,6 +89,35 @@ fn an_edge_with_aliases_reaches_a_strict_host_in_order() {
     rig.wait_for("spBv1.0/Plant/NDEATH/Srad", 1);
     assert_eq!(rig.it.count("spBv1.0/Plant/NCMD/Srad"), 0, "the host asked for a rebirth");
     assert_eq!(host.unknown(), Vec::<String>::new());
+    rig.judge(Excuse::default());
+}
+
+#[test]
+fn messages_that_gather_in_both_halves_arrive_all_and_in_order() {
+    let variation = Variation {
+        ot_extra: "[relay]\ngather-ms = 50".into(),
+        mirror: "gather-ms = 200".into(),
+        ..Variation::default()
+    };
+    let Some(mut rig) = Rig::prepare(EVERYTHING, &variation) else { return };
+    rig.start_both();
+    let host = SradHost::start(rig.it_address(), "enterprise");
+    let edges = ["A", "B"].map(|node| SradEdge::start(rig.ot_address(), "Plant", node));
+    let entities = ["Plant/A", "Plant/A/Press", "Plant/B", "Plant/B/Press"];
+    for entity in entities {
+        host.wait_for(entity, COUNTER, 1);
+    }
+    for value in 2..=300 {
+        edges.iter().for_each(|edge| edge.data(value));
+    }
+    for entity in entities {
+        host.wait_for(entity, COUNTER, 300);
+        let data: Vec<u64> = (2..=300).collect();
+        assert!(host.live(entity, COUNTER).ends_with(&data), "{entity}");
+    }
+    // What comes alone.
+    edges.iter().for_each(|edge| edge.data(301));
+    entities.iter().for_each(|entity| host.wait_for(entity, COUNTER, 301));
     rig.judge(Excuse::default());
 }
 

@@ -11,6 +11,7 @@ use srad::eon::{
     EoNBuilder, MetricManager, MetricPublisher, MetricToken, NodeHandle, NodeMetricManager,
 };
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 
 use crate::waiting::wait_until;
 
@@ -24,6 +25,8 @@ pub(crate) struct SradEdge {
     node_metrics: Metrics,
     device_metrics: Metrics,
     thread: Option<thread::JoinHandle<()>>,
+    /// Dropped with the edge, which then goes: it would come to whoever has its broker's port next.
+    _running: oneshot::Sender<()>,
 }
 
 impl SradEdge {
@@ -34,6 +37,7 @@ impl SradEdge {
         options.set_keep_alive(std::time::Duration::from_secs(30));
         let (node_metrics, device_metrics) = (Metrics::default(), Metrics::default());
         let (send, receive) = mpsc::channel();
+        let (running, ended) = oneshot::channel();
         let (group, node) = (group.to_owned(), node.to_owned());
         let (of_node, of_device) = (node_metrics.clone(), device_metrics.clone());
         let thread = thread::spawn(move || {
@@ -49,12 +53,16 @@ impl SradEdge {
                 let device = handle.register_device("Press", of_device).unwrap();
                 device.enable();
                 send.send((Handle::current(), handle, device)).unwrap();
-                edge.run().await;
+                tokio::select! {
+                    () = edge.run() => {}
+                    _ = ended => {}
+                }
             });
         });
         let (runtime, node, device) = receive.recv().unwrap();
+        let (thread, _running) = (Some(thread), running);
         let edge =
-            SradEdge { runtime, node, device, node_metrics, device_metrics, thread: Some(thread) };
+            SradEdge { runtime, node, device, node_metrics, device_metrics, thread, _running };
         wait_until("srad's births", || edge.try_data(1));
         edge
     }

@@ -103,7 +103,8 @@ pub fn late() -> Vec<Told> {
     let act = |rig: &mut Rig| {
         let seq = rig.last_seq("E").wrapping_sub(1);
         let payload = sparkplug::Payload {
-            timestamp: Some(rig.now.wall_ms - 3_000),
+            // Sent before that birth, by number and time.
+            timestamp: Some(rig.now.wall_ms - 3_500),
             seq: Some(seq.into()),
             ..sparkplug::Payload::default()
         };

@@ -7,7 +7,7 @@
 //!                                        └── state, stored before anything comes out
 //! ```
 //!
-//! [`Turn::take`] does what there is to do, and [`run`] takes one turn behind the other, in one thread: when
+//! [`Turn::take`] does what there is to do, and [`run()`] takes one turn behind the other, in one thread: when
 //! something came, and when a turn says, at the latest. Who tells people about it is a [`Watch`].
 
 mod kept;

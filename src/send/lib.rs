@@ -6,7 +6,7 @@
 //!                 ^── again: what the second pass wants
 //! ```
 //!
-//! [`Turn::take`] does what there is to do, and [`run`] takes one turn behind the other, in one thread. Nothing
+//! [`Turn::take`] does what there is to do, and [`run()`] takes one turn behind the other, in one thread. Nothing
 //! that comes from a path changes anything: the sockets have no peer, are never read, and an error of
 //! one is counted and costs what was to be sent there. Who tells people about it is a [`Watch`].
 

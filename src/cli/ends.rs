@@ -3,13 +3,15 @@
 
 mod telling;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clock::Clock;
 use config::{SandboxConfig, StatusConfig, SyslogConfig, SyslogTo};
 use diagnostic::{Diagnostic, SecretFile};
-use sandbox::{Grants, Layer, Need, Owned};
+use sandbox::{Confined, Demoted, Grants, Layer, Need, Owned};
+use telemetry::Notifier;
 use telemetry::logging::{self, Logging};
-use telemetry::status::{Concern, StatusSettings};
+use telemetry::status::{Concern, ReportError, StatusSettings};
 use tls::Certificates;
 
 pub(super) use self::telling::{Growth, Telling, Trouble, counts_per_s, key_id, milliseconds};
@@ -31,11 +33,6 @@ pub(super) fn begin(
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     startup::log_warnings(warnings);
     Ok(logging)
-}
-
-/// Files that an end owns, by what they are called.
-pub(super) fn owned(config: &Path, state: &Path) -> Vec<Owned> {
-    vec![Owned::new("configuration", config), Owned::new("state directory", state)]
 }
 
 /// Files from which link keys are read. Credentials that the service manager hands out are left out
@@ -66,6 +63,23 @@ pub(super) fn grants<'a>(
         }
     }
     grants
+}
+
+/// Seals an end that has claimed its state, and has its log and its status told from now on.
+pub(super) fn seal(
+    end: &'static str,
+    demoted: Demoted,
+    grants: &Grants,
+    logging: &mut Logging,
+    (status, state_dir, notifier): (StatusSettings, PathBuf, Notifier),
+) -> Result<(Confined, Telling), Failure> {
+    let refused = |error: ReportError| startup::failed(startup::report_exit(&error), &error);
+    status.check(&state_dir).map_err(refused)?;
+    let confined = sealing::seal(demoted, grants)?;
+    startup::start_log(logging)?;
+    let now = Clock::start().now();
+    let telling = Telling::start(end, status, state_dir, notifier, now).map_err(refused)?;
+    Ok((confined, telling))
 }
 
 /// What an end says of itself.

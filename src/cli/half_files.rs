@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use config::{
     BrokerConfig, ItConfig, OtConfig, ReceiveConfig, SandboxConfig, SendConfig, SyslogConfig,
 };
-use diagnostic::SecretFile;
 use sandbox::{Identity, Owned, Role, Unowned};
 
-use super::sealing;
+use super::{ends, sealing};
 
 /// One half's.
 #[derive(Debug)]
@@ -71,7 +70,7 @@ impl HalfFiles {
 
     pub(super) fn of_send(path: &Path, config: SendConfig) -> HalfFiles {
         let mut owned = sealing::owned(path, &[], &config.state_dir);
-        owned.extend(key_files([Some(&config.key), None]));
+        owned.extend(ends::secrets([&config.key]));
         let journal = Unowned { what: "journal", path: config.journal_path.clone() };
         HalfFiles {
             role: Role::Send,
@@ -89,7 +88,7 @@ impl HalfFiles {
 
     pub(super) fn of_receive(path: &Path, config: ReceiveConfig) -> HalfFiles {
         let mut owned = sealing::owned(path, &[], &config.state_dir);
-        owned.extend(key_files([Some(&config.key), config.second_key.as_ref()]));
+        owned.extend(ends::secrets(config.key_files()));
         owned.push(Owned::new("journal", &config.journal.path));
         HalfFiles {
             role: Role::Receive,
@@ -119,12 +118,4 @@ impl HalfFiles {
         }
         Ok(identity)
     }
-}
-
-/// Key files of a link; credentials that the service manager hasn't handed out are left out.
-fn key_files(keys: [Option<&SecretFile>; 2]) -> impl Iterator<Item = Owned> + use<> {
-    let keys = keys.into_iter().flatten().map(|key| Owned::secret("link key", key.path()));
-    let seen: Vec<Owned> =
-        keys.filter(|owned| !owned.path.starts_with(config::CREDENTIALS_VARIABLE)).collect();
-    seen.into_iter()
 }

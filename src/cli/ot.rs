@@ -5,7 +5,7 @@ mod shadow;
 use clap::Args;
 use config::{JournalConfig, OtConfig};
 use diagnostic::Diagnostics;
-use journal_write::{Durability, WriterOptions};
+use journal_write::WriterOptions;
 use ot::{Loaded, OtError, PipelineSettings, Settings};
 use sandbox::{Owned, Role};
 use sparkplug::Budget;
@@ -128,9 +128,6 @@ fn writer_options(journal: JournalConfig, relay_name: String) -> WriterOptions {
         segment_bytes: journal.segment_bytes,
         retain_bytes: journal.retain_bytes,
         retain_age: Some(journal.retain_age),
-        durability: match journal.durability {
-            config::Durability::Process => Durability::Process,
-            config::Durability::Power => Durability::Power,
-        },
+        durability: startup::durability(journal.durability),
     }
 }

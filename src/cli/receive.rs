@@ -3,17 +3,16 @@
 mod told;
 
 use clap::Args;
-use clock::Clock;
 use config::{ReceiveConfig, ReceivedJournalConfig};
 use diagnostic::SecretFile;
-use journal_write::{Durability, ReceivedOptions};
+use journal_write::ReceivedOptions;
 use link::Keys;
 use receive::{LoadKeys, Port, Ports, RunError, Settings};
 use sandbox::{Owned, Role};
 use telemetry::event;
 
 use self::told::Told;
-use super::ends::{self, Telling};
+use super::ends;
 use super::send::no_socket;
 use super::startup::{self, HalfArgs};
 use super::{Exit, Failure, sealing};
@@ -41,15 +40,16 @@ pub(super) fn run(arguments: &ReceiveArgs) -> Result<Exit, Failure> {
         event!(LinkBufferSmall, path, granted, wanted = config.buffer_bytes);
     }
     let notifier = startup::notifier()?;
-    let mut owned = ends::owned(&arguments.half.config, &config.state_dir);
+    let mut owned = sealing::owned(&arguments.half.config, &[], &config.state_dir);
     owned.push(Owned::new("journal", &config.journal.path));
-    let secrets = ends::secrets(files.each());
+    let secrets = ends::secrets(config.key_files());
     let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
     if let Some(problem) = demoted.unreadable(&config.journal.path) {
         let place = config.journal.path.display().to_string();
         event!(ConfigWarning, place = place, problem = problem.to_string());
     }
-    let mut grants = ends::grants(&config.state_dir, &config.status, &config.syslog, files.each());
+    let mut grants =
+        ends::grants(&config.state_dir, &config.status, &config.syslog, config.key_files());
     grants.write.push(config.journal.path.clone());
     let status = ends::status_settings(config.status.clone(), &config.sandbox);
     let named = Told::named(&config);
@@ -65,14 +65,8 @@ pub(super) fn run(arguments: &ReceiveArgs) -> Result<Exit, Failure> {
         state_dir: config.state_dir.clone(),
     };
     let opened = receive::open(settings).map_err(|error| startup::failed(exit(&error), &error))?;
-    status
-        .check(&config.state_dir)
-        .map_err(|error| startup::failed(startup::report_exit(&error), &error))?;
-    let confined = sealing::seal(demoted, &grants)?;
-    startup::start_log(&mut logging)?;
-    let now = Clock::start().now();
-    let telling = Telling::start("receive", status, config.state_dir, notifier, now)
-        .map_err(|error| startup::failed(startup::report_exit(&error), &error))?;
+    let told = (status, config.state_dir, notifier);
+    let (confined, telling) = ends::seal("receive", demoted, &grants, &mut logging, told)?;
     let mut told = Told::new(telling, named, limit_bytes, reorder);
     startup::ended(receive::run(opened, &confined, &mut told), exit)
 }
@@ -87,10 +81,6 @@ struct KeyFiles {
 }
 
 impl KeyFiles {
-    fn each(&self) -> impl Iterator<Item = &SecretFile> {
-        std::iter::once(&self.first).chain(&self.second)
-    }
-
     fn read(&self) -> Result<Keys, String> {
         let read = |file| config::read_link_key(file).map_err(|error| error.to_string());
         let second = self.second.as_ref().map(read).transpose()?;
@@ -119,10 +109,7 @@ fn writer_options(journal: ReceivedJournalConfig) -> ReceivedOptions {
         dir: journal.path,
         retain_bytes: journal.retain_bytes,
         retain_age: Some(journal.retain_age),
-        durability: match journal.durability {
-            config::Durability::Process => Durability::Process,
-            config::Durability::Power => Durability::Power,
-        },
+        durability: startup::durability(journal.durability),
     }
 }
 

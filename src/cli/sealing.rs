@@ -124,7 +124,7 @@ fn directory_of_addresses(path: &Path) -> Unowned {
     Unowned { what: "directory of addresses", path: path.to_owned() }
 }
 
-/// Files that both halves own, by what they are called.
+/// Files that a half, or an end of a link, owns, by what they are called.
 pub(super) fn owned(config: &Path, policies: &[PathBuf], state: &Path) -> Vec<Owned> {
     let mut owned = vec![Owned::new("configuration", config), Owned::new("state directory", state)];
     owned.extend(policies.iter().map(|path| Owned::new("policy", path)));

@@ -6,13 +6,12 @@ use std::io;
 use std::net::SocketAddr;
 
 use clap::Args;
-use clock::Clock;
 use config::SendConfig;
 use sandbox::{Role, Unowned};
 use send::{FirstStart, LoadKey, Path, Paths, RunError, Settings};
 
 use self::told::Told;
-use super::ends::{self, Telling};
+use super::ends;
 use super::startup::{self, HalfArgs};
 use super::{Exit, Failure, awaiting, sealing};
 
@@ -37,7 +36,7 @@ pub(super) fn run(arguments: &SendArgs) -> Result<Exit, Failure> {
     let paths = paths(&config)?;
     let mut logging = ends::begin("send", &arguments.half, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
-    let owned = ends::owned(&arguments.half.config, &config.state_dir);
+    let owned = sealing::owned(&arguments.half.config, &[], &config.state_dir);
     let secrets = ends::secrets([&config.key]);
     let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
     awaiting::journal(&config.journal_path, &notifier)?;
@@ -66,14 +65,8 @@ pub(super) fn run(arguments: &SendArgs) -> Result<Exit, Failure> {
         random,
     };
     let opened = send::open(settings).map_err(|error| startup::failed(exit(&error), &error))?;
-    status
-        .check(&config.state_dir)
-        .map_err(|error| startup::failed(startup::report_exit(&error), &error))?;
-    let confined = sealing::seal(demoted, &grants)?;
-    startup::start_log(&mut logging)?;
-    let now = Clock::start().now();
-    let telling = Telling::start("send", status, config.state_dir, notifier, now)
-        .map_err(|error| startup::failed(startup::report_exit(&error), &error))?;
+    let told = (status, config.state_dir, notifier);
+    let (confined, telling) = ends::seal("send", demoted, &grants, &mut logging, told)?;
     let mut told = Told::new(telling, named, options.rates.bytes_per_s);
     startup::ended(send::run(opened, &confined, &mut told), exit)
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use config::{BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig};
 use diagnostic::file::FileError;
 use diagnostic::{Diagnostic, Diagnostics, SecretFile};
+use journal_write::Durability;
 use sandbox::Layer;
 use signature::SignedPolicy;
 use telemetry::logging::{self, Logging};
@@ -177,6 +178,14 @@ pub(super) fn notifier() -> Result<Notifier, Failure> {
             format!("cannot reach the service manager at NOTIFY_SOCKET: {error}"),
         )
     })
+}
+
+/// How long what is written survives.
+pub(super) fn durability(configured: config::Durability) -> Durability {
+    match configured {
+        config::Durability::Process => Durability::Process,
+        config::Durability::Power => Durability::Power,
+    }
 }
 
 /// Whose fault it is that nothing can be said.

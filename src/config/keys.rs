@@ -69,7 +69,7 @@ pub const OT: &[Table] = &[
     Table { name: "[limits]", parts: &[ot::LIMITS] },
     Table { name: "[status]", parts: &[both::STATUS] },
     Table { name: "[metrics]", parts: &[both::METRICS] },
-    Table { name: "[[syslog]]", parts: &[both::SYSLOG] },
+    Table { name: "[[syslog]]", parts: &[both::SYSLOG, both::SYSLOG_LINES] },
     Table { name: "[syslog.tls]", parts: &[both::TLS] },
     Table { name: "[sandbox]", parts: &[both::SANDBOX] },
 ];
@@ -92,7 +92,7 @@ pub const IT: &[Table] = &[
     Table { name: "[status]", parts: &[both::STATUS] },
     Table { name: "[health]", parts: &[it::HEALTH] },
     Table { name: "[metrics]", parts: &[both::METRICS] },
-    Table { name: "[[syslog]]", parts: &[both::SYSLOG] },
+    Table { name: "[[syslog]]", parts: &[both::SYSLOG, both::SYSLOG_LINES] },
     Table { name: "[syslog.tls]", parts: &[both::TLS] },
     Table { name: "[sandbox]", parts: &[both::SANDBOX] },
 ];
@@ -108,7 +108,7 @@ pub const SEND: &[Table] = &[
     Table { name: "[state]", parts: &[ends::STATE] },
     Table { name: "[status]", parts: &[both::STATUS] },
     Table { name: "[metrics]", parts: &[both::METRICS] },
-    Table { name: "[[syslog]]", parts: &[ends::SYSLOG] },
+    Table { name: "[[syslog]]", parts: &[ends::SYSLOG, both::SYSLOG_LINES] },
     Table { name: "[sandbox]", parts: &[ends::SANDBOX] },
 ];
 
@@ -121,7 +121,7 @@ pub const RECEIVE: &[Table] = &[
     Table { name: "[state]", parts: &[ends::STATE] },
     Table { name: "[status]", parts: &[both::STATUS] },
     Table { name: "[metrics]", parts: &[both::METRICS] },
-    Table { name: "[[syslog]]", parts: &[ends::SYSLOG] },
+    Table { name: "[[syslog]]", parts: &[ends::SYSLOG, both::SYSLOG_LINES] },
     Table { name: "[sandbox]", parts: &[ends::SANDBOX] },
 ];
 

@@ -81,6 +81,11 @@ pub struct ReceivePath {
 }
 
 impl ReceiveConfig {
+    /// The files of its keys.
+    pub fn key_files(&self) -> impl Iterator<Item = &SecretFile> {
+        std::iter::once(&self.key).chain(&self.second_key)
+    }
+
     /// Reads `receive.toml` and looks at the keys that it names. Returns warnings beside the
     /// configuration.
     ///

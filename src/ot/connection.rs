@@ -205,7 +205,7 @@ impl Session {
                 burst.push(self.delivered(publish));
                 let is_full = is_large && bytes_of(&burst) >= BURST_BYTES;
                 if is_full || burst.len() >= BURST_MESSAGES {
-                    load.took(burst.len(), bytes_of(&burst));
+                    load.took(burst.len(), || bytes_of(&burst));
                     hand_over(&mut burst, sink).await;
                     answers(&self.common.unanswered).await;
                 }
@@ -266,7 +266,7 @@ impl Session {
             return event.map_err(End::Failed);
         }
         let messages = burst.len();
-        load.took(messages, bytes_of(burst));
+        load.took(messages, || bytes_of(burst));
         hand_over(burst, sink).await;
         self.way.tell_odd(&broker);
         answers(&common.unanswered).await;

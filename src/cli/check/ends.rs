@@ -85,11 +85,7 @@ impl Ends {
         let terms = memory::of_receive(&config);
         super::memory::describe(text, "sparkdiode-receive.service", path, &terms, warnings);
         let written = [("state directory", &*config.state_dir), ("journal", &*config.journal.path)];
-        let keys: Vec<&Path> = [Some(&config.key), config.second_key.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(SecretFile::path)
-            .collect();
+        let keys: Vec<&Path> = config.key_files().map(SecretFile::path).collect();
         apart::own_directories(path, &written, &[], &keys, (warnings, errors));
         apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
         let first = self.receive.as_ref().map(|(first, _)| second(Half::Receive, first, path));

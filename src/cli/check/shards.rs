@@ -254,8 +254,7 @@ fn own_nodes(relays: &[Relay<'_, '_>], errors: &mut Diagnostics) {
 fn copies(of_it: &[Checked<'_, ItConfig>], errors: &mut Diagnostics) {
     let mut copies = of_it.iter().filter_map(|one| Some((one.path, one.policy.as_ref()?)));
     let Some((first, wanted)) = copies.next() else { return };
-    for (path, copy) in copies.filter(|(_, copy)| copy.digest() != wanted.digest()) {
-        let _ = copy;
+    for (path, _) in copies.filter(|(_, copy)| copy.digest() != wanted.digest()) {
         let title = format!("another copy of the policy than that of `{}`", first.display());
         let help = "give all IT halves the same, or none";
         errors.push(Diagnostic::file_error(SHARDS, path, title).help(help));

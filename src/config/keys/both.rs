@@ -60,6 +60,10 @@ pub(super) const SYSLOG: &[Row] = rows! {
     "path" = "`local`, `journald`: the socket", "", "`/dev/log`, `/run/systemd/journal/socket`";
     "format" = r#"`local`: `"rfc3164"`, or `"rfc5424"` where the daemon reads it there (rsyslog: `useSpecialParser="off"`)"#, "", r#"`"rfc3164"`"#;
     "name" = "names the target in events about it", "1 to 32 of `A-Z a-z 0-9 . _ -`", "`udp:HOST:PORT`, …";
+};
+
+/// The same of each target, whatever it is.
+pub(super) const SYSLOG_LINES: &[Row] = rows! {
     "min-severity" = r#"this severity and worse: `"critical"`, `"error"`, `"warning"`, `"notice"`, `"info"`"#, "", r#"`"info"`"#;
     "events" = "MSGIDs: only these", "not with `except-events`", "all";
     "except-events" = "MSGIDs: all but these", "not with `events`", "none";

@@ -25,13 +25,6 @@ pub(super) const SYSLOG: &[Row] = rows! {
     "path" = "the socket", "", "`/dev/log`, `/run/systemd/journal/socket`";
     "format" = r#"`local`: `"rfc3164"`, or `"rfc5424"` where the daemon reads it there (rsyslog: `useSpecialParser="off"`)"#, "", r#"`"rfc3164"`"#;
     "name" = "names the target in events about it", "1 to 32 of `A-Z a-z 0-9 . _ -`", "`journald`, `local`";
-    "min-severity" = r#"this severity and worse: `"critical"`, `"error"`, `"warning"`, `"notice"`, `"info"`"#, "", r#"`"info"`"#;
-    "events" = "MSGIDs: only these", "not with `except-events`", "all";
-    "except-events" = "MSGIDs: all but these", "not with `events`", "none";
-    "facility" = r#"`"daemon"`, `"user"`, `"auth"`, `"authpriv"`, `"local0"` … `"local7"`"#, "", r#"`"daemon"`"#;
-    "enterprise-number" = "your IANA private enterprise number, of the SD-ID `sparkdiode@NUMBER`", "1 to 4294967295", "32473, IANA's example";
-    "time-synced" = "`true`: you vouch for the clock (`timeQuality isSynced`)", "", "`false`";
-    "queue-lines" = "lines that may wait for the target; its last quarter is kept for warnings and worse", "16 to 65536", "2048";
 };
 
 /// `[sandbox]`.

@@ -42,13 +42,16 @@ impl Load {
         Load { gather, ..Load::default() }
     }
 
-    /// Called for each burst that is handed over.
-    pub(super) fn took(&mut self, messages: usize, bytes: usize) {
+    /// Called for each burst that is handed over; its bytes are asked for where they count.
+    pub(super) fn took(&mut self, messages: usize, bytes: impl FnOnce() -> usize) {
+        if self.gather.is_zero() {
+            return;
+        }
         let add = |to: &mut u32, more| {
             *to = to.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
         };
         add(&mut self.since.messages, messages);
-        add(&mut self.since.bytes, bytes);
+        add(&mut self.since.bytes, bytes());
     }
 
     /// Called behind the last burst of those that were there: under load it lets the next ones gather.

@@ -13,6 +13,7 @@ use text::{exact_size, rough_size};
 
 use super::super::apart::is_same_user;
 use super::{scaled, time};
+use crate::cli::ends::milliseconds;
 
 pub(super) const CODE: &str = "C117";
 /// A receiving end whose buffer holds less than this is not always there in time.
@@ -161,8 +162,7 @@ fn times(
         }
     }
     let within = |time: Duration| {
-        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let bytes = scaled(from.rates.bytes_per_s, milliseconds, 1_000);
+        let bytes = scaled(from.rates.bytes_per_s, milliseconds(time), 1_000);
         usize::try_from(bytes).unwrap_or(usize::MAX)
     };
     let size = |bytes: usize| rough_size(u64::try_from(bytes).unwrap_or(u64::MAX));

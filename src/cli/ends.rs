@@ -1,4 +1,4 @@
-//! What both ends of a link between two boxes have in common when they are started: logging, secrets,
+//! What both ends of a link between two boxes have in common when they are started: secrets,
 //! what they may reach, and how they tell how they are.
 
 mod telling;
@@ -7,33 +7,18 @@ use std::path::{Path, PathBuf};
 
 use clock::Clock;
 use config::{SandboxConfig, StatusConfig, SyslogConfig, SyslogTo};
-use diagnostic::{Diagnostic, SecretFile};
+use diagnostic::SecretFile;
 use sandbox::{Confined, Demoted, Grants, Layer, Need, Owned};
 use telemetry::Notifier;
-use telemetry::logging::{self, Logging};
+use telemetry::logging::Logging;
 use telemetry::status::{Concern, ReportError, StatusSettings};
 use tls::Certificates;
 
 pub(super) use self::telling::{Growth, Telling, Trouble, counts_per_s, key_id, milliseconds};
-use super::startup::HalfArgs;
-use super::{Exit, Failure, sealing, startup, syslog};
+use super::{Failure, sealing, startup};
 
 /// Files and sockets of an end: paths, segments, state files; the rest is reserve.
 const DESCRIPTORS: u64 = 256;
-
-/// Sets logging up for the end called `end`, and logs the warnings about its files.
-pub(super) fn begin(
-    end: &'static str,
-    arguments: &HalfArgs,
-    syslog: &[SyslogConfig],
-    warnings: impl IntoIterator<Item = Diagnostic>,
-) -> Result<Logging, Failure> {
-    let (targets, _) = syslog::targets(syslog)?;
-    let logging = logging::init(end, arguments.log.as_deref(), targets)
-        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    startup::log_warnings(warnings);
-    Ok(logging)
-}
 
 /// Files from which link keys are read. Credentials that the service manager hands out are left out
 /// where it hasn't.

@@ -43,7 +43,8 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         warnings.extend(beside_relay_node(&policy.policy)?);
     }
     let broker = startup::broker_settings(&config.broker, config.client_id_prefix)?;
-    let mut logging = startup::begin("it", &arguments.half, &broker, &config.syslog, warnings)?;
+    let mut logging =
+        startup::begin("it", &arguments.half, Some(&broker), &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
     let owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     let signature = copy.as_ref().and_then(|(_, source)| source.signature());

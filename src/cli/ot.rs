@@ -41,7 +41,8 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     warnings.extend(found);
     let observed = source.read_observed().map(|read| shadow::taken(read, &mut warnings));
     let broker = startup::broker_settings(&config.broker, config.client_id)?;
-    let mut logging = startup::begin("ot", &arguments.half, &broker, &config.syslog, warnings)?;
+    let mut logging =
+        startup::begin("ot", &arguments.half, Some(&broker), &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
     policy_loaded(policy.policy.digest(), policy.policy.rules().len(), policy.signature());
     let mut owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);

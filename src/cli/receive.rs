@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &ReceiveArgs) -> Result<Exit, Failure> {
     let files = KeyFiles { first: config.key.clone(), second: config.second_key.clone() };
     let keys = files.read().map_err(|error| Failure::new(Exit::Config, error))?;
     let (ports, small) = ports(&config)?;
-    let mut logging = ends::begin("receive", &arguments.half, &config.syslog, warnings)?;
+    let mut logging = startup::begin("receive", &arguments.half, None, &config.syslog, warnings)?;
     for (path, granted) in small {
         event!(LinkBufferSmall, path, granted, wanted = config.buffer_bytes);
     }

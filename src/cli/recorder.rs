@@ -67,7 +67,7 @@ impl Recorder {
         let Watching { tool, client_id, filters, run_for } = watching;
         let (config, warnings) = OtConfig::load(&half.config)?;
         let broker = watching_broker(&config, client_id, tool)?;
-        let mut logging = startup::begin(tool, half, &broker, &[], warnings)?;
+        let mut logging = startup::begin(tool, half, Some(&broker), &[], warnings)?;
         let caps = config.limits.clone();
         let demoted = sealing::demote_tool(start, &half.config, &config.broker, &config.sandbox)?;
         let secrets = sealing::secrets(&config.broker, &[], None, None);

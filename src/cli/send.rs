@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &SendArgs) -> Result<Exit, Failure> {
     let key = config::read_link_key(&config.key)
         .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     let paths = paths(&config)?;
-    let mut logging = ends::begin("send", &arguments.half, &config.syslog, warnings)?;
+    let mut logging = startup::begin("send", &arguments.half, None, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
     let owned = sealing::owned(&arguments.half.config, &[], &config.state_dir);
     let secrets = ends::secrets([&config.key]);

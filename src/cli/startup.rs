@@ -35,21 +35,22 @@ pub(super) struct HalfArgs {
     pub(super) log: Option<String>,
 }
 
-/// Sets logging up for the half called `half`, to stderr and the targets of its configuration, and
+/// Sets logging up for the half, or end of a link, called `half`, to stderr and the targets of its configuration, and
 /// logs the warnings about its files.
 pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
-    broker: &BrokerSettings,
+    broker: Option<&BrokerSettings>,
     syslog: &[SyslogConfig],
     warnings: impl IntoIterator<Item = Diagnostic>,
 ) -> Result<Logging, Failure> {
     let (targets, sources) = syslog::targets(syslog)?;
     let mut logging = logging::init(half, arguments.log.as_deref(), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let of_broker = broker.tls.iter().map(|tls| Arc::clone(&tls.source));
+    let tls = broker.and_then(|broker| broker.tls.as_ref());
+    let of_broker = tls.into_iter().map(|tls| Arc::clone(&tls.source));
     of_broker.chain(sources).for_each(|source| logging.watch_source(source));
-    if let Some(look) = addresses::regular(broker) {
+    if let Some(look) = broker.and_then(addresses::regular) {
         logging.watch(look);
     }
     log_warnings(warnings);

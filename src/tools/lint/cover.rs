@@ -102,7 +102,17 @@ impl<'p> Pairs<'p> {
 /// Whether `other` decides about every metric that `rule` could decide about.
 fn covers(other: &Rule, rule: &Rule) -> bool {
     let (decided, own) = match (other.action(), rule.action()) {
-        (Action::Deny, Action::Forward) => (other.denied(), rule.forwarded()),
+        (Action::Deny, Action::Forward) => {
+            // What a forward rule redacts, whichever rule forwards it, crosses by its word.
+            let redacts_more = rule.redacted().is_some_and(|own| {
+                other.datatypes().is_some()
+                    || !other.denied().is_some_and(|denied| Subset::Globs(own).is_within(denied))
+            });
+            if redacts_more {
+                return false;
+            }
+            (other.denied(), rule.forwarded())
+        }
         (Action::Deny, Action::Deny) => (other.denied(), rule.denied()),
         (Action::Forward, Action::Forward) => {
             // A forward rule that denies something says more than what it forwards, and one that

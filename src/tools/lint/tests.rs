@@ -174,6 +174,26 @@ fn rules_that_never_decide_are_told() {
     let late =
         format!("{}{}", rule("f", "forward", "group = \"G\""), rule("d", "deny", "group = \"*\""));
     assert_eq!(codes(&late), ["P111 rule `f` forwards nothing: `d` denies all of it"]);
+    // One that redacts what others forward, and what the deny rule doesn't deny.
+    for (denied, is_told) in [
+        ("", true),
+        ("deny-metrics = [\"a\", \"t*\"]", true),
+        ("deny-metrics = \"a\"", false),
+        ("datatypes = \"Float\"", false),
+    ] {
+        let redacts = rule(
+            "f",
+            "forward",
+            "group = \"G\"\nallow-metrics = \"a\"\nredact-metrics = \"t\"\ndatatypes = \"Float\"",
+        );
+        let deny = rule("d", "deny", &format!("group = \"G\"\n{denied}"));
+        let found = codes(&format!("{redacts}{}{deny}", rule("all", "forward", "group = \"*\"")));
+        assert_eq!(
+            found.iter().any(|one| one.starts_with("P111 rule `f`")),
+            is_told,
+            "{denied} {found:?}"
+        );
+    }
     let twice =
         format!("{}{}", rule("d1", "deny", "group = \"G\""), rule("d2", "deny", "group = \"G\""));
     assert_eq!(codes(&twice), ["P112 rule `d2` never decides: `d1` denies all of it"]);

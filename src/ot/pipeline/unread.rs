@@ -41,6 +41,8 @@ impl Pipeline {
                         return Fate::Dropped(Reason::Late);
                     }
                     node.last_seen = now.mono;
+                    // A birth that was sent before it, and comes behind it, isn't the newest one.
+                    node.crossing.heard(now.mono, sent_ms);
                     step.follow_refusal(node, None, Refused::Birth, reason);
                     node.sequence.restart(low_byte(find_seq(received.payload)));
                 }

@@ -483,3 +483,18 @@ fn all_births_that_a_message_overtook_are_in_doubt() {
     send(&mut bench, "DBIRTH/D", 1, sent + 41, x(1));
     assert!(!is_doubted(&bench, NODE) && !is_doubted(&bench, DEVICE));
 }
+
+#[test]
+fn a_birth_behind_a_newer_one_that_was_refused_is_in_doubt() {
+    let caps = Caps { metrics: 4, ..Caps::default() };
+    let mut bench = Bench::with(PipelineSettings { caps, ..settings() }, ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+    let refused: Vec<Metric> =
+        (0..5).map(|number| by_name(&number.to_string(), Value::Int(2))).collect();
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent + 20, refused), "NDEATH");
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent + 10, birth(1, 3)), "NBIRTH");
+    assert!(is_doubted(&bench, NODE));
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent + 30, birth(1, 4)), "NBIRTH");
+    assert!(!is_doubted(&bench, NODE));
+}

@@ -18,6 +18,8 @@ pub(super) struct AtRest {
     /// Of these: neither seen nor part of a birth; seen twice.
     pub(super) lost: u64,
     pub(super) repeated: u64,
+    /// Not seen in their turn, and as history later.
+    pub(super) made_up: u64,
     /// The same of nodes with a limit.
     pub(super) limited: (u64, u64),
     pub(super) values_wrong: Vec<String>,
@@ -59,7 +61,8 @@ pub(super) fn compare(nodes: &[NodeSpec], reports: &Reports, host: &Host) -> AtR
         data.0 = data.0.saturating_add(report.data);
         data.1 = data.1.saturating_add(seen.map_or(0, |view| view.data));
         if node.treatment == Treatment::Forwarded {
-            rest.lost = rest.lost.saturating_add(seen.map_or(0, |view| view.lost));
+            rest.lost = rest.lost.saturating_add(seen.map_or(0, |view| view.lost()));
+            rest.made_up = rest.made_up.saturating_add(seen.map_or(0, NodeView::made_up));
             rest.repeated = rest.repeated.saturating_add(seen.map_or(0, |view| view.repeated));
         }
         for (device, names) in node.visible() {

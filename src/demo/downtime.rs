@@ -13,9 +13,16 @@ pub(super) struct Downtime {
     /// The plant's new births.
     born_at: Option<Duration>,
     pub(super) birth_seen_after: Option<Duration>,
+    /// The cable between two boxes was cut before IT had seen all of it.
+    pub(super) is_disturbed: bool,
 }
 
 impl Downtime {
+    /// From now on IT sees nothing: if it hasn't seen all of this, no time counts.
+    pub(super) fn cable_was_cut(&mut self) {
+        self.is_disturbed |= self.birth_seen_after.is_none();
+    }
+
     /// Takes what the plant reports of the node now, and what the host sees of it.
     pub(super) fn follow(&mut self, report: &NodeReport, seen: &NodeView) {
         if self.died_at.is_none() && !report.alive {

@@ -4,14 +4,18 @@
 //! |---|---|
 //! | `set_up` | the beginning: everything is started |
 //! | `picture` | what the screen shows of a moment |
+//! | `between` | with two boxes: both ends of the link, and the cable |
 //! | `finish` | the end: everything comes to rest and is judged |
 
+mod between;
 mod finish;
 mod picture;
 mod set_up;
 
 use std::time::Duration;
 
+use between::Between;
+pub(super) use between::LinkEnding;
 use clock::Clock;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -20,6 +24,7 @@ use super::broker::Broker;
 use super::downtime::Downtime;
 use super::enterprise::Enterprise;
 use super::interrupts::Interrupts;
+use super::keys::Keys;
 use super::plant::{MORTAL, Phase, Plant, Reports};
 use super::relay::{Half, JournalView, Usage, Workplace};
 use super::screen::{self, Screen};
@@ -34,13 +39,18 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 /// The script of a demo without end is that of one of this length; the death is repeated.
 const CYCLE: Duration = Duration::from_secs(30);
 
+/// The key that cuts the cable between two boxes, and plugs it in again.
+const CABLE_KEY: char = 'c';
+
 /// The running demo. Fields are dropped in this order: first the terminal is given back, then
 /// the halves end, then the brokers.
 pub(super) struct Demo {
     screen: Option<Screen>,
+    keys: Option<Keys>,
     options: Options,
     clock: Clock,
     it: Half,
+    between: Option<Between>,
     ot: Half,
     usage: [Option<Usage>; 2],
     journal: JournalView,
@@ -57,12 +67,14 @@ pub(super) struct Demo {
 }
 
 /// What happens in one cycle, in per cent of its length.
-const SCRIPT: [(u32, Act); 5] = [
+const SCRIPT: [(u32, Act); 7] = [
     (15, Act::Try(Kind::Write)),
     (28, Act::Try(Kind::Rebirth)),
     (40, Act::Die),
     (50, Act::Try(Kind::Retained)),
     (62, Act::Return),
+    (70, Act::Cut),
+    (86, Act::Plug),
 ];
 
 #[derive(Clone, Copy)]
@@ -70,6 +82,9 @@ enum Act {
     Try(Kind),
     Die,
     Return,
+    /// Between two boxes, where nobody has a key for it.
+    Cut,
+    Plug,
 }
 
 impl Demo {
@@ -93,18 +108,21 @@ impl Demo {
             }
             let now = self.clock.elapsed();
             self.look();
+            self.follow_keys(now)?;
             while let Some((percent, act)) = SCRIPT.get(next_act)
                 && now.saturating_sub(cycle_began)
                     >= cycle.saturating_mul(*percent).checked_div(100).unwrap_or_default()
+                // While IT sees nothing, there is nothing to show.
+                && (!self.is_blind(now) || matches!(act, Act::Plug))
             {
-                self.act(*act, now);
+                self.act(*act, now)?;
                 next_act = next_act.saturating_add(1);
             }
             let elapsed = now.saturating_sub(self.began);
             if self.options.run_for.is_some_and(|run_for| elapsed >= run_for) {
                 return Ok(());
             }
-            if now.saturating_sub(cycle_began) >= cycle {
+            if now.saturating_sub(cycle_began) >= cycle && next_act >= SCRIPT.len() {
                 cycle_began = now;
                 next_act = 0;
             }
@@ -123,17 +141,29 @@ impl Demo {
                 self.screen = screen;
             }
             looks = looks.wrapping_add(1);
-            for half in [&mut self.ot, &mut self.it] {
+            let ends = self.between.iter_mut().flat_map(|link| [&mut link.send, &mut link.receive]);
+            for half in [&mut self.ot, &mut self.it].into_iter().chain(ends) {
                 if let Some(status) = half.ended() {
-                    self.screen = None;
-                    let what = format!("the {} half ended: {status}", half.name.to_uppercase());
+                    (self.screen, self.keys) = (None, None);
+                    let what = format!("`sparkdiode {}` ended: {status}", half.name);
                     return Err(self.workplace.error_of(half, &what));
                 }
             }
         }
     }
 
-    fn act(&mut self, act: Act, now: Duration) {
+    /// Does what was asked for by keys.
+    fn follow_keys(&mut self, now: Duration) -> Result<(), DemoError> {
+        while let Some(key) = self.keys.as_mut().and_then(Keys::next) {
+            if key == CABLE_KEY {
+                let is_cut = self.is_cut();
+                self.cut(now, !is_cut)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, act: Act, now: Duration) -> Result<(), DemoError> {
         match act {
             // Once each: what comes of it stays to be seen.
             Act::Try(kind) if self.attempts.untried(kind) => {
@@ -145,13 +175,20 @@ impl Demo {
                 self.plant.set_phase(Phase::OneDead);
             }
             Act::Return => self.plant.set_phase(Phase::Running),
+            Act::Cut if self.keys.is_none() => self.cut(now, true)?,
+            Act::Plug if self.keys.is_none() => self.cut(now, false)?,
+            Act::Cut | Act::Plug => {}
         }
+        Ok(())
     }
 
     /// Follows journal, logs, attempts, and the death of the mortal node.
     fn look(&mut self) {
         self.journal.look();
         self.ot.new_log_lines();
+        if let Some(between) = &mut self.between {
+            between.look();
+        }
         let log = self.it.new_log_lines();
         let reports = self.plant.reports();
         let arrived = commands_arrived(&reports);
@@ -165,6 +202,9 @@ impl Demo {
 
     fn measure(&mut self, now: Duration) {
         self.usage = [self.ot.usage(now), self.it.usage(now)];
+        if let Some(between) = &mut self.between {
+            between.measure(now);
+        }
     }
 }
 

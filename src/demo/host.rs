@@ -26,6 +26,8 @@ use super::plant::{COUNT, PUBLISHED};
 const MAX_KEPT_VIOLATIONS: usize = 20;
 /// Latencies that are kept: three hours at 100 messages per second.
 const MAX_LATENCIES: usize = 1_000_000;
+/// Numbers of messages that are remembered until they come as history, of each edge node: more are lost.
+const MAX_NUMBERS: usize = 100_000;
 /// How old the timestamp of an NDEATH may be, and how far ahead of our clock.
 const MAX_AGE_MS: u64 = 60_000;
 const MAX_AHEAD_MS: u64 = 1_000;
@@ -67,11 +69,18 @@ pub(super) struct NodeView {
     /// The last NBIRTH within a session.
     pub(super) reborn_at: Option<Duration>,
     pub(super) died_at: Option<Duration>,
-    /// Data messages that the plant counted and that were neither seen nor part of a birth.
-    pub(super) lost: u64,
+    /// Data messages that the plant counted and that were neither seen nor part of a birth, by device
+    /// and number; and those that came as history.
+    missed: BTreeSet<Number>,
+    late: BTreeSet<Number>,
+    /// Missed beyond what is remembered.
+    lost: u64,
     /// Data messages that came again.
     pub(super) repeated: u64,
 }
+
+/// The plant's number of a data message, of the edge node itself or of a device.
+type Number = (Option<String>, u64);
 
 /// When and what arrived.
 #[derive(Clone, Copy)]
@@ -158,7 +167,9 @@ impl Host {
         match kind {
             MessageType::NBirth => view.count_birth(arrival.at),
             MessageType::NDeath => view.count_death(arrival.at),
-            MessageType::NData | MessageType::DData => view.count_data(&payload, count_before),
+            MessageType::NData | MessageType::DData => {
+                view.count_data(device, &payload, count_before);
+            }
             MessageType::DBirth | MessageType::DDeath => {}
         }
         let definitions = view.session.definitions();
@@ -257,19 +268,37 @@ impl NodeView {
         self.deaths = self.deaths.saturating_add(1);
     }
 
+    /// Data messages that never came.
+    pub(super) fn lost(&self) -> u64 {
+        let missed = self.missed.difference(&self.late).count();
+        self.lost.saturating_add(u64::try_from(missed).unwrap_or(u64::MAX))
+    }
+
+    /// Of those that didn't come in their turn: how many came as history.
+    pub(super) fn made_up(&self) -> u64 {
+        u64::try_from(self.missed.intersection(&self.late).count()).unwrap_or(u64::MAX)
+    }
+
     /// `count_before` is the plant's count that the entity showed before this message, if it is
     /// born.
-    fn count_data(&mut self, payload: &Payload, count_before: Option<u64>) {
+    fn count_data(&mut self, device: Option<&str>, payload: &Payload, count_before: Option<u64>) {
+        let counted = payload.metrics.iter().find(|metric| metric.name() == COUNT);
+        let count = counted.map(|counted| count_of(counted.value.as_ref()));
+        let number = |count| (device.map(str::to_owned), count);
         if payload.metrics.iter().any(Metric::is_historical) {
             self.historical = self.historical.saturating_add(1);
+            if let Some(count) = count.filter(|_| self.late.len() < MAX_NUMBERS) {
+                self.late.insert(number(count));
+            }
             return;
         }
         self.data = self.data.saturating_add(1);
-        let counted = payload.metrics.iter().find(|metric| metric.name() == COUNT);
-        if let (Some(before), Some(counted)) = (count_before, counted) {
-            let count = count_of(counted.value.as_ref());
-            let missing = count.saturating_sub(before).saturating_sub(1);
-            self.lost = self.lost.saturating_add(missing);
+        if let (Some(before), Some(count)) = (count_before, count) {
+            let room = MAX_NUMBERS.saturating_sub(self.missed.len());
+            let missing = before.saturating_add(1)..count;
+            let beyond = count.saturating_sub(missing.start).saturating_sub(room as u64);
+            self.lost = self.lost.saturating_add(beyond);
+            self.missed.extend(missing.take(room).map(number));
             self.repeated = self.repeated.saturating_add((count <= before).into());
         }
     }

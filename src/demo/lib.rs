@@ -6,6 +6,8 @@
 //!  (threads of this process)    (child)                      (child)                   intruder
 //! ```
 //!
+//! With two boxes, `sparkdiode send`, a cable and `sparkdiode receive` are between two journals.
+//!
 //! | module | what it is |
 //! |---|---|
 //! | `broker` | an MQTT broker inside this process |
@@ -17,6 +19,8 @@
 //! | `attempts` | what is tried from IT |
 //! | `driver` | the script, and everything together |
 //! | `interrupts` | signals that end it |
+//! | `keys` | keys that are pressed meanwhile |
+//! | `two_boxes` | two boxes on one machine, and the cable between them |
 //! | `downtime` | a death in the plant, and when IT showed it |
 //! | `screen`, `view` | the live table |
 //! | `at_rest` | both sides compared at the end |
@@ -30,11 +34,13 @@ mod driver;
 mod enterprise;
 mod host;
 mod interrupts;
+mod keys;
 mod plant;
 mod reaper;
 mod relay;
 mod screen;
 mod summary;
+mod two_boxes;
 mod view;
 
 use std::io;
@@ -54,6 +60,8 @@ pub struct Options {
     /// Draws on the terminal; otherwise a line is printed now and then.
     pub screen: bool,
     pub colour: bool,
+    /// Both halves on boxes of their own, with a link between them.
+    pub two_boxes: bool,
 }
 
 /// What came of it.
@@ -79,6 +87,9 @@ pub enum DemoError {
     Half { what: String, log: String },
     #[error("cannot read the demo's journal: {0}")]
     Journal(#[from] JournalError),
+    /// What is missing here for two boxes.
+    #[error("two boxes can't be shown here: {0}")]
+    TwoBoxes(String),
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
     /// SIGINT or SIGTERM before there was anything to see.
@@ -112,6 +123,7 @@ fn end_children_on_panic() {
     std::panic::set_hook(Box::new(move |info| {
         relay::end_all_at_once();
         screen::restore();
+        keys::restore();
         earlier(info);
     }));
 }

@@ -1,5 +1,8 @@
 //! The relay under demonstration: both halves as processes of their own, started from this very
-//! program with configuration files in a directory of this demo alone.
+//! program with configuration files in a directory of this demo alone; with two boxes also both ends of
+//! the link between them (`link`).
+
+mod link;
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,10 +21,13 @@ use sandbox::Layer;
 
 use super::DemoError;
 use super::reaper::{Reaper, terminate};
+use super::two_boxes::{Place, TwoBoxes};
 
-/// Users of the halves where root runs the demo; numbers that nobody has.
+/// Users of the halves, and of both ends of a link, where root runs the demo; numbers that nobody has.
 const OT_USER: u32 = 64_001;
 const IT_USER: u32 = 64_002;
+const SEND_USER: u32 = 64_003;
+const RECEIVE_USER: u32 = 64_004;
 const POLICY: &str = include_str!("policy.toml");
 /// How long a half may take to stop before it is killed. The IT half publishes the death of
 /// every node first, for which it gives itself 5 s.
@@ -34,8 +40,10 @@ const FRAMES_PER_LOOK: usize = 20_000;
 /// Lines of a log that are shown when something went wrong.
 const SHOWN_LOG_LINES: usize = 15;
 
-/// Process identifiers of the halves that run, for the panic hook; 0 if none.
-static RUNNING: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+/// Those that run: halves, and ends of a link.
+const NAMES: [&str; 4] = ["ot", "it", "send", "receive"];
+/// Process identifiers of those that run, for the panic hook; 0 if none.
+static RUNNING: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 
 /// The directory of one demo, with everything that the halves read and write.
 #[derive(Debug)]
@@ -45,11 +53,13 @@ pub(super) struct Workplace {
     waived: Vec<Layer>,
     /// It is looked at by people afterwards.
     keep: bool,
+    /// A link between two boxes is in the middle.
+    has_link: bool,
     /// Ends the halves if this process is killed. Dropped last, when they have ended.
     reaper: Reaper,
 }
 
-/// One half of the relay.
+/// One half of the relay, or one end of a link.
 #[derive(Debug)]
 pub(super) struct Half {
     pub(super) name: &'static str,
@@ -106,7 +116,11 @@ impl Workplace {
 
     /// Makes the directory below the system's temporary one, for us alone, and writes policy and
     /// configurations.
-    pub(super) fn new(ot: SocketAddr, it: SocketAddr) -> Result<Workplace, DemoError> {
+    pub(super) fn new(
+        ot: SocketAddr,
+        it: SocketAddr,
+        has_link: bool,
+    ) -> Result<Workplace, DemoError> {
         let dir = std::env::temp_dir().join(format!("sparkdiode-demo-{}", std::process::id()));
         let os = |verb, path: &Path| {
             let path = path.to_owned();
@@ -120,22 +134,27 @@ impl Workplace {
         DirBuilder::new().mode(mode).create(&dir).map_err(os("create directory", &dir))?;
         let reaper = Reaper::start().map_err(|source| DemoError::Start { name: "demo", source })?;
         reaper.directory(&dir);
-        let workplace = Workplace { dir, waived, keep: false, reaper };
+        let workplace = Workplace { dir, waived, keep: false, has_link, reaper };
+        let (received, stale_after_s, keyframe_every_s) = match has_link {
+            // The shortest: whoever cuts the cable wants to see what comes of it, and that it heals.
+            true => (link::RECEIVED, 3, 5),
+            false => ("journal", 5, 10),
+        };
         let ot_toml = format!(
             "name = \"demo\"\n\n\
              [broker]\naddress = \"{ot}\"\nplaintext = true\n\n\
              [policies]\npaths = [\"policy.toml\"]\n\n\
              [journal]\npath = \"journal\"\n\n\
              [state]\npath = \"ot\"\n\n\
-             [relay]\nkeyframe-every-s = 10\n\n{}",
+             [relay]\nkeyframe-every-s = {keyframe_every_s}\n\n{}",
             workplace.sandbox(OT_USER)
         );
         let it_toml = format!(
             "[broker]\naddress = \"{it}\"\nplaintext = true\n\n\
              [policies]\npaths = [\"policy.toml\"]\n\n\
-             [journal]\npath = \"journal\"\n\n\
+             [journal]\npath = \"{received}\"\n\n\
              [state]\npath = \"it\"\n\n\
-             [health]\nenabled = false\n\n[mirror]\nstale-after-s = 5\n\n{}",
+             [health]\nenabled = false\n\n[mirror]\nstale-after-s = {stale_after_s}\n\n{}",
             workplace.sandbox(IT_USER)
         );
         for (name, text) in [("policy.toml", POLICY), ("ot.toml", &ot_toml), ("it.toml", &it_toml)]
@@ -144,21 +163,35 @@ impl Workplace {
             fs::write(&path, text).map_err(os("write", &path))?;
         }
         // As an administrator would set it up; the halves make what is inside.
-        for (name, user, group, mode) in [
-            ("journal", OT_USER, IT_USER, 0o2750),
+        let reader = if has_link { SEND_USER } else { IT_USER };
+        workplace.make_directories(&[
+            ("journal", OT_USER, reader, 0o2750),
             ("ot", OT_USER, OT_USER, 0o700),
             ("it", IT_USER, IT_USER, 0o700),
-        ] {
-            let path = workplace.dir.join(name);
-            let mut builder = DirBuilder::new();
-            builder.mode(0o700).create(&path).map_err(os("create directory", &path))?;
-            if users {
-                chown(&path, Some(user), Some(group)).map_err(os("give away", &path))?;
-                fs::set_permissions(&path, Permissions::from_mode(mode))
-                    .map_err(os("set the mode of", &path))?;
-            }
+        ])?;
+        if has_link {
+            workplace.add_link()?;
         }
         Ok(workplace)
+    }
+
+    /// Directories by name, with user, group and mode.
+    fn make_directories(&self, directories: &[(&str, u32, u32, u32)]) -> Result<(), DemoError> {
+        for (name, user, group, mode) in directories {
+            let path = self.dir.join(name);
+            let os = |verb| {
+                let path = path.clone();
+                move |source| DemoError::File { verb, path, source }
+            };
+            let mut builder = DirBuilder::new();
+            builder.mode(0o700).create(&path).map_err(os("create directory"))?;
+            if !self.waived.contains(&Layer::User) {
+                chown(&path, Some(*user), Some(*group)).map_err(os("give away"))?;
+                fs::set_permissions(&path, Permissions::from_mode(*mode))
+                    .map_err(os("set the mode of"))?;
+            }
+        }
+        Ok(())
     }
 
     /// `[sandbox]` of the half that becomes this user.
@@ -174,6 +207,9 @@ impl Workplace {
 
     /// How the halves are confined, for people.
     pub(super) fn confinement(&self) -> String {
+        if self.has_link {
+            return self.confinement_of_four();
+        }
         let waived: Vec<&str> = self.waived.iter().map(|layer| layer.name()).collect();
         match self.waived.as_slice() {
             [] => format!("both halves, as users {OT_USER} and {IT_USER}; nothing waived"),
@@ -186,8 +222,14 @@ impl Workplace {
         self.dir.join("journal")
     }
 
-    /// Starts `sparkdiode <name> --config <name>.toml`; its log goes to `<name>.log`.
-    pub(super) fn start(&self, name: &'static str, clock: Clock) -> Result<Half, DemoError> {
+    /// Starts `sparkdiode <name> --config <name>.toml`, in its box if there are two; its log goes to
+    /// `<name>.log`.
+    pub(super) fn start(
+        &self,
+        name: &'static str,
+        clock: Clock,
+        boxes: Option<&TwoBoxes>,
+    ) -> Result<Half, DemoError> {
         let log = self.dir.join(format!("{name}.log"));
         let create = || -> io::Result<Child> {
             let log = File::create(&log)?;
@@ -201,9 +243,14 @@ impl Workplace {
                 .process_group(0)
                 .spawn()
         };
-        let child = create().map_err(|source| DemoError::Start { name, source })?;
+        let place = if ["ot", "send"].contains(&name) { Place::Plant } else { Place::Enterprise };
+        let child = match boxes {
+            Some(boxes) => boxes.within(place, create)?,
+            None => create(),
+        };
+        let child = child.map_err(|source| DemoError::Start { name, source })?;
         self.reaper.half(child.id());
-        let slot = usize::from(name == "it");
+        let slot = NAMES.iter().position(|known| *known == name).unwrap_or(0);
         if let Some(running) = RUNNING.get(slot) {
             running.store(child.id(), Ordering::SeqCst);
         }
@@ -345,6 +392,8 @@ pub(super) struct JournalView {
     pub(super) relayed: u64,
     pub(super) keyframes: u64,
     pub(super) lost: u64,
+    /// Frames that came behind higher numbers.
+    pub(super) late: u64,
     pub(super) heartbeat: Option<Heartbeat>,
     /// Heartbeats so far.
     pub(super) heartbeats: u64,
@@ -359,6 +408,7 @@ impl JournalView {
             relayed: 0,
             keyframes: 0,
             lost: 0,
+            late: 0,
             heartbeat: None,
             heartbeats: 0,
         })
@@ -370,7 +420,7 @@ impl JournalView {
             // An error passes or shows in what doesn't come.
             let Ok(Some(item)) = self.reader.next() else { return };
             match item {
-                Item::Late(_) => {}
+                Item::Late(_) => self.late = self.late.saturating_add(1),
                 Item::Lost(lost) => self.lost = self.lost.saturating_add(lost.frames()),
                 Item::Frame(frame) => {
                     self.frames = self.frames.saturating_add(1);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use text::{Paint, Tone, counted_grouped, cut_painted, grouped};
 
 use super::attempts::Attempt;
-use super::view::{Side, View, cut};
+use super::view::{Cable, Side, View, cut};
 
 /// The table is this wide where there is room …
 const WIDTH: usize = 100;
@@ -19,6 +19,8 @@ const WIDEST: usize = 150;
 const MIN_WIDTH: usize = 80;
 /// Its height with [`SHOWN_REASONS`].
 const FULL_HEIGHT: usize = 25;
+/// What two boxes add to it: both ends of the link, and the cable.
+const LINK_HEIGHT: usize = 3;
 /// Lines for reasons of dropping; what has no room is summed up in the last.
 const SHOWN_REASONS: usize = 4;
 /// Whether the terminal is drawn on.
@@ -53,9 +55,7 @@ impl Screen {
             .map_or(usize::MAX, |size| size.ws_row.into());
         let columns = columns();
         let mut text = String::from("\x1b[H");
-        // One line less makes it fit into the 24 lines of old.
-        let reasons =
-            if rows < FULL_HEIGHT { SHOWN_REASONS.saturating_sub(1) } else { SHOWN_REASONS };
+        let reasons = reasons(rows, view.cable.is_some());
         let lines = table(view, self.colour, reasons, columns);
         for (index, line) in lines.iter().take(rows).enumerate() {
             if index > 0 {
@@ -68,6 +68,20 @@ impl Screen {
         // A terminal that is gone is no reason to stop: the summary counts.
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    }
+}
+
+/// Lines for reasons of dropping that make the table fit into so many rows, from the 24 of old on. Between
+/// two boxes, fewer than all also take two rules away.
+fn reasons(rows: usize, has_link: bool) -> usize {
+    let fewer = SHOWN_REASONS.saturating_sub(1);
+    match has_link {
+        false if rows < FULL_HEIGHT => fewer,
+        true if rows < FULL_HEIGHT.saturating_add(LINK_HEIGHT) => {
+            let others = FULL_HEIGHT.saturating_add(LINK_HEIGHT).saturating_sub(SHOWN_REASONS + 2);
+            rows.saturating_sub(others).clamp(1, fewer)
+        }
+        _ => SHOWN_REASONS,
     }
 }
 
@@ -139,10 +153,16 @@ pub(super) fn table(view: &View, colour: bool, reasons: usize, columns: usize) -
     }
     lines.push(rule('┴', layout));
     relay(view, layout, &mut lines);
+    lines.extend(view.cable.as_ref().map(|cable| cable_line(cable, layout)));
     lines.push(host_line(view, layout));
-    lines.push(rule('─', layout));
+    let has_rules = view.cable.is_none() || reasons >= SHOWN_REASONS;
+    if has_rules {
+        lines.push(rule('─', layout));
+    }
     drops(view, layout, reasons, &mut lines);
-    lines.push(rule('─', layout));
+    if has_rules {
+        lines.push(rule('─', layout));
+    }
     lines.push(ink.paint(Tone::Strong, " TRIED FROM IT"));
     lines.extend(view.attempts.iter().map(|attempt| attempt_line(attempt, layout)));
     // Whatever a line quotes, none may be broken by the terminal.
@@ -161,6 +181,11 @@ pub(super) fn progress(view: &View) -> String {
     );
     let _ = write!(line, ", latency p50 {}", milliseconds(p50));
     let _ = write!(line, ", violations {}", view.violations);
+    if let Some(Cable { cut_for: Some(time), missing, .. }) = &view.cable {
+        let seconds = time.as_secs_f64();
+        let _ =
+            write!(line, "; the cable has been out for {seconds:.1} s, {missing} frames missing");
+    }
     for row in view.rows.iter().filter(|row| row.plant.state == "dead") {
         let _ = write!(line, "; {} is dead, IT says {}", row.name, row.it.state);
     }
@@ -175,10 +200,13 @@ fn title(view: &View, layout: Layout) -> String {
         }
         None => format!("{}   Ctrl-C ends it", clock(view.elapsed)),
     };
-    let name = " sparkdiode demo";
-    let what = match layout.full {
-        true => "   a plant, two brokers, both halves of the relay",
-        false => "   a plant, two brokers, both halves",
+    let (name, what) = match (&view.cable, layout.full) {
+        (None, true) => (" sparkdiode demo", "   a plant, two brokers, both halves of the relay"),
+        (None, false) => (" sparkdiode demo", "   a plant, two brokers, both halves"),
+        (Some(_), true) => {
+            (" sparkdiode demo --two-boxes", "   two boxes, and a cable with one way")
+        }
+        (Some(_), false) => (" sparkdiode demo --two-boxes", "   two boxes, one cable"),
     };
     let used = name.len().saturating_add(what.len()).saturating_add(time.chars().count());
     let space = " ".repeat(layout.width.saturating_sub(used).saturating_sub(1));
@@ -224,9 +252,42 @@ fn relay(view: &View, layout: Layout, lines: &mut Vec<String>) {
             (None, None) => format!("pid {:<7}", half.pid),
         };
         let usage = fill(&usage, if layout.full { 46 } else { 30 });
-        let title = ink.paint(Tone::Strong, format!(" {} HALF", half.name.to_uppercase()));
+        let title = match half.name {
+            "ot" | "it" => format!(" {} HALF", half.name.to_uppercase()),
+            end => format!(" {:<7}", end.to_uppercase()),
+        };
+        let title = ink.paint(Tone::Strong, title);
         lines.push(format!("{title}  {usage}{}", half.note));
     }
+}
+
+/// Whether the cable is in, and what is missing behind it.
+fn cable_line(cable: &Cable, layout: Layout) -> String {
+    let ink = layout.ink;
+    let width = if layout.full { 17 } else { 15 };
+    let state = match cable.cut_for {
+        None => ink.paint(Tone::Good, fill("plugged in", width)),
+        Some(time) => {
+            ink.paint(Tone::Alarming, fill(&format!("OUT for {:.0} s", time.as_secs_f64()), width))
+        }
+    };
+    let key = match (cable.has_key, cable.cut_for) {
+        (false, _) => "",
+        (true, None) => "c cuts it",
+        (true, Some(_)) => "c plugs it in",
+    };
+    // What follows stands below the words about the ends.
+    let key = fill(key, if layout.full { 29 } else { 15 });
+    let missing = counted_grouped(cable.missing, "frame");
+    let missing = match cable.cut_for {
+        None => format!("{missing} on the way"),
+        Some(_) => format!("{missing} can't cross"),
+    };
+    let came_back = match cable.came_back {
+        0 => String::new(),
+        some => ink.paint(Tone::Alarming, format!(", {} CAME BACK", grouped(some))),
+    };
+    format!("{}  {state}{key}{missing}{came_back}", ink.paint(Tone::Strong, " CABLE  "))
 }
 
 fn drops(view: &View, layout: Layout, reasons: usize, lines: &mut Vec<String>) {
@@ -351,6 +412,46 @@ mod tests {
             latency: (Some(999_999), None),
             violations: 7,
             first_violation: Some("x".repeat(200)),
+            cable: None,
+        }
+    }
+
+    /// The same with a link in the middle, whose cable is out.
+    fn view_of_two_boxes() -> View<'static> {
+        let mut view = view();
+        let ends = ["send", "receive"].map(|name| HalfView {
+            name,
+            pid: 4_194_304,
+            usage: Some(Usage { cpu_percent: 100.0, cpu_s: 1.0, resident_bytes: 2_000_000_000 }),
+            ended: None,
+            note: "123,456,789 packets sent, 0 came back".into(),
+        });
+        view.halves.splice(1..1, ends);
+        view.cable = Some(Cable {
+            cut_for: Some(Duration::from_secs(3_600)),
+            missing: 123_456_789,
+            came_back: 0,
+            has_key: true,
+        });
+        view
+    }
+
+    #[test]
+    fn between_two_boxes_all_of_it_has_room_from_24_rows_on() {
+        for rows in 24..40 {
+            let reasons = reasons(rows, true);
+            for columns in [80, 100, 120] {
+                let lines = table(&view_of_two_boxes(), false, reasons, columns);
+                // With the three lines of what is tried.
+                assert!(lines.len() <= rows - 3, "{rows}: {}", lines.len());
+                let cable = lines.iter().find(|line| line.starts_with(" CABLE ")).unwrap();
+                assert!(cable.contains("OUT for 3600 s"), "{cable}");
+                assert!(cable.contains("c plugs it in"), "{cable}");
+                assert!(cable.ends_with("123,456,789 frames can't cross"), "{cable}");
+                for line in &lines {
+                    assert!(line.chars().count() <= columns, "{columns}: {line}");
+                }
+            }
         }
     }
 

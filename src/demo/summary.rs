@@ -11,6 +11,7 @@ use super::at_rest::AtRest;
 use super::attempts::{Attempt, Kind};
 use super::broker::Sent;
 use super::downtime::Downtime;
+use super::driver::LinkEnding;
 use super::host::{Host, NodeView};
 use super::plant::{CLIENT_PREFIX, MORTAL, NodeReport, NodeSpec, Reports, Treatment};
 use super::relay::{JournalView, Usage};
@@ -40,6 +41,8 @@ pub(super) struct Ending<'a> {
     pub(super) commands_arrived: u64,
     pub(super) usage: [Option<Usage>; 2],
     pub(super) statuses: [Option<ExitStatus>; 2],
+    /// Between two boxes.
+    pub(super) link: Option<LinkEnding>,
     /// How the halves were confined.
     pub(super) confinement: String,
     /// The last table.
@@ -69,6 +72,9 @@ impl Summary {
         summary.line("Checks");
         summary.check_host(ending);
         summary.check_relay(ending);
+        if let Some(link) = &ending.link {
+            summary.check_link(link);
+        }
         summary.check_attempts(ending);
         summary.line("");
         summary.passed = summary.failed == 0;
@@ -169,7 +175,10 @@ impl Summary {
             let at = at.saturating_sub(ending.began).as_secs_f64();
             self.figure("", &format!("largest {}: {topic}, {at:.1} s in", milliseconds(Some(*us))));
         }
-        for (name, usage) in ["OT half", "IT half"].into_iter().zip(ending.usage) {
+        let halves = ["OT half", "IT half"].into_iter().zip(ending.usage);
+        let ends =
+            ending.link.iter().flat_map(|link| ["send", "receive"].into_iter().zip(link.usage));
+        for (name, usage) in halves.chain(ends) {
             let Some(usage) = usage else { continue };
             let megabytes = usage.resident_bytes as f64 / 1e6;
             self.figure(name, &format!("{:.2} s of CPU, {megabytes:.0} MB of memory", usage.cpu_s));
@@ -184,6 +193,19 @@ impl Summary {
                 counted_grouped(ending.journal.keyframes, "keyframe")
             ),
         );
+        if let Some(link) = &ending.link {
+            let out: Duration = link.cuts.iter().sum();
+            self.figure(
+                "the cable",
+                &format!(
+                    "cut {}, for {:.1} s in all; {} came late, {} as history",
+                    counted_grouped(link.cuts.len(), "time"),
+                    out.as_secs_f64(),
+                    counted_grouped(link.late, "frame"),
+                    counted_grouped(count(|node| node.historical), "message"),
+                ),
+            );
+        }
     }
 
     fn check_host(&mut self, ending: &Ending) {
@@ -214,10 +236,19 @@ impl Summary {
             rest.lost == 0 && rest.repeated == 0 && seen > 0 && seen <= published,
             "no data message was lost, none came twice",
             &format!(
-                "{} published, {} seen, {} in births",
+                "{} published, {} seen, {}{} in births",
                 grouped(published),
                 grouped(seen),
-                grouped(published.saturating_sub(seen).saturating_sub(rest.lost))
+                match rest.made_up {
+                    0 => String::new(),
+                    made_up => format!("{} late, ", grouped(made_up)),
+                },
+                grouped(
+                    published
+                        .saturating_sub(seen)
+                        .saturating_sub(rest.lost)
+                        .saturating_sub(rest.made_up)
+                )
             ),
         );
         let (published, seen) = rest.limited;
@@ -232,7 +263,8 @@ impl Summary {
             &format!("{} compared", grouped(rest.values as u64)),
         );
         self.details(&rest.values_wrong, rest.values_wrong.len() as u64);
-        let downs = ending.downtimes.iter().filter(|down| down.died_at.is_some());
+        let downs = ending.downtimes.iter();
+        let downs = downs.filter(|down| down.died_at.is_some() && !down.is_disturbed);
         self.check_shown("die", downs.clone().map(|down| down.death_seen_after));
         self.check_shown("come back", downs.map(|down| down.birth_seen_after));
         let alive: Vec<&str> = host
@@ -334,6 +366,32 @@ impl Summary {
             self.check(
                 status.is_some_and(|status| status.success()),
                 &format!("the {name} half ended in order"),
+                &ended,
+            );
+        }
+    }
+
+    fn check_link(&mut self, link: &LinkEnding) {
+        let (sent, came_back) = link.packets;
+        self.check(
+            came_back == 0 && sent > 0,
+            "nothing came back over the cable",
+            &format!(
+                "{} one way, {} the other",
+                counted_grouped(sent, "packet"),
+                grouped(came_back)
+            ),
+        );
+        self.check(
+            link.difference.is_none() && link.equal > 0,
+            "both boxes have the same journal, frame by frame",
+            &link.difference.clone().unwrap_or_else(|| counted_grouped(link.equal, "frame")),
+        );
+        for (name, status) in &link.ended {
+            let ended = status.map_or("had to be killed".to_owned(), |status| status.to_string());
+            self.check(
+                status.is_some_and(|status| status.success()),
+                &format!("the {name} end ended in order"),
                 &ended,
             );
         }

@@ -25,6 +25,20 @@ pub(super) struct View<'a> {
     pub(super) latency: (Option<u32>, Option<u32>),
     pub(super) violations: u64,
     pub(super) first_violation: Option<String>,
+    /// Between two boxes.
+    pub(super) cable: Option<Cable>,
+}
+
+/// The cable between two boxes.
+pub(super) struct Cable {
+    /// For how long it has been out.
+    pub(super) cut_for: Option<Duration>,
+    /// Frames that one box has and the other hasn't.
+    pub(super) missing: u64,
+    /// Packets that came back.
+    pub(super) came_back: u64,
+    /// Somebody can cut it.
+    pub(super) has_key: bool,
 }
 
 /// One edge node on both sides.

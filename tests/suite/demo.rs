@@ -1,9 +1,10 @@
 //! `sparkdiode demo`, as a person without a terminal meets it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::relay::is_root;
@@ -81,13 +82,113 @@ fn workers(directory: &Path) -> Vec<i32> {
     processes.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// What a demo with two boxes needs.
+fn is_without_networks() -> bool {
+    match two_networks::is_missing() {
+        None => false,
+        Some(why) => {
+            crate::broker::skipped(&why);
+            true
+        }
+    }
+}
+
+#[test]
+fn two_boxes_are_shown_and_what_a_cut_cable_held_back_comes_later() {
+    if is_without_networks() {
+        return;
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let (code, stdout, stderr) = demo(&["--two-boxes", "--for", "12s"], temporary.path());
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    assert!(stdout.contains("; the cable has been out for "), "{stdout}");
+    let (figures, checks) = stdout.split_once("\nChecks\n").unwrap();
+    assert!(
+        figures.contains("\n  sealed          all four, as users 64001 to 64004; nothing waived; "),
+        "{figures}"
+    );
+    let (_, cable) = figures.split_once("\n  the cable       cut 1 time, for ").unwrap();
+    let (_, late) = cable.split_once(" s in all; ").unwrap();
+    assert!(late.split(' ').next().unwrap().parse::<u64>().unwrap() > 0, "{cable}");
+    for line in [
+        "ok      no data message was lost, none came twice",
+        "ok      at rest IT shows the values of the plant",
+        "ok      nothing came back over the cable: ",
+        "ok      both boxes have the same journal, frame by frame: ",
+        "ok      the sending end ended in order",
+        "ok      the receiving end ended in order",
+    ] {
+        assert!(checks.contains(line), "no `{line}` in\n{stdout}");
+    }
+    assert!(checks.trim_end().ends_with("checks hold."), "{checks}");
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_two_boxes_lack_is_said() {
+    let binary = env!("CARGO_BIN_EXE_sparkdiode");
+    let demo = |change: &dyn Fn(&mut Command)| {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut command = Command::new(binary);
+        command.args(["demo", "--two-boxes", "--for", "5s"]).env("TMPDIR", temporary.path());
+        change(&mut command);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(74), "{output:?}");
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    if !is_root() {
+        let said = demo(&|_| {});
+        assert!(said.contains("two boxes can't be shown here: root makes networks"), "{said}");
+        return;
+    }
+    let said = demo(&|command| {
+        command.env("PATH", "/nonexistent");
+    });
+    assert!(said.contains("there is no `ip`; it is part of iproute2"), "{said}");
+    // A program that is there, and can't do it.
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/bin/false", directory.path().join("ip")).unwrap();
+    let said = demo(&|command| {
+        command.env("PATH", directory.path());
+    });
+    assert!(said.contains("`ip link set lo up` fails"), "{said}");
+}
+
+/// Networks that processes are in.
+fn networks(processes: impl Iterator<Item = i32>) -> BTreeSet<PathBuf> {
+    processes.filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok()).collect()
+}
+
+fn all_processes() -> impl Iterator<Item = i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes.filter_map(|process| process.file_name().to_str()?.parse().ok())
+}
+
+#[test]
+fn two_boxes_that_are_killed_leave_nothing_behind() {
+    if is_without_networks() {
+        return;
+    }
+    let ours = networks(std::process::id().try_into().into_iter());
+    let boxes = leave_nothing_behind(&["--two-boxes"], 4);
+    assert!(boxes.len() == 2 && boxes.is_disjoint(&ours), "{boxes:?}");
+    wait_until("no network is left", || networks(all_processes()).is_disjoint(&boxes));
+}
+
 #[test]
 fn a_demo_that_is_killed_leaves_nothing_behind() {
+    leave_nothing_behind(&[], 2);
+}
+
+/// Kills a demo with so many halves and ends; the networks they were in.
+fn leave_nothing_behind(arguments: &[&str], count: usize) -> BTreeSet<PathBuf> {
     let temporary = tempfile::tempdir().unwrap();
     let place = fs::canonicalize(temporary.path()).unwrap();
     fs::set_permissions(&place, Permissions::from_mode(0o1777)).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
         .arg("demo")
+        .args(arguments)
         .env("TMPDIR", &place)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -96,13 +197,15 @@ fn a_demo_that_is_killed_leaves_nothing_behind() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // It says what it does from the first moment on.
     let first = lines.next().unwrap().unwrap();
-    assert!(first.starts_with("Starting two brokers"), "{first}");
+    assert!(first.ends_with(" …"), "{first}");
     lines.by_ref().map_while(Result::ok).find(|line| line.contains("The plant begins")).unwrap();
-    wait_until("both halves run", || workers(&place).len() == 2);
+    wait_until("all of it runs", || workers(&place).len() == count);
+    let networks = networks(workers(&place).into_iter());
     child.kill().unwrap();
     child.wait().unwrap();
     wait_until("no half is left", || workers(&place).is_empty());
     wait_until("nor a file", || fs::read_dir(&place).unwrap().count() == 0);
+    networks
 }
 
 #[test]

@@ -11,23 +11,38 @@ use crate::{DemoError, Outcome, at_rest, screen};
 
 /// How long both sides may take to come to rest at the end.
 const REST_WITHIN: Duration = Duration::from_secs(6);
+/// The same behind a cable that was cut: what is missing goes again first.
+const REST_BEHIND_CABLE_WITHIN: Duration = Duration::from_secs(30);
 /// How long the host waits for the deaths that the IT half announces when it stops.
 const DEATHS_WITHIN: Duration = Duration::from_secs(3);
 
 impl Demo {
+    /// What the cable kept back is there: values that changed meanwhile come with the next keyframe.
+    fn is_whole(&self) -> bool {
+        self.between.is_none()
+            || at_rest::compare(self.plant.nodes(), &self.plant.reports(), &self.enterprise.host())
+                .values_wrong
+                .is_empty()
+    }
+
     /// Brings both sides to rest, compares them, stops the relay, and sums up.
     pub(crate) async fn finish(
         mut self,
         interrupts: &mut Interrupts,
         say: &mut dyn FnMut(&str),
     ) -> Result<Outcome, DemoError> {
-        self.screen = None;
+        (self.screen, self.keys) = (None, None);
+        if self.is_cut() {
+            say("The cable is plugged in again …");
+            self.cut(self.clock.elapsed(), false)?;
+        }
         say("The plant comes to rest, both sides are compared, and the relay is stopped …");
         let elapsed = self.clock.elapsed().saturating_sub(self.began);
         self.history.freeze();
         let mut hurry = false;
         let mut wait = Duration::ZERO;
-        while self.attempts.pending() && wait < REST_WITHIN && !hurry {
+        let within = if self.between.is_some() { REST_BEHIND_CABLE_WITHIN } else { REST_WITHIN };
+        while self.attempts.pending() && wait < within && !hurry {
             hurry = !interrupts.pause(LOOK_EVERY).await;
             wait = wait.saturating_add(LOOK_EVERY);
             // The retained command is refused once its node is back.
@@ -37,18 +52,20 @@ impl Demo {
         self.plant.set_phase(Phase::Quiet);
         let heartbeats = self.journal.heartbeats;
         wait = Duration::ZERO;
-        while wait < REST_WITHIN && !hurry {
+        while wait < within && !hurry {
             hurry = !interrupts.pause(LOOK_EVERY).await;
             wait = wait.saturating_add(LOOK_EVERY);
             self.look();
             // The second heartbeat from now on knows everything that was published.
             let reported = self.journal.heartbeats >= heartbeats.saturating_add(2);
             if reported
+                && self.missing() == 0
                 && at_rest::is_at_rest(
                     self.plant.nodes(),
                     &self.plant.reports(),
                     self.enterprise.host().nodes(),
                 )
+                && self.is_whole()
             {
                 break;
             }
@@ -70,6 +87,7 @@ impl Demo {
         }
         let ot_status = self.ot.stop();
         self.journal.look();
+        let link = self.end_link(REST_WITHIN).await;
         let host = self.enterprise.host();
         let ending = Ending {
             began: self.began,
@@ -87,13 +105,15 @@ impl Demo {
             commands_arrived: commands_arrived(&self.plant.reports()),
             usage,
             statuses: [ot_status, it_status],
+            link,
             confinement: self.workplace.confinement(),
             table,
         };
         let mut summary = Summary::new(&ending);
         drop(host);
         if !summary.passed {
-            for half in [&self.ot, &self.it] {
+            let ends = self.between.iter().flat_map(|link| [&link.send, &link.receive]);
+            for half in [&self.ot, &self.it].into_iter().chain(ends) {
                 summary.add_log(half.name, &half.last_log_lines());
             }
             summary.add_place(&self.workplace.keep());

@@ -8,10 +8,11 @@ use journal_format::Heartbeat;
 use text::{counted_grouped, grouped};
 
 use super::Demo;
+use super::between::Between;
 use crate::host::NodeView;
 use crate::plant::Treatment;
 use crate::relay::Half;
-use crate::view::{Drop as DropLine, HalfView, Row, Side, View, percentile};
+use crate::view::{Cable, Drop as DropLine, HalfView, Row, Side, View, percentile};
 
 /// Latencies of late that the screen shows.
 const RECENT_LATENCIES: usize = 2_000;
@@ -70,7 +71,11 @@ impl Demo {
             ended: None,
             note,
         };
-        let halves = vec![
+        let read = match &self.between {
+            None => self.journal.frames,
+            Some(Between { received, .. }) => received.frames.saturating_add(received.late),
+        };
+        let mut halves = vec![
             half(
                 &self.ot,
                 ot_usage,
@@ -80,12 +85,29 @@ impl Demo {
                     grouped(heartbeat.forwarded)
                 ),
             ),
-            half(
-                &self.it,
-                it_usage,
-                format!("journal: {}", counted_grouped(self.journal.frames, "frame")),
-            ),
+            half(&self.it, it_usage, format!("journal: {}", counted_grouped(read, "frame"))),
         ];
+        if let Some(Between { send, receive, received, usage, packets, .. }) = &self.between {
+            let (sent, came_back) = *packets;
+            let sent = format!(
+                "{} sent, {} came back",
+                counted_grouped(sent, "packet"),
+                grouped(came_back)
+            );
+            let taken = format!(
+                "{}, {} late",
+                counted_grouped(received.frames, "frame"),
+                grouped(received.late)
+            );
+            let ends = [half(send, usage[0], sent), half(receive, usage[1], taken)];
+            halves.splice(1..1, ends);
+        }
+        let cable = self.between.as_ref().map(|between| Cable {
+            cut_for: between.cut_for(now),
+            missing: self.missing(),
+            came_back: between.packets.1,
+            has_key: self.keys.is_some(),
+        });
         View {
             elapsed: now.saturating_sub(self.began),
             run_for: self.options.run_for,
@@ -98,6 +120,7 @@ impl Demo {
             latency: (percentile(&latencies, 50), percentile(&latencies, 99)),
             violations,
             first_violation,
+            cable,
         }
     }
 }

@@ -1,10 +1,9 @@
 //! How to reach a broker: what each half's connection is made with, and its errors in the
-//! operator's words. A leaf: it opens no connection, and of the MQTT client it knows the errors alone.
+//! operator's words. A leaf: it opens no connection.
 
 mod address_file;
 mod addresses;
 mod client_id;
-mod client_words;
 mod connect_failure;
 mod refusal;
 mod session_end;
@@ -19,7 +18,7 @@ use bytes::Bytes;
 pub use client_id::{ClientId, ClientIdForm};
 pub use connect_failure::{ConnectFailure, FailureKind, explain, unanswered, unanswered_beside};
 pub use refusal::{Refused, filter_refusal, refusal};
-pub use session_end::{ENDED_ATTEMPTS, Refusal, failure, is_ended_by_broker, refusal_of};
+pub use session_end::{ENDED_ATTEMPTS, Refusal};
 
 /// One broker, and who we are to it.
 #[derive(Clone)]

@@ -1,5 +1,4 @@
-//! MQTT sessions of mirrored edge nodes: with its folder the only place in this half that knows
-//! rumqttc.
+//! MQTT sessions of mirrored edge nodes.
 //!
 //! Every session is one connection with its own client identifier and will, driven by one task.
 //! The driver publishes through [`Sessions`]; what happens comes back over one channel. Driver
@@ -26,14 +25,14 @@ use at_subscribe::AtSubscribe;
 use barriers::Barriers;
 use broker::{Addresses, BrokerSettings, Credentials, TlsSettings};
 use bytes::Bytes;
+use client::{Attempt, Connection, Login, Options, Publisher, Will, publisher};
 use commands::Commands;
 use identities::Identities;
-use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
+use limits::{Limits, PUBLICATION_BYTES};
 pub(crate) use limits::{
     MAX_QUEUED_BYTES, MAX_SESSION_BYTES, SESSION_BYTES, WAITING_COMMANDS_BYTES,
 };
 use pace::Pace;
-use rumqttc::{AsyncClient, Broker, LastWill, MqttOptions, PublishOptions, QoS};
 use shared::Shared;
 use stream::{Budget, Framing, Mark, Patience, Traffic};
 use task::{Progress, Task};
@@ -81,7 +80,7 @@ pub(super) struct Sessions {
 /// One session: the driver's end of it.
 #[derive(Debug)]
 struct Live {
-    client: AsyncClient,
+    client: Publisher,
     generation: u64,
     shared: Arc<Shared>,
     /// Publications at QoS 1 handed over so far.
@@ -131,42 +130,45 @@ impl Sessions {
         }
     }
 
-    fn options(&self, spec: &SessionSpec, client_id: &str, traffic: &Arc<Traffic>) -> MqttOptions {
-        let broker = &self.broker;
-        let host = broker.host.clone();
-        let mut options = MqttOptions::new(client_id, Broker::tcp(host, broker.port));
-        options.set_clean_session(true);
-        options.set_keep_alive(broker.keep_alive.as_secs().try_into().unwrap_or(u16::MAX));
-        options.set_max_packet_size(
-            Framing::client_limit(MAX_INCOMING_BYTES),
-            broker.max_packet_bytes.saturating_mul(OUTGOING_FACTOR),
-        );
-        // One that is paced takes one after the other.
-        let batch = broker.publishes_per_s.map_or(REQUEST_BATCH, |_| 1);
-        options.set_max_request_batch(batch);
-        options.set_last_will(LastWill::new(
-            spec.will_topic.as_ref(),
-            spec.will_payload.clone(),
-            QoS::AtLeastOnce,
-            false,
-        ));
-        match (&broker.credentials, &self.password) {
-            (Some(Credentials { user, password: None }), _) => {
-                options.set_username(user.clone());
-            }
+    fn login(&self) -> Option<Login> {
+        match (&self.broker.credentials, &self.password) {
+            (Some(Credentials { user, password: None }), _) => Some(Login::User(user.clone())),
             (Some(Credentials { user, .. }), Some(password)) => {
-                options.set_credentials(user.clone(), password.clone());
+                Some(Login::Password(user.clone(), password.clone()))
             }
             // No password could be read yet, or nobody is to log in.
-            (Some(_) | None, _) => {}
+            (Some(_) | None, _) => None,
         }
+    }
+
+    fn client(
+        &self,
+        spec: &SessionSpec,
+        client_id: &str,
+        traffic: &Arc<Traffic>,
+    ) -> (Publisher, Connection) {
+        let broker = &self.broker;
+        let options = Options {
+            max_incoming_bytes: Framing::client_limit(MAX_INCOMING_BYTES),
+            max_outgoing_bytes: broker.max_packet_bytes.saturating_mul(OUTGOING_FACTOR),
+            // One that is paced takes one after the other.
+            request_batch: broker.publishes_per_s.map_or(REQUEST_BATCH, |_| 1),
+        };
+        let attempt = Attempt {
+            client_id: client_id.to_owned(),
+            is_clean: true,
+            keep_alive: broker.keep_alive,
+            login: self.login(),
+        };
+        let will =
+            Will { topic: spec.will_topic.as_ref().into(), payload: spec.will_payload.clone() };
         let addresses = Arc::clone(&self.addresses);
         let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
         // TLS is made here and not by the client: what it reads is watched behind the decryption.
         let tls = broker.tls.as_ref().map(TlsSettings::now);
         let (traffic, mark) = (Arc::clone(traffic), self.mark.clone());
         let budget = self.budget.clone();
-        options.set_socket_connector(move |_, _| {
+        publisher(&options, attempt, will, move || {
             let (addresses, tls) = (Arc::clone(&addresses), tls.clone());
             let (traffic, budget) = (Arc::clone(&traffic), budget.clone());
             let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone());
@@ -178,8 +180,7 @@ impl Sessions {
                 let opened = opened.without_reading_ahead().with_answers_counted();
                 Ok(opened.within(budget.as_ref()))
             }
-        });
-        options
+        })
     }
 }
 
@@ -211,9 +212,7 @@ impl Pool for Sessions {
                 return mistake::mistake!("a thread panicked with the identifiers in its hands");
             }
         };
-        let options = self.options(&spec, &chosen.id, &shared.traffic);
-        let (client, mut eventloop) = AsyncClient::builder(options).unbounded().build();
-        eventloop.network_options.set_connection_timeout(BEYOND_OUR_LIMITS_S);
+        let (client, connection) = self.client(&spec, &chosen.id, &shared.traffic);
         let task = Task {
             node,
             name,
@@ -243,7 +242,7 @@ impl Pool for Sessions {
             queued_bytes: Arc::clone(&self.queued_bytes),
             waiting_bytes: Arc::clone(&self.waiting_bytes),
         };
-        let task = self.runtime.spawn(task.run(eventloop));
+        let task = self.runtime.spawn(task.run(connection));
         let live = Live {
             client,
             generation,
@@ -286,14 +285,14 @@ impl Pool for Sessions {
             self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         let qos = match qos {
-            Qos::AtMostOnce => QoS::AtMostOnce,
+            Qos::AtMostOnce => client::Qos::AtMostOnce,
             Qos::AtLeastOnce => {
                 live.published = live.published.saturating_add(1);
-                QoS::AtLeastOnce
+                client::Qos::AtLeastOnce
             }
         };
-        // The channel is unbounded and ends only with the task, whose end is reported.
-        let _ = live.client.try_publish(&*topic, payload, PublishOptions::new(qos));
+        // The client ends only with the task, whose end is reported.
+        let _ = live.client.publish(&topic, payload, qos);
     }
 
     fn hurry(&mut self, node: NodeId) {

@@ -1,9 +1,8 @@
-//! Session with the OT broker: with its folder the only place in this half that knows rumqttc.
+//! Session with the OT broker.
 //!
 //! What leaves towards the OT broker is CONNECT (without a will), SUBSCRIBE, UNSUBSCRIBE,
-//! acknowledgements, PINGREQ and DISCONNECT. rumqttc's client could publish; it stays inside
-//! [`Requests`], which has a method for each of these and none for a PUBLISH, and nothing that
-//! it gives away names a topic to publish to.
+//! acknowledgements, PINGREQ and DISCONNECT. The client that this half is given, [`Subscriber`], has a
+//! method for each of these and none for a PUBLISH.
 
 mod at_once;
 mod delivered;
@@ -13,7 +12,6 @@ mod identity;
 mod load;
 mod options;
 mod pauses;
-mod requests;
 mod subscriptions;
 mod telling;
 mod unread;
@@ -28,20 +26,16 @@ use std::time::Duration;
 use at_once::at_once;
 use broker::{BrokerSettings, Refusal};
 use bytes::Bytes;
+use client::{Attempt, Connection, Error, Event, Grant, Message, Qos, Sent, Subscriber};
 pub(crate) use delivered::{Delivered, Receipt};
 use endings::Endings;
 use identity::Identity;
 use load::Load;
-use options::{BEYOND_OUR_LIMITS_S, Way, log_in, options};
+use options::{Way, login, prepared as prepared_client};
 use pauses::Pauses;
-use requests::Requests;
-use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, Publish, QoS,
-    SubscribeReasonCode,
-};
 use sparkplug::Shard;
 use stream::Mark;
-use subscriptions::{Grant, Subscriptions};
+use subscriptions::{Request, Subscriptions};
 pub(crate) use subscriptions::{Subscribed, Trouble};
 use telemetry::event;
 use tokio::sync::Notify;
@@ -85,8 +79,8 @@ pub(super) trait Sink {
 
 /// The session: polls the network until it is told to stop.
 pub(super) struct Session {
-    eventloop: EventLoop,
-    requests: Requests,
+    connection: Connection,
+    client: Subscriber,
     common: Rc<Common>,
     broker: BrokerSettings,
     way: Arc<Way>,
@@ -109,7 +103,7 @@ pub(super) struct Session {
 /// What the rest of the half can ask of the session.
 #[derive(Clone)]
 pub(super) struct SessionHandle {
-    requests: Requests,
+    client: Subscriber,
     common: Rc<Common>,
 }
 
@@ -125,7 +119,7 @@ struct Common {
 
 /// Why there is no connection any more.
 enum End {
-    Failed(ConnectionError),
+    Failed(Error),
     /// The broker owed an answer; we ended it.
     Unanswered,
 }
@@ -143,22 +137,19 @@ pub(super) fn session(
 
 fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, SessionHandle) {
     let mark = Mark::new();
-    let (options, way) = options(broker, &mark);
-    // Unbounded: it holds acknowledgements, of which there are at most as many as the broker
-    // has messages in flight, and a subscription.
-    let (client, mut eventloop) = AsyncClient::builder(options).unbounded().build();
-    eventloop.network_options.set_connection_timeout(BEYOND_OUR_LIMITS_S);
-    let requests = Requests::new(client);
+    // What waits in it are acknowledgements, of which there are at most as many as the broker has
+    // messages in flight, and a subscription.
+    let (client, connection, way) = prepared_client(broker, &mark);
     let common = Rc::new(Common {
         subscriptions: RefCell::new(subscriptions),
         refiltered: Notify::new(),
         connection: Cell::new(0),
         unanswered: Cell::new(0),
     });
-    let handle = SessionHandle { requests: requests.clone(), common: Rc::clone(&common) };
+    let handle = SessionHandle { client: client.clone(), common: Rc::clone(&common) };
     let session = Session {
-        eventloop,
-        requests,
+        connection,
+        client,
         common,
         broker: broker.clone(),
         way,
@@ -199,10 +190,10 @@ impl Session {
         self.prepare();
         loop {
             let event = self.next(&mut burst, &mut load, sink).await;
-            if let Ok(Event::Incoming(Packet::Publish(publish))) = event {
+            if let Ok(Event::Message(message)) = event {
                 // So many of smaller ones don't come to more.
-                let is_large = publish.payload.len() >= BURST_BYTES / BURST_MESSAGES;
-                burst.push(self.delivered(publish));
+                let is_large = message.payload.len() >= BURST_BYTES / BURST_MESSAGES;
+                burst.push(self.delivered(message));
                 let is_full = is_large && bytes_of(&burst) >= BURST_BYTES;
                 if is_full || burst.len() >= BURST_MESSAGES {
                     load.took(burst.len(), || bytes_of(&burst));
@@ -213,27 +204,24 @@ impl Session {
             }
             hand_over(&mut burst, sink).await;
             let end = match event {
-                Ok(Event::Incoming(Packet::ConnAck(_))) if self.identity.is_probe() => {
+                Ok(Event::Connected { .. }) if self.identity.is_probe() => {
                     // The session was only to learn that it is taken. The proof follows at once.
                     self.identity.taken();
                     self.forget_connection();
                     self.prepare();
                     continue;
                 }
-                Ok(Event::Incoming(Packet::ConnAck(ack))) => {
+                Ok(Event::Connected { session_present }) => {
                     pauses.connected();
-                    self.connected(ack.session_present, sink).await;
+                    self.connected(session_present, sink).await;
                     continue;
                 }
-                Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                    self.subscribed(ack.pkid, &ack.return_codes);
+                Ok(Event::Subscribed { id, grants }) => {
+                    self.subscribed(id, &grants);
                     self.tell_subscribed(sink).await;
                     continue;
                 }
-                Ok(Event::Outgoing(Outgoing::Disconnect))
-                | Err(End::Failed(ConnectionError::RequestsDone)) => {
-                    return;
-                }
+                Ok(Event::Sent(Sent::Disconnect)) | Err(End::Failed(Error::Done)) => return,
                 Ok(_) => continue,
                 Err(end) => end,
             };
@@ -258,10 +246,10 @@ impl Session {
         sink: &impl Sink,
     ) -> Result<Event, End> {
         let common = Rc::clone(&self.common);
-        let (requests, broker) = (self.requests.clone(), self.broker.address());
+        let (client, broker) = (self.client.clone(), self.broker.address());
         let silent = (!self.stands).then(|| (Arc::clone(&self.way), self.broker.connect_within));
         let mut heard = self.way.heard();
-        let mut poll = pin!(self.eventloop.poll());
+        let mut poll = pin!(self.connection.poll());
         if let Some(event) = at_once(poll.as_mut()).await {
             return event.map_err(End::Failed);
         }
@@ -289,7 +277,7 @@ impl Session {
                 (subscriptions.poll(now), subscriptions.next_look())
             };
             if let Some(request) = request {
-                requests.send(request);
+                send(&client, request);
             }
             let look_at = look.unwrap_or(now);
             let silent = silent.as_ref().and_then(|(way, within)| way.silence(*within, &broker));
@@ -304,8 +292,6 @@ impl Session {
     }
 
     async fn connected(&mut self, present: bool, sink: &impl Sink) {
-        // From now on the pulse is taken by the stream.
-        self.eventloop.mqtt_options.set_keep_alive(0);
         self.identity.taken();
         self.stands = true;
         let broker = self.broker.address();
@@ -320,14 +306,8 @@ impl Session {
         self.tell_subscribed(sink).await;
     }
 
-    fn subscribed(&self, id: u16, codes: &[SubscribeReasonCode]) {
-        let grants = codes.iter().map(|code| match code {
-            SubscribeReasonCode::Failure => Grant::Refused,
-            SubscribeReasonCode::Success(QoS::AtMostOnce) => Grant::AtMostOnce,
-            SubscribeReasonCode::Success(_) => Grant::AtLeastOnce,
-        });
-        let grants: Vec<Grant> = grants.collect();
-        let said = self.common.subscriptions.borrow_mut().answered(clock::steady(), &grants);
+    fn subscribed(&self, id: u16, grants: &[Grant]) {
+        let said = self.common.subscriptions.borrow_mut().answered(clock::steady(), grants);
         let why = self.way.take_codes(id).and_then(|codes| broker::filter_refusal(&codes));
         said.iter().for_each(|said| telling::tell(&self.broker.address(), said, why.as_deref()));
         self.ask();
@@ -336,23 +316,21 @@ impl Session {
     /// Asks for what is due at once: under a flood of messages nobody waits.
     fn ask(&self) {
         let request = self.common.subscriptions.borrow_mut().poll(clock::steady());
-        request.into_iter().for_each(|request| self.requests.send(request));
+        request.into_iter().for_each(|request| send(&self.client, request));
     }
 
     /// The connection is over: nothing of it goes into the next one.
     fn forget_connection(&mut self) {
         self.common.connection.set(self.common.connection.get().wrapping_add(1));
         self.common.unanswered.set(0);
-        self.eventloop.clean();
-        // rumqttc would repeat what wasn't answered, beside what we ask for ourselves.
-        self.eventloop.reset_session_state();
+        self.connection.forget();
     }
 
     /// Tells why there is no session, and draws conclusions.
     fn ended(&mut self, end: &End, pause: Duration) {
         let now = clock::steady();
         let stood = take(&mut self.stands);
-        let by_broker = matches!(end, End::Failed(error) if broker::is_ended_by_broker(error));
+        let by_broker = matches!(end, End::Failed(error) if error.is_ended_by_broker());
         let said = self.common.subscriptions.borrow_mut().ended(by_broker);
         if stood && by_broker && said.is_none() {
             self.endings.ended(now);
@@ -366,7 +344,7 @@ impl Session {
         }
         self.way.addresses.turn();
         let refusal = match end.0 {
-            End::Failed(error) => broker::refusal_of(error, self.way.was_spoken_to()),
+            End::Failed(error) => error.refusal(self.way.was_spoken_to()),
             End::Unanswered => Refusal::Other,
         };
         if self.identity.refused(refusal) {
@@ -394,30 +372,43 @@ impl Session {
 
     /// Prepares the next connection: identifier, keep alive, password.
     fn prepare(&mut self) {
-        let options = &mut self.eventloop.mqtt_options;
-        options.set_client_id(self.identity.current().to_string());
-        options.set_clean_session(self.passing || self.identity.is_probe());
-        let keep_alive = self.broker.keep_alive.as_secs();
-        options.set_keep_alive(keep_alive.try_into().unwrap_or(u16::MAX));
         self.way.begin();
-        if let Some(credentials) = &self.broker.credentials {
-            log_in(options, credentials);
+        let attempt = self.attempt();
+        self.connection.prepare(attempt);
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt {
+            client_id: self.identity.current().to_string(),
+            is_clean: self.passing || self.identity.is_probe(),
+            keep_alive: self.broker.keep_alive,
+            login: self.broker.credentials.as_ref().and_then(login),
         }
     }
 
-    fn delivered(&self, publish: Publish) -> Delivered {
+    fn delivered(&self, message: Message) -> Delivered {
         let connection = self.common.connection.get();
-        let receipt = self.requests.prepare_ack(&publish).map(|ack| Receipt { connection, ack });
+        let receipt = message.ack.map(|ack| Receipt { connection, ack });
         if receipt.is_some() {
             self.common.unanswered.set(self.common.unanswered.get().saturating_add(1));
         }
-        let Publish { retain, dup, payload, .. } = publish;
-        if self.is_of_other_shard(&publish.topic, &payload) {
+        let Message { topic, payload, retain, dup, .. } = message;
+        if self.is_of_other_shard(&topic, &payload) {
             return Delivered::of_other_shard(dup, receipt);
         }
-        let (topic, unread) = self.unread(publish.topic, &payload, retain, receipt.is_some());
+        let (topic, unread) = self.unread(topic, &payload, retain, receipt.is_some());
         let payload = if unread.is_some() { Bytes::new() } else { payload };
         Delivered { topic, payload, retain, dup, unread, of_other_shard: false, receipt }
+    }
+}
+
+fn send(client: &Subscriber, request: Request) {
+    let sent = match request {
+        Request::Subscribe(filters) => client.subscribe(filters, Qos::AtLeastOnce),
+        Request::Unsubscribe(filters) => client.unsubscribe(filters),
+    };
+    if let Err(error) = sent {
+        tracing::error!(target: "ot", %error, "cannot ask for subscriptions");
     }
 }
 
@@ -447,7 +438,8 @@ impl SessionHandle {
                 if receipt.connection == self.common.connection.get() {
                     let unanswered = self.common.unanswered.get().saturating_sub(1);
                     self.common.unanswered.set(unanswered);
-                    self.requests.acknowledge(receipt.ack);
+                    // Fails only when the session has ended: then the broker delivers again.
+                    let _ = self.client.acknowledge(receipt.ack);
                 }
             }
         }
@@ -462,7 +454,7 @@ impl SessionHandle {
 
     /// Sends DISCONNECT behind everything that was asked before.
     pub(super) fn disconnect(&self) {
-        self.requests.disconnect();
+        let _ = self.client.disconnect();
     }
 }
 

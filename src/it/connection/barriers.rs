@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, QoS};
+use client::{Publisher, Qos};
 
 use super::shared::{Asked, Shared};
 
@@ -45,13 +45,13 @@ impl Barriers {
     }
 
     /// Sends one on the session that this is shared of.
-    pub(super) fn ask(&self, client: &AsyncClient, shared: &Shared) {
-        // The channel is unbounded and ends only with the task, whose end is reported.
+    pub(super) fn ask(&self, client: &Publisher, shared: &Shared) {
+        // The client ends only with the task, whose end is reported.
         let _ = match self.by() {
-            By::Unknown | By::Unsubscribe => client.try_unsubscribe(FILTER),
+            By::Unknown | By::Unsubscribe => client.unsubscribe(FILTER),
             By::Subscribe => {
                 shared.subscribes(Asked::Barrier);
-                client.try_subscribe(FILTER, QoS::AtMostOnce)
+                client.subscribe(vec![FILTER.to_owned()], Qos::AtMostOnce)
             }
         };
     }

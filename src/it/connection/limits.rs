@@ -5,9 +5,6 @@ use std::time::Duration;
 /// Longest wait for the PUBACK of the NDEATH, once that has left; then the socket is dropped, and the broker sends
 /// the will, which says the same. Shorter than a stop of the relay waits.
 const CLOSE_WITHIN: Duration = Duration::from_secs(4);
-/// The client has one limit for all that a connection takes, and for each write; ours, which know of
-/// progress, are in the stream.
-pub(super) const BEYOND_OUR_LIMITS_S: u64 = 24 * 3_600;
 /// Publications waiting for the network, of all sessions, above which the journal isn't read on:
 /// the journal is the buffer, not our memory.
 pub(crate) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;

@@ -6,10 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use broker::{Addresses, ConnectFailure, Refused};
-use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, QoS, SubscribeFilterInput,
-    SubscribeReasonCode,
-};
+use client::{Connection, Error, Event, Grant, Publisher, Qos, Sent};
 use stream::{Mark, Silence};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
@@ -35,7 +32,7 @@ pub(super) struct Task {
     /// `group/edge_node`.
     pub(super) name: String,
     pub(super) generation: u64,
-    pub(super) client: AsyncClient,
+    pub(super) client: Publisher,
     pub(super) commands: Commands,
     pub(super) broker: Box<str>,
     pub(super) user: Option<String>,
@@ -79,14 +76,14 @@ pub(super) enum Progress {
 enum End {
     /// DISCONNECT was sent behind an acknowledged NDEATH.
     Closed,
-    Failed(ConnectionError),
+    Failed(Error),
     /// We dropped the socket; the broker sends the will.
     GivenUp(String),
 }
 
 impl Task {
-    pub(super) async fn run(mut self, mut eventloop: EventLoop) {
-        match self.converse(&mut eventloop).await {
+    pub(super) async fn run(mut self, mut connection: Connection) {
+        match self.converse(&mut connection).await {
             End::Closed => return self.forward(SessionEvent::Closed),
             End::Failed(error) if self.shared.closing.load(Ordering::Acquire) => {
                 tracing::debug!(target: "it", node = self.node.0, %error,
@@ -96,13 +93,13 @@ impl Task {
             End::GivenUp(why) => self.failed(ConnectFailure::other(why), None, Ended::Otherwise),
         }
         // The driver may open the next session at this word: by then the socket is gone.
-        drop(eventloop);
+        drop(connection);
         self.forget_queue();
         let connect_sent = self.shared.traffic.accepted() > 0;
         self.forward(SessionEvent::Lost { connect_sent });
     }
 
-    async fn converse(&mut self, eventloop: &mut EventLoop) -> End {
+    async fn converse(&mut self, connection: &mut Connection) -> End {
         let shared = Arc::clone(&self.shared);
         let mut closed_by = pin!(sleep(self.limits.close_within));
         // Goes off when the broker may have been silent for too long; whether it has is decided
@@ -122,7 +119,7 @@ impl Task {
             }
             let event = {
                 // One poll is never given up for a wake-up: it may have taken a request already.
-                let mut poll = pin!(eventloop.poll());
+                let mut poll = pin!(connection.poll());
                 loop {
                     if shared.given_up.load(Ordering::Acquire) {
                         let bytes = self.limits.session_bytes;
@@ -141,7 +138,7 @@ impl Task {
                     }
                     if closing && !said_goodbye && shared.may_disconnect() {
                         said_goodbye = true;
-                        let _ = self.client.try_disconnect();
+                        let _ = self.client.disconnect();
                     }
                     tokio::select! {
                         biased;
@@ -193,13 +190,9 @@ impl Task {
                 event!(AnswerImpossible, problem = odd.to_string(), broker = &*self.broker);
             }
             match event {
-                Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Closed,
+                Ok(Event::Sent(Sent::Disconnect)) => return End::Closed,
                 Ok(event) => {
-                    if matches!(event, Event::Incoming(Packet::ConnAck(_))) {
-                        // From now on the pulse is taken by the stream.
-                        eventloop.mqtt_options.set_keep_alive(0);
-                    }
-                    let is_suback = matches!(event, Event::Incoming(Packet::SubAck(_)));
+                    let is_suback = matches!(event, Event::Subscribed { .. });
                     let was_ready = self.progress == Progress::Ready;
                     let owed = self.owed;
                     let answered = self.event(event);
@@ -228,17 +221,17 @@ impl Task {
     /// Takes one event; true if it is an answer that the broker owed.
     fn event(&mut self, event: Event) -> bool {
         match event {
-            Event::Incoming(Packet::ConnAck(_)) => self.connected(),
-            Event::Incoming(Packet::SubAck(ack)) => {
+            Event::Connected { .. } => self.connected(),
+            Event::Subscribed { id, grants } => {
                 match self.shared.suback() {
                     Asked::Barrier => self.forward(SessionEvent::Confirmed),
-                    Asked::Commands => self.subscribed(ack.pkid, &ack.return_codes),
+                    Asked::Commands => self.subscribed(id, &grants),
                 }
                 return self.answered();
             }
             // Of what was asked before it was known that there is no answer.
-            Event::Incoming(Packet::UnsubAck(_)) if self.asked == 0 => {}
-            Event::Incoming(Packet::UnsubAck(_)) => {
+            Event::Unsubscribed if self.asked == 0 => {}
+            Event::Unsubscribed => {
                 self.asked = self.asked.saturating_sub(1);
                 if std::mem::take(&mut self.probes) {
                     self.barriers.learn(true);
@@ -247,21 +240,21 @@ impl Task {
                 }
                 return self.answered();
             }
-            Event::Incoming(Packet::PubAck(_)) => {
+            Event::Acknowledged => {
                 self.shared.acked.fetch_add(1, Ordering::SeqCst);
                 if self.shared.passes_barrier() {
                     self.forward(SessionEvent::Confirmed);
                 }
                 return self.answered();
             }
-            Event::Incoming(Packet::Publish(publish)) => {
+            Event::Message(message) => {
                 if self.waiting_bytes.load(Ordering::Relaxed) >= WAITING_COMMANDS_BYTES {
                     return false;
                 }
-                let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-                let retained = publish.retain;
-                let acknowledged = publish.qos != QoS::AtMostOnce;
-                let payload = publish.payload;
+                let topic = String::from_utf8_lossy(&message.topic).into_owned();
+                let retained = message.retain;
+                let acknowledged = message.ack.is_some();
+                let payload = message.payload;
                 let unread =
                     unread(&self.mark, &self.broker, (&topic, &payload), retained, acknowledged);
                 let event =
@@ -269,12 +262,11 @@ impl Task {
                 self.waiting_bytes.fetch_add(event.published_bytes(), Ordering::Relaxed);
                 self.forward(event);
             }
-            Event::Outgoing(Outgoing::Publish(packet_id)) => {
+            Event::Sent(Sent::Publication { is_answered }) => {
                 if let Some(pace) = &mut self.pace {
                     pace.left(Instant::now());
                 }
-                // QoS 0 has no packet identifier and no answer.
-                if packet_id != 0 {
+                if is_answered {
                     self.owed = self.owed.saturating_add(1);
                 }
                 let written = match self.shared.queue.lock() {
@@ -291,12 +283,12 @@ impl Task {
                 };
                 self.queued_bytes.fetch_sub(written, Ordering::Relaxed);
             }
-            Event::Outgoing(Outgoing::Unsubscribe(_)) => {
+            Event::Sent(Sent::Unsubscribe) => {
                 self.asked = self.asked.saturating_add(1);
                 self.owed = self.owed.saturating_add(1);
             }
             // The first one is owed an answer from the CONNACK on.
-            Event::Outgoing(Outgoing::Subscribe(_)) if self.progress == Progress::Ready => {
+            Event::Sent(Sent::Subscribe) if self.progress == Progress::Ready => {
                 self.owed = self.owed.saturating_add(1);
             }
             _ => {}
@@ -321,9 +313,9 @@ impl Task {
             self.owed = 0;
             self.forgo(ends);
         } else {
-            let filters = inputs(self.commands.first());
+            let filters = self.commands.first().to_vec();
             self.shared.subscribes(Asked::Commands);
-            let _ = self.client.try_subscribe_many(filters);
+            let _ = self.client.subscribe(filters, Qos::AtLeastOnce);
         }
         if self.barriers.by() == By::Unknown {
             self.probes = true;
@@ -350,10 +342,10 @@ impl Task {
 
     /// Asks again for what the broker has refused.
     fn ask_again(&mut self) {
-        let filters = inputs(self.commands.again());
+        let filters = self.commands.again().to_vec();
         if !filters.is_empty() {
             self.shared.subscribes(Asked::Commands);
-            let _ = self.client.try_subscribe_many(filters);
+            let _ = self.client.subscribe(filters, Qos::AtLeastOnce);
         }
     }
 
@@ -383,12 +375,11 @@ impl Task {
         )
     }
 
-    fn subscribed(&mut self, id: u16, codes: &[SubscribeReasonCode]) {
+    fn subscribed(&mut self, id: u16, grants: &[Grant]) {
         if let Ok(mut known) = self.at_subscribe.lock() {
             known.answered();
         }
-        let granted: Vec<bool> =
-            codes.iter().map(|code| *code != SubscribeReasonCode::Failure).collect();
+        let granted: Vec<bool> = grants.iter().map(|grant| *grant != Grant::Refused).collect();
         let Answer { refused, granted } = self.commands.answered(Instant::now(), &granted);
         if !refused.is_empty() {
             let codes = self.shared.traffic.take_codes(id);
@@ -419,13 +410,13 @@ impl Task {
         let _ = self.events.send(event);
     }
 
-    fn report(&self, error: &ConnectionError) {
+    fn report(&self, error: &Error) {
         tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
         let (client_id, user) = (&*self.chosen.id, self.user.as_deref());
         let refused = Refused { client_id, keep_alive: self.keep_alive, user };
-        let mut failure = broker::failure(error, refused);
+        let mut failure = error.failure(refused);
         let mut beside = None;
-        let by_broker = broker::is_ended_by_broker(error);
+        let by_broker = error.is_ended_by_broker();
         let at_subscribe = self.progress == Progress::Subscribing
             || (self.progress == Progress::Ready && by_broker && self.commands.is_asking());
         let ended = match self.progress {
@@ -436,7 +427,7 @@ impl Task {
                     beside = Some(broker::unanswered_beside(&failure.text));
                     failure.text = broker::unanswered(&failure.text, self.has_tls);
                 }
-                let refusal = broker::refusal_of(error, spoken);
+                let refusal = error.refusal(spoken);
                 if let Ok(mut identities) = self.identities.lock() {
                     identities.refused(self.node, &self.chosen, refusal);
                 }
@@ -472,11 +463,6 @@ impl Task {
             self.queued_bytes.fetch_sub(left, Ordering::Relaxed);
         }
     }
-}
-
-fn inputs(filters: &[String]) -> Vec<SubscribeFilterInput> {
-    let input = |filter: &String| SubscribeFilterInput::new(filter.as_str(), QoS::AtLeastOnce);
-    filters.iter().map(input).collect()
 }
 
 /// However the session ends.

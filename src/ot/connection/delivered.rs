@@ -2,7 +2,7 @@
 
 use account::Reason;
 use bytes::Bytes;
-use rumqttc::ManualAck;
+use client::Ack;
 
 /// A message as it came from the broker, and how to acknowledge it.
 #[derive(Debug)]
@@ -39,16 +39,16 @@ impl Delivered {
 #[derive(Debug)]
 pub(crate) struct Receipt {
     pub(super) connection: u64,
-    pub(super) ack: ManualAck,
+    pub(super) ack: Ack,
 }
 
 impl Delivered {
     /// Quality of service of the delivery.
     pub(crate) fn qos(&self) -> u8 {
-        match self.receipt.as_ref().map(|receipt| &receipt.ack) {
+        match &self.receipt {
             None => 0,
-            Some(ManualAck::PubAck(_)) => 1,
-            Some(ManualAck::PubRec(_)) => 2,
+            Some(receipt) if receipt.ack.is_exactly_once => 2,
+            Some(_) => 1,
         }
     }
 
@@ -61,13 +61,10 @@ impl Delivered {
 #[cfg(any(test, feature = "testing"))]
 impl Receipt {
     pub(crate) fn numbered(packet_id: u16) -> Receipt {
-        Receipt { connection: 0, ack: ManualAck::PubAck(rumqttc::PubAck::new(packet_id)) }
+        Receipt { connection: 0, ack: Ack::at_least_once(packet_id) }
     }
 
     pub(crate) fn number(&self) -> u16 {
-        match &self.ack {
-            ManualAck::PubAck(ack) => ack.pkid,
-            ManualAck::PubRec(ack) => ack.pkid,
-        }
+        self.ack.id
     }
 }

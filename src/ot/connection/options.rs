@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use broker::{Addresses, BrokerSettings, Credentials, TlsSettings};
-use rumqttc::{AckMode, Broker, MqttOptions};
+use client::{Attempt, Connection, Login, Options, Subscriber, subscriber};
 use stream::{Framing, Mark, Patience, Silence, Traffic};
 use telemetry::event;
 
@@ -13,9 +13,6 @@ use crate::socket::Socket;
 
 /// Acknowledgements written with one wake-up.
 const REQUEST_BATCH: usize = 256;
-/// The client has one limit for all that a connection takes, and for each write; ours, which know of
-/// progress, are in the stream.
-pub(super) const BEYOND_OUR_LIMITS_S: u64 = 24 * 3_600;
 
 /// The way to the broker.
 #[derive(Debug)]
@@ -83,22 +80,27 @@ impl Way {
     }
 }
 
-pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc<Way>) {
-    let mut options =
-        MqttOptions::new(broker.client_id.clone(), Broker::tcp(broker.host.clone(), broker.port));
-    options.set_clean_session(false);
-    options.set_ack_mode(AckMode::Manual);
-    options.set_keep_alive(broker.keep_alive.as_secs().try_into().unwrap_or(u16::MAX));
+/// The client, which has yet to be told what its first connection asks for.
+pub(super) fn prepared(broker: &BrokerSettings, mark: &Mark) -> (Subscriber, Connection, Arc<Way>) {
     let limit = broker.max_packet_bytes;
-    options.set_max_packet_size(Framing::client_limit(limit), limit);
-    options.set_max_request_batch(REQUEST_BATCH);
+    let options = Options {
+        max_incoming_bytes: Framing::client_limit(limit),
+        max_outgoing_bytes: limit,
+        request_batch: REQUEST_BATCH,
+    };
+    let attempt = Attempt {
+        client_id: broker.client_id.clone(),
+        is_clean: false,
+        keep_alive: broker.keep_alive,
+        login: None,
+    };
     let addresses = Arc::clone(&broker.addresses);
     let way = Arc::new(Way { addresses, traffic: Mutex::default(), told: AtomicBool::new(false) });
     // TLS is made here and not by the client: what it reads is watched behind the decryption.
     let tls = broker.tls.clone();
     let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
     let (mark, ours) = (mark.clone(), Arc::clone(&way));
-    options.set_socket_connector(move |_, _| {
+    let (client, connection) = subscriber(&options, attempt, move || {
         let (way, tls) = (Arc::clone(&ours), tls.as_ref().map(TlsSettings::now));
         let framing = Framing::new(limit, mark.clone());
         async move {
@@ -110,19 +112,18 @@ pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc
             Ok(opened.with_answers_counted())
         }
     });
-    (options, way)
+    (client, connection, way)
 }
 
 /// Who the next connection is to be; where the password can't be read, it is as it was.
-pub(super) fn log_in(options: &mut MqttOptions, credentials: &Credentials) {
+pub(super) fn login(credentials: &Credentials) -> Option<Login> {
     let user = credentials.user.clone();
     match credentials.password.as_ref().map(|password| password()) {
-        None => {
-            options.set_username(user);
+        None => Some(Login::User(user)),
+        Some(Ok(password)) => Some(Login::Password(user, password)),
+        Some(Err(error)) => {
+            event!(SecretUnreadable, error);
+            None
         }
-        Some(Ok(password)) => {
-            options.set_credentials(user, password);
-        }
-        Some(Err(error)) => event!(SecretUnreadable, error),
     }
 }

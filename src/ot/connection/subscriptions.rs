@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use client::Grant;
+
 use super::extras::{Extra, Extras, Standing};
 
 /// What was refused is asked for again after this; the pause doubles …
@@ -48,15 +50,6 @@ pub(super) enum Said {
         times: u32,
         given_up: bool,
     },
-}
-
-/// What the broker makes of one filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Grant {
-    Refused,
-    /// At QoS 0, though QoS 1 was asked for.
-    AtMostOnce,
-    AtLeastOnce,
 }
 
 /// Why somebody should look, while it lasts.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use broker::{BrokerSettings, ConnectFailure, FailureKind, Refused};
-use rumqttc::ConnectionError;
+use client::Error;
 use telemetry::event;
 
 use super::End;
@@ -115,7 +115,7 @@ pub(super) fn tell_end(
     }
 }
 
-fn failure(settings: &BrokerSettings, client_id: &str, error: &ConnectionError) -> ConnectFailure {
+fn failure(settings: &BrokerSettings, client_id: &str, error: &Error) -> ConnectFailure {
     let user = settings.credentials.as_ref().map(|credentials| credentials.user.as_str());
-    broker::failure(error, Refused { client_id, keep_alive: settings.keep_alive, user })
+    error.failure(Refused { client_id, keep_alive: settings.keep_alive, user })
 }

@@ -1,6 +1,6 @@
 //! Sessions and their requests, without a network.
 
-use rumqttc::AckMode;
+use client::Ack;
 use telemetry::Event;
 use telemetry::capture::{capture, triggered};
 
@@ -11,9 +11,7 @@ use super::*;
 fn a_session_that_watches_leaves_nothing_at_the_broker() {
     let (mut session, _) = passing_session(&broker(), Vec::new());
     session.prepare();
-    let options = &session.eventloop.mqtt_options;
-    assert!(options.last_will().is_none());
-    assert!(options.clean_session());
+    assert!(session.attempt().is_clean);
 }
 
 fn broker() -> BrokerSettings {
@@ -34,12 +32,9 @@ fn broker() -> BrokerSettings {
 }
 
 #[test]
-fn the_connect_packet_keeps_the_session_and_has_no_will() {
-    let (options, _) = options(&broker(), &Mark::new());
-    assert!(options.last_will().is_none());
-    assert!(!options.clean_session());
-    assert_eq!(options.ack_mode(), AckMode::Manual);
-    assert_eq!(options.max_packet_size(), 1 << 20);
+fn the_connect_packet_keeps_the_session() {
+    let (session, _) = session(&broker(), Vec::new(), None);
+    assert!(!session.attempt().is_clean);
 }
 
 #[tokio::test]
@@ -52,26 +47,25 @@ async fn nothing_more_is_read_while_too_many_messages_wait_for_acknowledgement()
 }
 
 /// What is told when a connection ends with `error`.
-fn told(said: Option<&subscriptions::Said>, error: ConnectionError) -> Vec<telemetry::Record> {
+fn told(said: Option<&subscriptions::Said>, error: Error) -> Vec<telemetry::Record> {
     let end = End::Failed(error);
     capture(|| telling::tell_end(&broker(), "relay", (&end, false), said, Duration::from_secs(1)))
 }
 
-fn ended() -> ConnectionError {
-    ConnectionError::MqttState(rumqttc::StateError::ConnectionAborted)
+fn ended() -> Error {
+    Error::Ended
 }
 
 #[test]
 fn every_end_of_a_connection_is_told_by_its_cause() {
-    use rumqttc::ConnectReturnCode::{BadClientId, NotAuthorized, ServiceUnavailable};
     use subscriptions::Said;
     triggered(&told(None, ended()), Event::BrokerDown);
     for (code, event, words) in [
-        (BadClientId, Event::LoginRefused, "identifier rejected"),
-        (ServiceUnavailable, Event::BrokerDownForNow, "server unavailable"),
-        (NotAuthorized, Event::LoginRefused, "not authorised"),
+        (2, Event::LoginRefused, "identifier rejected"),
+        (3, Event::BrokerDownForNow, "server unavailable"),
+        (5, Event::LoginRefused, "not authorised"),
     ] {
-        let told = told(None, ConnectionError::ConnectionRefused(code));
+        let told = told(None, Error::Refused(code));
         triggered(&told, event);
         assert!(told[0].message().contains(words), "{}", told[0].message());
         assert!(told[0].message().contains("client_id=relay"), "{}", told[0].message());
@@ -118,9 +112,9 @@ fn of_a_message_for_another_relay_its_receipt_is_left() {
     let handed = |shard: Option<&str>, topic: &str, payload: Bytes| {
         let shard = shard.map(|shard| Shard::parse(shard).unwrap());
         let (session, _) = session(&broker(), Vec::new(), shard);
-        let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
-        publish.pkid = 7;
-        session.delivered(publish)
+        let (topic, ack) = (Bytes::copy_from_slice(topic.as_bytes()), Ack::at_least_once(7));
+        let message = Message { topic, payload, retain: false, dup: false, ack: Some(ack) };
+        session.delivered(message)
     };
     // Of the vectors: `G/E` is of the fourth of four shards.
     let data = Bytes::from_static(b"data");

@@ -164,16 +164,18 @@ fn plant_data_is_admitted_by_judging_alone() {
 #[test]
 fn the_ot_half_has_no_way_to_publish() {
     let connection = "
-fn planted(requests: &Requests, session: &SessionHandle) {
+fn planted(client: &Subscriber, session: &SessionHandle) {
     session.disconnect();
-    let _ = requests.publish(\"topic\", rumqttc::QoS::AtMostOnce, false, \"\"); //~ E0599
-    let _ = requests.try_publish(\"topic\", rumqttc::QoS::AtMostOnce, false, \"\"); //~ E0599
+    let _ = client.subscribe(Vec::new(), Qos::AtLeastOnce);
+    let _ = client.publish(\"topic\", Vec::new(), Qos::AtMostOnce); //~ E0599
+    let _ = client.0.publish(\"topic\", Vec::new(), Qos::AtMostOnce); //~ E0616
+    let _ = ::client::Publisher(client.0.clone()); //~ E0423
 }
 ";
     let worker = "
 fn planted(session: &crate::connection::SessionHandle) {
     session.disconnect();
-    let _ = session.requests.0.try_publish(\"topic\", todo!(), false, \"\"); //~ E0616
+    let _ = session.client.subscribe(Vec::new(), todo!()); //~ E0616
 }
 ";
     fails_inside("ot", &[("connection.rs", connection), ("worker.rs", worker)]);

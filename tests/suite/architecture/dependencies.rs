@@ -23,6 +23,7 @@ account          mistake sparkplug
 tls              diagnostic text
 broker           foreign text tls
 stream           sandbox tls
+client           broker
 state            foreign mistake
 journal-format
 journal-segment  foreign journal-format
@@ -33,8 +34,8 @@ signature        diagnostic policy text
 telemetry        account clock mistake sandbox sparkplug text tls
 link             mistake
 config           clock diagnostic link policy sandbox signature sparkplug telemetry tls
-ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
-it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
+ot               account broker client clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
+it               account broker client clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
 send             clock journal-format journal-read link sandbox signals state | journal-write
 receive          clock journal-write link sandbox signals state | journal-format journal-read send
 doctor           broker sandbox stream
@@ -55,7 +56,7 @@ aws-lc-rs        broker link signature policy sparkdiode
 landlock         sandbox
 libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
-rumqttc-v4-next  broker ot it demo
+rumqttc-v4-next  client demo
 rumqttd          demo
 rustix           signals foreign telemetry sandbox receive demo two-networks sparkdiode
 rustls           tls broker stream telemetry
@@ -63,7 +64,7 @@ sd-notify        telemetry
 seccompiler      sandbox
 signal-hook      signals
 socket2          stream telemetry send receive
-tokio            stream ot it doctor demo fuzz-targets
+tokio            stream client ot it doctor demo fuzz-targets
 tokio-rustls     stream
 ";
 

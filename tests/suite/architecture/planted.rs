@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::rules::{
-    Faults, impure_words, included_code, mqtt_client_outside_the_connection, publications_in_ot,
-    the_other_half, unsafe_outside_the_sandbox,
+    Faults, impure_words, included_code, mqtt_client_outside_its_room, publications_in_ot,
+    publications_of_a_subscriber, the_other_half, unsafe_outside_the_sandbox,
 };
 use super::source::File;
 
@@ -81,22 +81,34 @@ fn a_publication_of_the_ot_half_is_found_by_any_name() {
         "fn f() { tokio::select! { _ = client.publish(1) => {} } }",
         "trait Says { fn publish_now(&self); }",
         "enum Asked { Subscribe, Publish }",
+        "use client::{Publisher, Message};",
+        "use client::Will;",
+        "fn f(publish: Publish) -> Delivered { taken(publish) }",
     ] {
         assert_found(publications_in_ot, "ot", connection, text, 1);
     }
-    let incoming = "use rumqttc::{Packet, Publish};\n\
-        fn taken(publish: Publish) -> Delivered { Delivered { topic: publish.topic } }\n\
-        fn f() { if let Packet::Publish(publish) = packet { taken(publish); } }\n\
+    let incoming = "use client::{Event, Message};\n\
+        fn taken(message: Message) -> Delivered { Delivered { topic: message.topic } }\n\
         #[cfg(test)]\nmod tests { fn f() { options.last_will(); } }";
     assert_clean(publications_in_ot, "ot", connection, incoming);
-    // Elsewhere there are no incoming packets either.
-    assert_found(publications_in_ot, "ot", &["worker"], incoming, 1);
     assert_clean(publications_in_ot, "it", &["connection"], method);
 }
 
 #[test]
-fn the_mqtt_client_is_found_outside_of_the_connection() {
-    let rule = mqtt_client_outside_the_connection;
+fn a_publication_of_a_subscriber_is_found() {
+    for text in [
+        "use crate::publisher::Will;",
+        "impl Subscriber { fn f(&self) { self.0.publish(t, p, q); } }",
+        "fn f() { three::leave(&mut options, something); }",
+    ] {
+        assert_found(publications_of_a_subscriber, "client", &["subscriber"], text, 1);
+        assert_clean(publications_of_a_subscriber, "client", &["publisher"], text);
+    }
+}
+
+#[test]
+fn the_mqtt_client_is_found_outside_of_its_room() {
+    let rule = mqtt_client_outside_its_room;
     assert_found(rule, "ot", &["worker"], "use {bytes::Bytes, rumqttc::AsyncClient};", 1);
     assert_found(rule, "it", &["driver"], "\nfn f(client: &rumqttc::AsyncClient) {}", 2);
     assert_found(rule, "ot", &["tests"], "extern crate rumqttc as broker;", 1);
@@ -107,14 +119,12 @@ fn the_mqtt_client_is_found_outside_of_the_connection() {
         "fn f() { assert!(matches!(a, rumqttc::Packet::PingReq)); }",
         1,
     );
-    // Nor does the connection hand it on.
-    assert_found(rule, "ot", &["connection"], "pub(crate) use rumqttc::AsyncClient as Any;", 1);
-    assert_clean(rule, "ot", &["connection"], "use rumqttc::AsyncClient;");
+    assert_found(rule, "ot", &["connection"], "use rumqttc::AsyncClient;", 1);
+    assert_found(rule, "broker", &["session_end"], "use rumqttc::StateError;", 1);
+    // Nor does its room hand it on.
+    assert_found(rule, "client", &["three"], "pub(crate) use rumqttc::AsyncClient as Any;", 1);
+    assert_clean(rule, "client", &["three"], "use rumqttc::AsyncClient;");
     assert_clean(rule, "demo", &["plant"], "use rumqttc::AsyncClient;");
-    let errors = "use rumqttc::mqttbytes::Error;\nuse rumqttc::{ConnectReturnCode, StateError};";
-    assert_clean(rule, "broker", &["session_end"], errors);
-    assert_found(rule, "broker", &["session_end"], "use rumqttc::{StateError, AsyncClient};", 1);
-    assert_found(rule, "broker", &["session_end"], "fn f(client: &rumqttc::AsyncClient) {}", 1);
 }
 
 #[test]

@@ -65,64 +65,43 @@ pub(super) fn included_code(file: &File) -> Faults {
     file.words.iter().filter(includes).map(|word| file.place(word)).collect()
 }
 
-/// Only the file `connection` of a half knows its MQTT client, and it passes it on to nobody. What
-/// both have in common knows the client's errors.
-pub(super) fn mqtt_client_outside_the_connection(file: &File) -> Faults {
-    const CLIENT: &str = "rumqttc";
-    if file.room == "broker" {
-        let faulty =
-            |word: &&Word| word.path.iter().any(|name| name == CLIENT) && !is_error_of_client(word);
-        return file.words.iter().filter(faulty).map(|word| file.place(word)).collect();
-    }
-    if !["ot", "it"].contains(&file.room.as_str()) {
+/// Only the room `client` knows the crates that speak MQTT, and it passes them on to nobody; the demo
+/// has a plant of its own.
+pub(super) fn mqtt_client_outside_its_room(file: &File) -> Faults {
+    if file.room == "demo" {
         return Vec::new();
     }
-    let connection = is_connection(file);
     let faulty = |word: &&Word| {
         let exported = matches!(word.kind, Kind::Export { .. } | Kind::ExternCrate);
-        word.path.iter().any(|name| name == CLIENT) && (!connection || exported)
+        word.path.iter().any(|name| name.starts_with("rumqttc"))
+            && (file.room != "client" || exported)
     };
     file.words.iter().filter(faulty).map(|word| file.place(word)).collect()
 }
 
-fn is_error_of_client(word: &Word) -> bool {
-    const ERRORS: [&str; 4] = ["Error", "ConnectionError", "StateError", "ConnectReturnCode"];
-    matches!(word.kind, Kind::Import { .. }) && ERRORS.contains(&word.last())
-}
-
-fn is_connection(file: &File) -> bool {
-    file.module.first().is_some_and(|module| module == "connection")
-}
-
-/// The OT half has no word for a publication: whatever it is called, it is refused, but for the
-/// messages that come in, which the connection takes apart.
+/// The OT half has no word for a publication: whatever it is called, it is refused.
 pub(super) fn publications_in_ot(file: &File) -> Faults {
     if file.room != "ot" {
         return Vec::new();
     }
-    let faulty = |word: &&Word| {
-        word.path.iter().any(|name| speaks_of_publishing(name)) && !is_incoming(file, word)
-    };
+    let faulty = |word: &&Word| word.path.iter().any(|name| speaks_of_publishing(name));
     file.product().filter(faulty).map(|word| file.place(word)).collect()
 }
 
 fn speaks_of_publishing(name: &str) -> bool {
     let name = name.to_lowercase().replace('_', "");
     ["publish", "publication", "lastwill", "setwill"].iter().any(|word| name.contains(word))
+        || name == "will"
 }
 
-/// The type of an incoming message, the variant that holds it, and a binding named after it.
-fn is_incoming(file: &File, word: &Word) -> bool {
-    let path: Vec<&str> = word.path.iter().map(String::as_str).collect();
-    is_connection(file)
-        && match word.kind {
-            Kind::Import { .. } => path == ["rumqttc", "Publish"],
-            Kind::Path => {
-                [&["Publish"][..], &["Packet", "Publish"], &["publish"]].contains(&&path[..])
-            }
-            Kind::Name => path == ["publish"],
-            _ => false,
-        }
+/// Nor has the part of the client that is made for it: it publishes nothing, and leaves no will.
+pub(super) fn publications_of_a_subscriber(file: &File) -> Faults {
+    if file.room != "client" || file.module.first().is_none_or(|module| module != "subscriber") {
+        return Vec::new();
+    }
+    let faulty =
+        |word: &&Word| word.path.iter().any(|name| speaks_of_publishing(name) || name == "leave");
+    file.product().filter(faulty).map(|word| file.place(word)).collect()
 }
 
 /// Neither half has a word for the other, whatever Cargo lets it see in tests.
@@ -192,18 +171,19 @@ fn no_code_is_included_from_elsewhere() {
 }
 
 #[test]
-fn only_the_connection_files_know_the_mqtt_client() {
-    none(mqtt_client_outside_the_connection, "a client could publish");
-    for half in ["ot", "it"] {
-        let mut connection = FILES.iter().filter(|file| file.room == half && is_connection(file));
-        let knows = |file: &File| file.words.iter().any(|word| word.path[0] == "rumqttc");
-        assert!(connection.any(knows), "{half}: the client has another name than it had");
-    }
+fn only_one_room_knows_the_mqtt_client() {
+    none(mqtt_client_outside_its_room, "a client could publish");
+    let mut room = FILES.iter().filter(|file| file.room == "client");
+    let knows = |file: &File| file.words.iter().any(|word| word.path[0] == "rumqttc");
+    assert!(room.any(knows), "the client has another name than it had");
 }
 
 #[test]
 fn the_ot_half_has_no_word_for_a_publication() {
     none(publications_in_ot, "nothing can be published on the OT broker");
+    none(publications_of_a_subscriber, "it is what the OT half has");
+    let subscriber = |file: &File| file.room == "client" && file.module == ["subscriber"];
+    assert!(FILES.iter().any(subscriber), "no room for it");
 }
 
 #[test]

@@ -1,39 +1,53 @@
-//! What the MQTT client says of a connection, in the operator's words: each of its errors, so that none
-//! of its own words reaches a person.
+//! What rumqttc says of a connection, in the operator's words: each of its errors, so that none of its own
+//! words reaches a person.
 
 use rumqttc::mqttbytes::Error as PacketError;
-use rumqttc::{ConnectionError, StateError};
+use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
+
+use crate::error::Error;
 
 const LOOK: &str = "look in its log, and whether something between us changes what it sends";
 
-/// `None`: an error of the network or of TLS, which has words elsewhere.
-pub(crate) fn words(error: &ConnectionError) -> Option<String> {
+/// What it comes to.
+pub(crate) fn error(error: ConnectionError) -> Error {
     let text = match error {
         ConnectionError::MqttState(state) => return of_state(state),
-        ConnectionError::Tls(_) | ConnectionError::Io(_) => return None,
+        ConnectionError::Io(error) => return Error::Io(error),
+        ConnectionError::ConnectionRefused(code) => return Error::Refused(code_of(code)),
+        ConnectionError::RequestsDone => return Error::Done,
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
             "the network took nothing of what we send for too long"
         }
         ConnectionError::DisconnectTimeout => "the broker didn't take our farewell in time",
-        ConnectionError::ConnectionRefused(_) => "the broker refuses the session",
         ConnectionError::NotConnAck(_) => {
             "what came first is no CONNACK, with which every MQTT broker begins: what listens there?"
         }
         ConnectionError::SessionStateMismatch { .. } => {
             "the broker says that it has kept a session, where we asked for a new one"
         }
-        ConnectionError::RequestsDone => "we ended the connection",
-        // Of what we don't use: stores of sessions, other transports.
+        // Of what we don't use: TLS and stores of sessions of its own, other transports.
         _ => "the connection failed within this program: please report it",
     };
-    Some(text.to_owned())
+    Error::Other(text.to_owned())
 }
 
-fn of_state(error: &StateError) -> Option<String> {
+/// MQTT 3.1.1 §3.2.2.3.
+fn code_of(code: ConnectReturnCode) -> u8 {
+    match code {
+        ConnectReturnCode::Success => 0,
+        ConnectReturnCode::RefusedProtocolVersion => 1,
+        ConnectReturnCode::BadClientId => 2,
+        ConnectReturnCode::ServiceUnavailable => 3,
+        ConnectReturnCode::BadUserNamePassword => 4,
+        ConnectReturnCode::NotAuthorized => 5,
+    }
+}
+
+fn of_state(error: StateError) -> Error {
     let text = match error {
-        StateError::Io(_) => return None,
+        StateError::Io(error) => return Error::Io(error),
         StateError::Deserialization(packet) => return of_packet(packet),
-        StateError::ConnectionAborted => "the broker ended the connection".to_owned(),
+        StateError::ConnectionAborted => return Error::Ended,
         StateError::Unsolicited(id) => {
             format!("the broker answers a packet that we didn't send (identifier {id}): {LOOK}")
         }
@@ -50,13 +64,14 @@ fn of_state(error: &StateError) -> Option<String> {
         }
         _ => "the connection failed within the MQTT client: please report it".to_owned(),
     };
-    Some(text)
+    Error::Other(text)
 }
 
-fn of_packet(error: &PacketError) -> Option<String> {
+fn of_packet(error: PacketError) -> Error {
     let broken = |what: &str| format!("the broker sent {what}: {LOOK}");
     let text = match error {
-        PacketError::Io(_) => return None,
+        PacketError::Io(error) => return Error::Io(error),
+        PacketError::InvalidConnectReturnCode(code) => return Error::Refused(code),
         PacketError::TopicNotUtf8 { .. } => {
             broken("a message whose topic isn't UTF-8, which ends the session each time it comes")
         }
@@ -71,9 +86,6 @@ fn of_packet(error: &PacketError) -> Option<String> {
         PacketError::InvalidSubscribeReasonCode(code) => broken(&format!(
             "an answer to our SUBSCRIBE with the code {code:#04x}, which MQTT doesn't have"
         )),
-        PacketError::InvalidConnectReturnCode(code) => {
-            broken(&format!("a CONNACK with the code {code:#04x}, which MQTT doesn't have"))
-        }
         PacketError::InvalidQoS(_) => {
             broken("a message with a quality of service that MQTT doesn't have")
         }
@@ -104,15 +116,15 @@ fn of_packet(error: &PacketError) -> Option<String> {
         }
         _ => broken("something that is no MQTT"),
     };
-    Some(text)
+    Error::Other(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(error: PacketError) -> String {
-        words(&ConnectionError::MqttState(StateError::Deserialization(error))).unwrap()
+    fn of(packet: PacketError) -> String {
+        error(ConnectionError::MqttState(StateError::Deserialization(packet))).to_string()
     }
 
     #[test]
@@ -123,9 +135,9 @@ mod tests {
             of(PacketError::MalformedPacket),
             of(PacketError::PacketIdZero),
             of(PacketError::InvalidSubscribeReasonCode(9)),
-            words(&ConnectionError::MqttState(StateError::Unsolicited(30_583))).unwrap(),
-            words(&ConnectionError::FlushTimeout).unwrap(),
-            words(&ConnectionError::MqttState(StateError::InvalidState)).unwrap(),
+            error(ConnectionError::MqttState(StateError::Unsolicited(30_583))).to_string(),
+            error(ConnectionError::FlushTimeout).to_string(),
+            error(ConnectionError::MqttState(StateError::InvalidState)).to_string(),
         ];
         for text in texts {
             for word in
@@ -134,8 +146,26 @@ mod tests {
                 assert!(!text.contains(word), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_network_says_is_kept_however_deep_it_is() {
         let io = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-        assert_eq!(words(&ConnectionError::Io(io())), None, "it has words of its own");
-        assert_eq!(words(&ConnectionError::MqttState(StateError::Io(io()))), None);
+        for deep in [
+            ConnectionError::Io(io()),
+            ConnectionError::MqttState(StateError::Io(io())),
+            ConnectionError::MqttState(StateError::Deserialization(PacketError::Io(io()))),
+        ] {
+            let error = error(deep);
+            assert!(matches!(error, Error::Io(_)) && error.is_ended_by_broker(), "{error}");
+        }
+    }
+
+    #[test]
+    fn codes_of_mqtt_and_others_are_refusals() {
+        let refused = |code| error(ConnectionError::ConnectionRefused(code));
+        assert!(matches!(refused(ConnectReturnCode::NotAuthorized), Error::Refused(5)));
+        let odd = StateError::Deserialization(PacketError::InvalidConnectReturnCode(0x87));
+        assert!(matches!(error(ConnectionError::MqttState(odd)), Error::Refused(0x87)));
     }
 }

@@ -1,0 +1,58 @@
+//! Why a connection ended, or never came to be, and what can be concluded from that. No word of the crates
+//! that speak MQTT reaches a person.
+
+use std::io;
+
+use broker::{ConnectFailure, Refusal, Refused, explain, refusal};
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Of the network, of TLS, or of the stream below the client.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The code by which the broker refuses the session.
+    #[error("the broker refuses the session ({0:#04x})")]
+    Refused(u8),
+    #[error("the broker ended the connection")]
+    Ended,
+    /// By a DISCONNECT, or since nobody is left who could ask for anything.
+    #[error("we ended the connection")]
+    Done,
+    /// What else the client couldn't go on with, in the operator's words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Error {
+    /// In words. `refused`: whose session it was.
+    pub fn failure(&self, refused: Refused<'_>) -> ConnectFailure {
+        match self {
+            Error::Refused(code) => refusal(*code, refused),
+            Error::Io(error) => explain(error),
+            Error::Ended | Error::Done | Error::Other(_) => ConnectFailure::other(self.to_string()),
+        }
+    }
+
+    /// Whether it was the other end that ended the connection, and not the network or we.
+    pub fn is_ended_by_broker(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        match self {
+            Error::Ended => true,
+            Error::Io(error) => {
+                matches!(error.kind(), ConnectionReset | BrokenPipe | UnexpectedEof)
+            }
+            Error::Refused(_) | Error::Done | Error::Other(_) => false,
+        }
+    }
+
+    /// What an attempt without a session says of the client identifier; `spoken`: the CONNECT left.
+    pub fn refusal(&self, spoken: bool) -> Refusal {
+        match self {
+            Error::Refused(2 | 0x85) => Refusal::Identifier,
+            Error::Refused(_) => Refusal::Other,
+            _ if spoken && self.is_ended_by_broker() => Refusal::Ended,
+            _ => Refusal::Other,
+        }
+    }
+}

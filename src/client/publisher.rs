@@ -1,0 +1,72 @@
+//! What who publishes can ask for.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::connection::Connection;
+use crate::options::{Attempt, Options, Qos};
+use crate::{NotTaken, three};
+
+/// What the broker publishes when the connection ends without a DISCONNECT, at QoS 1 and not retained.
+#[derive(Clone, Debug)]
+pub struct Will {
+    pub topic: String,
+    pub payload: Vec<u8>,
+}
+
+/// Requests of a client that publishes; what comes is acknowledged as it comes.
+#[derive(Clone, Debug)]
+pub struct Publisher(three::Requests);
+
+/// Prepares a client that publishes. `connect` makes the stream to the broker, for each connection anew.
+pub fn publisher<Connect, Fut, Stream>(
+    options: &Options,
+    attempt: Attempt,
+    will: Will,
+    connect: Connect,
+) -> (Publisher, Connection)
+where
+    Connect: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = io::Result<Stream>> + Send + 'static,
+    Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
+{
+    let mut prepared = three::options(options, attempt, three::Acks::AtOnce, connect);
+    three::leave(&mut prepared, will);
+    let (requests, connection) = three::build(prepared);
+    (Publisher(requests), Connection::new(connection))
+}
+
+impl Publisher {
+    /// Publishes, without retaining it.
+    ///
+    /// # Errors
+    /// The connection is over for good, or MQTT has no such topic.
+    pub fn publish(&self, topic: &str, payload: Vec<u8>, qos: Qos) -> Result<(), NotTaken> {
+        self.0.publish(topic, payload, qos)
+    }
+
+    /// Asks for these filters, in one SUBSCRIBE.
+    ///
+    /// # Errors
+    /// The connection is over for good, or there is no filter.
+    pub fn subscribe(&self, filters: Vec<String>, qos: Qos) -> Result<(), NotTaken> {
+        self.0.subscribe(filters, qos)
+    }
+
+    /// Ends the subscription to this filter.
+    ///
+    /// # Errors
+    /// The connection is over for good.
+    pub fn unsubscribe(&self, filter: &str) -> Result<(), NotTaken> {
+        self.0.unsubscribe(vec![filter.to_owned()])
+    }
+
+    /// Sends DISCONNECT behind everything that was asked for before.
+    ///
+    /// # Errors
+    /// The connection is over for good.
+    pub fn disconnect(&self) -> Result<(), NotTaken> {
+        self.0.disconnect()
+    }
+}

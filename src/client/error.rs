@@ -24,6 +24,11 @@ pub enum Error {
     Other(String),
 }
 
+/// A request that the client can't take: its connection is over, or it isn't one of MQTT.
+#[derive(Debug, thiserror::Error)]
+#[error("the client takes no request: {0}")]
+pub struct NotTaken(pub(crate) String);
+
 impl Error {
     /// In words. `refused`: whose session it was.
     pub fn failure(&self, refused: Refused<'_>) -> ConnectFailure {

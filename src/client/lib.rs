@@ -19,16 +19,11 @@ mod subscriber;
 mod three;
 
 pub use connection::Connection;
-pub use error::Error;
+pub use error::{Error, NotTaken};
 pub use event::{Ack, Event, Grant, Message, Sent};
-pub use options::{Attempt, Login, Options, Qos};
-pub use publisher::{Publisher, Will, publisher};
+pub use options::{Attempt, Login, Options, Qos, Will};
+pub use publisher::{Publisher, publisher};
 pub use subscriber::{Subscriber, subscriber};
-
-/// A request that the client can't take: its connection is over, or it isn't one of MQTT.
-#[derive(Debug, thiserror::Error)]
-#[error("the client takes no request: {0}")]
-pub struct NotTaken(String);
 
 #[cfg(test)]
 mod tests;

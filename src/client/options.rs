@@ -43,6 +43,13 @@ impl std::fmt::Debug for Login {
     }
 }
 
+/// What the broker publishes when the connection ends without a DISCONNECT, at QoS 1 and not retained.
+#[derive(Clone, Debug)]
+pub struct Will {
+    pub topic: String,
+    pub payload: Vec<u8>,
+}
+
 /// Quality of service; nothing here is sent or asked for at 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Qos {

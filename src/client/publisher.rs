@@ -5,15 +5,9 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connection::Connection;
-use crate::options::{Attempt, Options, Qos};
-use crate::{NotTaken, three};
-
-/// What the broker publishes when the connection ends without a DISCONNECT, at QoS 1 and not retained.
-#[derive(Clone, Debug)]
-pub struct Will {
-    pub topic: String,
-    pub payload: Vec<u8>,
-}
+use crate::error::NotTaken;
+use crate::options::{Attempt, Options, Qos, Will};
+use crate::three;
 
 /// Requests of a client that publishes; what comes is acknowledged as it comes.
 #[derive(Clone, Debug)]

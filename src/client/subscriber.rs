@@ -5,9 +5,10 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connection::Connection;
+use crate::error::NotTaken;
 use crate::event::Ack;
 use crate::options::{Attempt, Options, Qos};
-use crate::{NotTaken, three};
+use crate::three;
 
 /// Requests of a client that only subscribes; what comes is acknowledged by hand.
 #[derive(Clone, Debug)]

@@ -10,11 +10,9 @@ use rumqttc::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::NotTaken;
-use crate::error::Error;
+use crate::error::{Error, NotTaken};
 use crate::event::{Ack, Event, Grant, Message, Sent};
-use crate::options::{Attempt, Login, Options, Qos};
-use crate::publisher::Will;
+use crate::options::{Attempt, Login, Options, Qos, Will};
 
 /// rumqttc has one limit for all that a connection takes, and for each write; those of the stream, which know
 /// of progress, come long before.

@@ -198,7 +198,12 @@ impl StepContext<'_> {
                 let is_doubted = is_doubted && worth == Worth::Doubted;
                 layout.keep_stale_marks_of(&former, is_doubted);
             }
-            None if repeats && self.settings.on_gap == OnGap::Mark => layout.mark_stale(),
+            None if repeats => match self.settings.on_gap {
+                OnGap::Mark => layout.mark_stale(),
+                // How often it was doubted says the next keyframe.
+                OnGap::Death if worth == Worth::Doubted => layout.doubts = layout.doubts.max(1),
+                OnGap::Death | OnGap::Ignore => {}
+            },
             _ => {}
         }
         let withheld = node.withholds(&layout, self.settings.on_gap);

@@ -351,7 +351,10 @@ impl StepContext<'_> {
                 Ok(())
             }
             (MessageType::DBirth, Some(device)) => {
-                let is_doubted = node.trust >= Trust::Uncertain || node.doubts_device(device);
+                // One that is new here was doubted there, perhaps under another name.
+                let is_doubted = node.trust >= Trust::Uncertain
+                    || node.doubts_device(device)
+                    || relayed.outdated;
                 let worth = Worth::of(relayed.synthetic && is_doubted, relayed.outdated);
                 let birth = with_given(payload, &relayed.given_aliases);
                 self.device_birth(node, device, seq, birth, date, worth)

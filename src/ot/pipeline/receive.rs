@@ -292,6 +292,9 @@ impl Pipeline {
             let waits = Waits { seq, hash, timestamp, counted: None, refusals: 0 };
             let has_number = seq != 0;
             if way == Way::Arrived && has_number && self.may_be_born(topic.entity) {
+                if self.reorder.has_stranger(topic.entity, seq, hash) {
+                    return Fate::Dropped(Reason::Duplicate);
+                }
                 let early =
                     |reorder: &mut Reorder| reorder.early(now.mono, timeout, received, waits);
                 let has_room = self.reorder.has_room_for_stranger(received.payload.len());
@@ -357,7 +360,8 @@ impl Pipeline {
             }
         }
         let turn = match way {
-            Way::Waited { late: true, outdated: true } => Turn::Now { late: Late::Outdated },
+            Way::Waited { for_birth: true, .. } if step.is_copy(node, seq, hash) => Turn::Never,
+            Way::Waited { late: true, outdated: true, .. } => Turn::Now { late: Late::Outdated },
             Way::Waited { late: true, .. } => Turn::Now { late: Late::ByNumber },
             Way::Waited { .. } => {
                 step.take(node, seq, received);

@@ -108,6 +108,8 @@ pub(super) enum Way {
         late: bool,
         /// And something that came after it was refused.
         outdated: bool,
+        /// For the birth of its node, so that nobody could look whether it is a copy.
+        for_birth: bool,
     },
 }
 
@@ -166,6 +168,13 @@ impl Reorder {
         self.messages = self.messages.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(early.bytes());
         self.assured.remove(&early.number);
+    }
+
+    /// Whether this message waits for the birth of its node already.
+    pub(super) fn has_stranger(&self, entity: Entity<'_>, seq: u8, hash: u64) -> bool {
+        let waiting = self.strangers.get(&*key(entity));
+        let is_it = |early: &Early| (early.seq, early.hash) == (seq, hash);
+        waiting.is_some_and(|waiting| waiting.iter().any(is_it))
     }
 
     /// Has the message wait for the birth of its node; false: there is no room.

@@ -134,6 +134,23 @@ impl StepContext<'_> {
         node.early.hurry();
     }
 
+    /// The number, where numbers of this node say something: every message of it comes here.
+    fn counted_number(&self, node: &mut Node, seq: Option<u8>) -> Option<u8> {
+        if node.numbering == Numbering::Unasked {
+            let is_complete = self.policy.sees_every_message_of(&node.group, &node.edge_node);
+            node.numbering = if is_complete { Numbering::Complete } else { Numbering::Partial };
+        }
+        seq.filter(|_| node.numbering == Numbering::Complete)
+    }
+
+    /// Whether a message that waited for the birth is a copy of another one.
+    pub(super) fn is_copy(&self, node: &mut Node, seq: Option<u8>, hash: u64) -> bool {
+        let seq = self.counted_number(node, seq);
+        let is_new = node.sequence.meet(seq, hash);
+        node.count_sequence();
+        !is_new
+    }
+
     /// Asks whether it is the turn of a data message, or of a device's birth or death; `hash`
     /// identifies topic and payload.
     pub(super) fn turn(
@@ -143,11 +160,7 @@ impl StepContext<'_> {
         hash: u64,
         received: Received<'_>,
     ) -> Turn {
-        if node.numbering == Numbering::Unasked {
-            let is_complete = self.policy.sees_every_message_of(&node.group, &node.edge_node);
-            node.numbering = if is_complete { Numbering::Complete } else { Numbering::Partial };
-        }
-        let seq = seq.filter(|_| node.numbering == Numbering::Complete);
+        let seq = self.counted_number(node, seq);
         let place = node.sequence.place(seq, hash, received.dup);
         node.count_sequence();
         match place {

@@ -107,6 +107,17 @@ impl Sequence {
         }
     }
 
+    /// It is the turn of a message that waited for the birth, and wasn't asked about until now; whether it
+    /// is new.
+    pub(crate) fn meet(&mut self, seq: Option<u8>, hash: u64) -> bool {
+        let is_expected = seq.is_none() || seq == self.next;
+        if !is_expected && self.is_remembered(seq, hash) {
+            return false;
+        }
+        self.remember(seq, hash);
+        true
+    }
+
     /// Whether this number came a short while ago with other contents; `None`: the message did.
     pub(crate) fn comes_again(&self, seq: u8, hash: u64) -> Option<bool> {
         let same = self.recent.iter().filter(|(known, _)| *known == Some(seq));

@@ -279,6 +279,11 @@ impl OtBroker {
         Ok(id)
     }
 
+    /// Whether it delivers a message again with the next session.
+    pub fn repeats(&self, id: MessageId) -> bool {
+        self.in_flight.iter().any(|kept| kept.message.id == Some(id))
+    }
+
     /// Messages that nobody will hear of, since this was asked last.
     pub fn take_lost(&mut self) -> Vec<MessageId> {
         std::mem::take(&mut self.lost)

@@ -156,7 +156,8 @@ impl Pipeline {
         let fate = if state.is_some_and(died) {
             Fate::Dropped(Reason::Late)
         } else {
-            self.process(now, received, Way::Waited { late, outdated }, &mut Origin::default(), out)
+            let way = Way::Waited { late, outdated, for_birth: early.counted.is_none() };
+            self.process(now, received, way, &mut Origin::default(), out)
         };
         let origin = Origin { entity, node };
         self.ledger.settle_waiting(origin, 1, fate);

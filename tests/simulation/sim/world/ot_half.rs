@@ -238,7 +238,10 @@ impl World {
 
     /// The next message that the broker has for the half ends it, unless one before still does.
     pub fn poison(&mut self) {
-        let is_over = |id: MessageId| matches!(self.plant.sent[id].way, Way::Heard(_));
+        // What the half heard of and hasn't acknowledged comes again.
+        let is_over = |id: MessageId| {
+            matches!(self.plant.sent[id].way, Way::Heard(_)) && !self.ot_broker.repeats(id)
+        };
         if !matches!(self.poison, Some(Poison::Is(id, _)) if !is_over(id)) {
             self.poison = Some(Poison::Next);
         }

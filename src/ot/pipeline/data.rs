@@ -207,6 +207,10 @@ impl StepContext<'_> {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);
+            // Where nothing is remembered of it, since no rule let it cross until now, nobody knows
+            // whether something newer was dropped.
+            let outdated = is_outdated
+                || (late == Late::ByNumber && !historical && target.newest_ms().is_none());
             let more = if historical || !target.keeps() { 0 } else { value_bytes(&metric) };
             if more > 0 {
                 let wanted = pending.saturating_add(more);
@@ -259,7 +263,7 @@ impl StepContext<'_> {
                         permit,
                         restores,
                         early,
-                        outdated: is_outdated,
+                        outdated,
                         unborn,
                     });
                     continue;

@@ -293,3 +293,19 @@ fn a_number_that_was_given_up_and_is_the_newest_may_be_of_a_session_that_began_u
         assert_eq!(send(&mut bench, DATA, 19, sent + 5_001, data("y", 19)), "NDATA");
     }
 }
+
+#[test]
+fn a_late_value_of_a_metric_that_no_rule_let_cross_until_now_may_not_be_the_newest() {
+    let some =
+        "[[rule]]\nname = \"x\"\naction = \"forward\"\ngroup = \"G\"\nallow-metrics = \"x\"\n";
+    let mut bench = Bench::new(some);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, NODE, 0, sent, birth(1, 1));
+    send(&mut bench, DATA, 2, sent + 2, data("y", 2));
+    wait(&mut bench);
+    bench.reload(ALL);
+    assert_eq!(send(&mut bench, DATA, 1, sent + 1, data("y", 1)), "NDATA");
+    assert_eq!(told(&bench, "y"), [(1, false)]);
+    assert_eq!(send(&mut bench, DATA, 3, sent + 3, data("y", 3)), "NDATA");
+    assert_eq!(told(&bench, "y").last(), Some(&(3, true)));
+}

@@ -307,8 +307,13 @@ impl World {
             let births = sent.iter().filter(|one| one.node == node && one.kind == Kind::NBirth);
             births.clone().any(|one| one.session == of && one.taken > 0)
         };
+        // In one millisecond with the birth that came before it, it looks like one sent behind it.
+        let at_ms = sent[id].wall_ms;
+        let is_same_birth =
+            |newer: &Sent| newer.kind == Kind::NBirth && newer.taken > 0 && newer.wall_ms == at_ms;
+        let is_of_birth = newer.clone().any(is_same_birth);
         let is_torn = is_death && newer.clone().filter(is_of_next).any(|one| !born(one.session));
-        if is_late || is_torn || is_unordered || newer.clone().any(ends) {
+        if is_late || is_torn || is_unordered || is_of_birth || newer.clone().any(ends) {
             self.overtaken.insert(node);
         }
     }

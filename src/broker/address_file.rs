@@ -88,6 +88,11 @@ impl AddressFile {
         AddressFile { path, host: host.to_owned(), port }
     }
 
+    /// Whose addresses they are.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -6,6 +6,8 @@ mod addresses;
 mod client_id;
 mod connect_failure;
 mod refusal;
+mod returning;
+mod servers;
 mod session_end;
 
 use std::num::NonZeroU32;
@@ -18,15 +20,15 @@ use bytes::Bytes;
 pub use client_id::{ClientId, ClientIdForm};
 pub use connect_failure::{ConnectFailure, FailureKind, explain, unanswered, unanswered_beside};
 pub use refusal::{Refused, filter_refusal, refusal};
+pub use returning::Returning;
+pub use servers::{InUse, Next, Order, Server, Servers, Stay};
 pub use session_end::{ENDED_ATTEMPTS, Refusal};
 
 /// One broker, and who we are to it.
 #[derive(Clone)]
 pub struct BrokerSettings {
-    pub host: String,
-    pub port: u16,
-    /// What `host` is: as it was found before this process was sealed, or as a file has it since.
-    pub addresses: Arc<Addresses>,
+    /// Where it is.
+    pub servers: Arc<Servers>,
     /// MQTT client identifier; of the IT half, which has a session per mirrored node, what all
     /// of them begin with.
     pub client_id: String,
@@ -41,18 +43,20 @@ pub struct BrokerSettings {
     pub max_packet_bytes: usize,
     /// Publications per second that the broker takes on one connection; `None`: as many as there are.
     pub publishes_per_s: Option<NonZeroU32>,
-    /// `None`: plain TCP, where the operator has said so.
-    pub tls: Option<TlsSettings>,
+    /// How long the first server has to take connections until it is used again; `None`: it isn't, as long
+    /// as another one can be.
+    pub return_after: Option<Duration>,
 }
 
 impl BrokerSettings {
-    /// `host:port`, as logs have it.
+    /// `host:port` of the server that is used, as logs have it.
     pub fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        self.servers.in_use().server.address()
+    }
+
+    /// The same broker, as if it had this server alone.
+    pub fn with_only(&self, server: &Arc<Server>) -> BrokerSettings {
+        BrokerSettings { servers: Arc::new(Servers::alone(server)), ..self.clone() }
     }
 }
 
@@ -97,9 +101,8 @@ impl std::fmt::Debug for BrokerSettings {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("BrokerSettings")
-            .field("address", &format_args!("{}:{}", self.host, self.port))
+            .field("servers", &self.servers)
             .field("client_id", &self.client_id)
-            .field("tls", &self.tls.is_some())
             .finish_non_exhaustive()
     }
 }

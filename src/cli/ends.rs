@@ -11,7 +11,7 @@ use diagnostic::SecretFile;
 use sandbox::{Confined, Demoted, Grants, Layer, Need, Owned};
 use telemetry::Notifier;
 use telemetry::logging::Logging;
-use telemetry::status::{Concern, ReportError, StatusSettings};
+use telemetry::status::{BrokerName, Concern, ReportError, StatusSettings};
 use tls::Certificates;
 
 pub(super) use self::telling::{Growth, Telling, Trouble, counts_per_s, key_id, milliseconds};
@@ -73,7 +73,7 @@ pub(super) fn status_settings(status: StatusConfig, sandbox: &SandboxConfig) -> 
         every: status.every,
         summary_every: status.summary_every,
         textfile: status.textfile,
-        broker_address: String::new(),
+        broker_name: BrokerName::default(),
         certificates: Certificates::default(),
         concern: Concern::default(),
         any_owner: sandbox.waived.contains(&Layer::User),

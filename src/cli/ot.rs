@@ -92,6 +92,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         journal: writer_options(config.journal, config.name.clone()),
         relay_name: config.name,
         broker,
+        share_sessions: config.share_sessions,
         state_dir: config.state_dir,
         policy: Loaded { policy, observed },
         policy_loader: Box::new(move || {

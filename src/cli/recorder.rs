@@ -132,7 +132,7 @@ fn header(config: &OtConfig, filters: &[String], redacted: bool) -> Header {
     Header {
         made_by: concat!("sparkdiode ", env!("CARGO_PKG_VERSION")).to_owned(),
         relay: config.name.clone(),
-        broker: config.broker.address.to_string(),
+        broker: config.broker.servers.to_string(),
         started_ms: clock::wall_ms(),
         filters: filters.to_vec(),
         redacted,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use broker::{AddressFile, MAX_ADDRESSES, usable};
 use clap::Args;
-use config::{Address, BrokerAt};
+use config::{Address, AddressesPath, BrokerAt};
 use diagnostic::file::os_error;
 
 use super::addresses::file_of;
@@ -18,9 +18,10 @@ use super::{Exit, Failure, report};
 /// Look up the name of a half's broker, and keep its addresses where the sealed half reads them.
 ///
 /// A half that is sealed can ask no name server. This command can: run as another user and with nothing
-/// that is the half's, it writes the addresses of `[broker] address` into `[broker] addresses-file`, which
+/// that is the half's, it writes the addresses of `[broker] address` into `[broker] addresses-file` (of each of `addresses`
+/// into a file of its own, with the name behind the path), which
 /// the half looks at every second, and at once on SIGHUP; its next connections are made to them. Of the
-/// configuration it reads these two keys alone. Exits with 0 if the name has an address, changed or
+/// configuration it reads these keys alone. Exits with 0 if each name has an address, changed or
 /// not, and with 74 if not: then the file stays as it was.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sparkdiode resolve --config /etc/sparkdiode/it.toml\n  \
@@ -32,7 +33,7 @@ pub(super) struct ResolveArgs {
 }
 
 pub(super) fn run(arguments: &ResolveArgs) -> Result<Exit, Failure> {
-    let BrokerAt { address, addresses_file } = BrokerAt::load(&arguments.config)?;
+    let BrokerAt { servers, addresses_file } = BrokerAt::load(&arguments.config)?;
     let Some(path) = addresses_file else {
         let place = arguments.config.display();
         let message = format!("no `[broker] addresses-file` in `{place}`: nobody would read them");
@@ -42,11 +43,28 @@ pub(super) fn run(arguments: &ResolveArgs) -> Result<Exit, Failure> {
                 "without that key the name is looked up at each start of the half, and then only",
             ));
     };
-    let Some(file) = file_of(&address, Some(&path)) else {
-        report::output(&format!("`{}` is an address: nothing to look up\n", address.host))?;
-        return Ok(Exit::Ok);
+    let mut done = Vec::new();
+    let mut failed = None;
+    for address in servers {
+        // Another port of the same host is in the same file.
+        if done.contains(&address.host) {
+            continue;
+        }
+        // One name that has no address now is no reason not to look up the others.
+        if let Err(failure) = look_up(&address, &path) {
+            failed.get_or_insert(failure);
+        }
+        done.push(address.host);
+    }
+    failed.map_or(Ok(Exit::Ok), Err)
+}
+
+/// Looks up the name of one server.
+fn look_up(address: &Address, path: &AddressesPath) -> Result<(), Failure> {
+    let Some(file) = file_of(address, Some(path)) else {
+        return report::output(&format!("`{}` is an address: nothing to look up\n", address.host));
     };
-    let found = hosts(&address)?;
+    let found = hosts(address)?;
     let before = file.read().ok();
     let text = AddressFile::text(&address.host, &found, clock::wall());
     replace(file.path(), text.as_bytes())?;
@@ -55,8 +73,7 @@ pub(super) fn run(arguments: &ResolveArgs) -> Result<Exit, Failure> {
         let failure = Failure::new(Exit::Config, format!("written, and of no use: {error}"));
         error.hint().into_iter().fold(failure, Failure::hint)
     })?;
-    report::output(&said(&address.host, before.as_deref(), &now))?;
-    Ok(Exit::Ok)
+    report::output(&said(&address.host, before.as_deref(), &now))
 }
 
 /// What came of it, in one line.

@@ -66,7 +66,7 @@ pub(super) fn demote_tool(
 /// What such a tool may reach once it is sealed.
 pub(super) fn tool_grants(broker: &BrokerConfig) -> Grants {
     let mut grants = Grants {
-        tcp_ports: vec![broker.address.port],
+        tcp_ports: broker.servers.ports(),
         descriptors: TOOL_DESCRIPTORS,
         ..Grants::default()
     };
@@ -110,14 +110,19 @@ pub(super) fn guard(
 
 /// Checks the way to the directory in which somebody else keeps the broker's addresses.
 pub(super) fn require_way(demoted: &Demoted, broker: &BrokerSettings) -> Result<(), Failure> {
-    let Some(file) = broker.addresses.file() else { return Ok(()) };
-    demoted.require_way(&directory_of_addresses(file.directory())).map_err(not_confined)
+    let files = broker.servers.iter().filter_map(|server| server.addresses.file());
+    for file in files {
+        let directory = directory_of_addresses(file.directory());
+        demoted.require_way(&directory).map_err(not_confined)?;
+    }
+    Ok(())
 }
 
 /// The directory in which somebody else keeps the broker's addresses.
 pub(super) fn addresses_directory(broker: &BrokerConfig) -> Option<Unowned> {
-    let file = addresses::file_of(&broker.address, broker.addresses_file.as_deref())?;
-    Some(directory_of_addresses(file.directory()))
+    // All files are in one.
+    let files = addresses::files_of(broker);
+    files.first().map(|file| directory_of_addresses(file.directory()))
 }
 
 fn directory_of_addresses(path: &Path) -> Unowned {
@@ -165,7 +170,7 @@ pub(super) fn grants(
 ) -> Grants {
     let mut grants = Grants {
         write: vec![state.to_owned()],
-        tcp_ports: vec![broker.address.port],
+        tcp_ports: broker.servers.ports(),
         ..Grants::default()
     };
     grants.read.extend(policies.iter().map(|path| replaceable(path)));

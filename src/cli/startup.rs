@@ -4,19 +4,21 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use broker::{BrokerSettings, ClientIdForm, Credentials, ReadPassword, TlsSettings};
+use broker::{
+    BrokerSettings, ClientIdForm, Credentials, Order, ReadPassword, Server, Servers, TlsSettings,
+};
 use bytes::Bytes;
 use clap::Args;
-use config::{BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig};
+use config::{Address, BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig};
 use diagnostic::file::FileError;
 use diagnostic::{Diagnostic, Diagnostics, SecretFile};
 use journal_write::Durability;
 use sandbox::Layer;
 use signature::SignedPolicy;
 use telemetry::logging::{self, Logging};
-use telemetry::status::{ReportError, StatusSettings};
+use telemetry::status::{BrokerName, ReportError, StatusSettings};
 use telemetry::{Notifier, event};
-use tls::TlsError;
+use tls::{TlsConfig, TlsError};
 
 use super::policy_source::ClaimedSource;
 use super::{Exit, Failure, addresses, syslog};
@@ -47,9 +49,8 @@ pub(super) fn begin(
     let (targets, sources) = syslog::targets(syslog)?;
     let mut logging = logging::init(half, arguments.log.as_deref(), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let tls = broker.and_then(|broker| broker.tls.as_ref());
-    let of_broker = tls.into_iter().map(|tls| Arc::clone(&tls.source));
-    of_broker.chain(sources).for_each(|source| logging.watch_source(source));
+    let of_broker = broker.map(tls_sources).unwrap_or_default();
+    of_broker.into_iter().chain(sources).for_each(|source| logging.watch_source(source));
     if let Some(look) = broker.and_then(addresses::regular) {
         logging.watch(look);
     }
@@ -115,17 +116,27 @@ pub(super) fn broker_settings(
         }
         None => None,
     };
-    let tls = match &broker.tls {
-        Some(tls) => {
-            let source = tls::Source::open(tls.clone(), telemetry::emit_peer_expiry)?;
-            Some(TlsSettings { source: Arc::new(source), server_name: tls.server_name.clone() })
+    let (mut first, mut others) = (None, Vec::new());
+    let mut opened: Vec<TlsSettings> = Vec::new();
+    for (server, addresses) in broker.servers.iter().zip(addresses::of_broker(broker)?) {
+        let tls = match broker.tls.as_ref().zip(server.server_name.as_ref()) {
+            Some((tls, name)) => Some(tls_settings(tls, name, &mut opened)?),
+            None => None,
+        };
+        let Address { host, port } = server.address.clone();
+        let server = Server { host, port, addresses, tls };
+        match first {
+            None => first = Some(server),
+            Some(_) => others.push(server),
         }
-        None => None,
+    }
+    let order = match broker.servers.order {
+        config::ServerOrder::InOrder => Order::InOrder,
+        config::ServerOrder::Rotating => Order::Rotating,
     };
+    let first = first.ok_or_else(|| Failure::new(Exit::Config, "the broker has no server"))?;
     Ok(BrokerSettings {
-        host: broker.address.host.clone(),
-        port: broker.address.port,
-        addresses: addresses::of_broker(broker)?,
+        servers: Arc::new(Servers::new(first, others, order)),
         client_id,
         client_id_form: match broker.client_id_form {
             config::ClientIdForm::Auto => ClientIdForm::Auto,
@@ -141,8 +152,36 @@ pub(super) fn broker_settings(
             .profile
             .and_then(|profile| profile.publishes_per_s)
             .and_then(|figure| NonZeroU32::new(u32::try_from(figure.value).ok()?)),
-        tls,
+        return_after: broker.servers.return_after,
     })
+}
+
+/// TLS with a server of this name; those of one name share it, with what they know of the files.
+fn tls_settings(
+    tls: &TlsConfig,
+    name: &str,
+    opened: &mut Vec<TlsSettings>,
+) -> Result<TlsSettings, Failure> {
+    if let Some(known) = opened.iter().find(|known| known.server_name == name) {
+        return Ok(known.clone());
+    }
+    let server_name = name.to_owned();
+    let config = TlsConfig { server_name: server_name.clone(), ..tls.clone() };
+    let source = Arc::new(tls::Source::open(config, telemetry::emit_peer_expiry)?);
+    let settings = TlsSettings { source, server_name };
+    opened.push(settings.clone());
+    Ok(settings)
+}
+
+/// What is known of the files of TLS connections with a broker.
+fn tls_sources(broker: &BrokerSettings) -> Vec<Arc<tls::Source>> {
+    let mut sources: Vec<Arc<tls::Source>> = Vec::new();
+    for tls in broker.servers.iter().filter_map(|server| server.tls.as_ref()) {
+        if sources.iter().all(|known| !Arc::ptr_eq(known, &tls.source)) {
+            sources.push(Arc::clone(&tls.source));
+        }
+    }
+    sources
 }
 
 /// Reads a password for each connection.
@@ -164,9 +203,12 @@ pub(super) fn status_settings(
         every: status.every,
         summary_every: status.summary_every,
         textfile: status.textfile,
-        broker_address: broker.address(),
+        broker_name: BrokerName::new({
+            let servers = Arc::clone(&broker.servers);
+            move || servers.in_use().server.address()
+        }),
         certificates: logging.certificates().clone(),
-        concern: addresses::concern(&broker.addresses),
+        concern: addresses::concern(broker),
         any_owner: sandbox.waived.contains(&Layer::User),
     }
 }

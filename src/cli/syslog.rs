@@ -99,8 +99,8 @@ pub(super) fn crossings(ot: &Side<'_>, it: &Side<'_>, warnings: &mut Diagnostics
         };
     for (own, other) in [(ot, it), (it, ot)] {
         for address in addresses(own) {
-            if same_host(address, &other.broker.address) {
-                let broker = &other.broker.address;
+            let is_there = |broker: &&Address| same_host(address, broker);
+            if let Some(broker) = other.broker.servers.addresses().find(is_there) {
                 warn(
                     own,
                     format!(
@@ -149,7 +149,15 @@ mod tests {
 
     fn broker(host: &str) -> BrokerConfig {
         BrokerConfig {
-            address: Address { host: host.to_owned(), port: 8883 },
+            servers: config::ServersConfig {
+                first: config::ServerConfig {
+                    address: Address { host: host.to_owned(), port: 8883 },
+                    server_name: None,
+                },
+                others: Vec::new(),
+                order: config::ServerOrder::InOrder,
+                return_after: None,
+            },
             addresses_file: None,
             credentials: None,
             client_id_form: config::ClientIdForm::Auto,

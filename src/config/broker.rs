@@ -1,17 +1,16 @@
 //! `[broker]` of both halves: where the broker is, who we are there, and how the connection is
 //! protected.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diagnostic::{Placed, SecretFile, Section};
-use tls::{TlsConfig, TlsError, TlsIdentity};
+use tls::TlsConfig;
 
+use super::broker_tls::read_broker_tls;
 use super::code;
 use super::profile::{PROFILES, Profile};
 use super::reader::Reader;
+use super::servers::{self, AddressesPath, ServersConfig};
 
 /// `keep-alive-s`: a dead connection is noticed within twice this. 30 s keeps NAT
 /// and firewall tables warm (their shortest usual timeout is 60 s).
@@ -32,7 +31,11 @@ pub(super) const DEFAULT_IT_MAX_PACKET_BYTES: u64 = 4 * 1024 * 1024;
 /// The keys of `[broker]`. `client-id` is that of the OT half, `client-id-prefix` of the IT half.
 pub(super) const BROKER_KEYS: &[&str] = &[
     "address",
+    "addresses",
     "addresses-file",
+    "order",
+    "return-to-first-after-s",
+    "share-sessions",
     "client-id",
     "client-id-prefix",
     "client-id-form",
@@ -46,15 +49,13 @@ pub(super) const BROKER_KEYS: &[&str] = &[
     "plaintext",
     "tls",
 ];
-const TLS_KEYS: &[&str] = &["ca-file", "certificate-file", "key-file", "server-name"];
-
 /// How one half reaches its broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerConfig {
-    /// Host and port; the relay only ever connects outwards.
-    pub address: Address,
-    /// Where somebody outside of the seal keeps what the name in `address` is at the moment.
-    pub addresses_file: Option<PathBuf>,
+    /// Hosts and ports, of which one is used at a time; the relay only ever connects outwards.
+    pub servers: ServersConfig,
+    /// Where somebody outside of the seal keeps what their names are at the moment.
+    pub addresses_file: Option<AddressesPath>,
     pub client_id_form: ClientIdForm,
     /// User and password, if the broker asks for them.
     pub credentials: Option<Credentials>,
@@ -69,6 +70,8 @@ pub struct BrokerConfig {
     /// What the broker is known to take; `None`: nobody has said which one it is.
     pub profile: Option<&'static Profile>,
     /// `None`: plain TCP, which the operator has asked for by `plaintext = true`.
+    ///
+    /// Its `server_name` is the first server's; each has its own in [`BrokerConfig::servers`].
     pub tls: Option<TlsConfig>,
 }
 
@@ -80,24 +83,6 @@ pub enum ClientIdForm {
     /// 1 to 23 letters and digits, which every broker must take.
     Short,
     Readable,
-}
-
-/// `host:port`; the host is a name or an IP address (IPv6 in brackets in the file, without
-/// them here).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    pub host: String,
-    pub port: u16,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(formatter, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(formatter, "{}:{}", self.host, self.port)
-        }
-    }
 }
 
 /// MQTT user name and where its password is.
@@ -117,10 +102,12 @@ impl BrokerConfig {
         section: &mut Section<'_, '_>,
         default_max_packet_bytes: u64,
     ) -> Option<BrokerConfig> {
-        reader.required(section, "address", "\"10.10.0.5:8883\"");
-        let text = section.string("address", &mut reader.problems);
-        let address = text.and_then(|text| read_address(reader, &text));
+        let named = servers::read_named(reader, section);
+        let how = servers::read_use(reader, section, named.as_ref());
         let addresses_file = reader.path_under(section, "addresses-file");
+        let addresses_file = named
+            .as_ref()
+            .and_then(|named| addresses_file.map(|file| AddressesPath::new(file.path, named)));
         let credentials = read_credentials(reader, section);
         let forms = [
             ("auto", ClientIdForm::Auto),
@@ -145,7 +132,6 @@ impl BrokerConfig {
             16 * 1024..=64 * 1024 * 1024,
             default_max_packet_bytes,
         );
-        let host = address.as_ref().map(|address| address.host.clone());
         let plaintext = section.boolean("plaintext", &mut reader.problems);
         let tls = section.table("tls", "broker.tls", &mut reader.problems);
         reader.close(section);
@@ -159,16 +145,17 @@ impl BrokerConfig {
                         .also(tls.header(), "asks for TLS");
                     reader.push(problem);
                 }
-                Some(read_tls(reader, tls, host)?)
+                Some(read_broker_tls(reader, tls, named.as_ref())?)
             }
             None => {
                 check_plaintext(reader, section, plaintext);
                 None
             }
         };
+        let (tls, names) = tls.unzip();
         Some(BrokerConfig {
-            address: address?,
-            addresses_file: addresses_file.map(|file| file.path),
+            servers: servers::typed(named?, names, how)?,
+            addresses_file,
             client_id_form,
             credentials: credentials?,
             keep_alive: Duration::from_secs(keep_alive_s),
@@ -214,64 +201,6 @@ fn check_plaintext(
     }
 }
 
-pub(super) fn read_address(reader: &mut Reader, text: &Placed<String>) -> Option<Address> {
-    match parse_address(&text.value) {
-        Ok(address) => Some(address),
-        Err(wanted) => {
-            let title = format!("bad value of `address`: `{}`", text.value);
-            let problem = reader
-                .error(code::VALUE, text.span.clone(), title)
-                .label(wanted)
-                .help("for example: address = \"10.10.0.5:8883\", \"broker.plant:8883\", \"[fd00::5]:8883\"");
-            reader.push(problem);
-            None
-        }
-    }
-}
-
-/// Parses `host:port`.
-///
-/// # Errors
-/// What was wanted.
-pub fn parse_address(text: &str) -> Result<Address, &'static str> {
-    if text.contains("://") {
-        return Err("wanted `host:port`, without a scheme");
-    }
-    if text.starts_with('[') {
-        let (_, port) = text.rsplit_once(']').ok_or("wanted `]` after the IPv6 address")?;
-        if !port.starts_with(':') {
-            return Err("wanted a port of 1 to 65535 after the brackets: `[fd00::5]:8883`");
-        }
-    }
-    let (host, port) = text.rsplit_once(':').ok_or("wanted `host:port`: the port is missing")?;
-    let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(inner) => match inner.parse::<IpAddr>() {
-            Ok(IpAddr::V6(address)) => address.to_string(),
-            _ if inner.contains('%') => return Err("wanted an IPv6 address without a zone"),
-            _ => return Err("wanted an IPv6 address in the brackets"),
-        },
-        None if host.contains(':') => return Err("wanted an IPv6 address in brackets"),
-        None if is_host_name(host) => host.to_owned(),
-        None => return Err("wanted a host name or an IP address before the colon"),
-    };
-    match port.parse::<u16>() {
-        Ok(number) if number > 0 && port.starts_with(|first: char| first.is_ascii_digit()) => {
-            Ok(Address { host, port: number })
-        }
-        _ => Err("wanted a port of 1 to 65535 after the colon"),
-    }
-}
-
-/// Letters, digits, hyphens and underscores in labels of 1 to 63, at most 253 in all (RFC 1123,
-/// and the underscore that networks use anyway).
-fn is_host_name(host: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
-    };
-    host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
-}
-
 /// Outer `None`: something was reported.
 fn read_credentials(
     reader: &mut Reader,
@@ -312,116 +241,4 @@ fn read_password(reader: &mut Reader, file: &Placed<String>) -> SecretFile {
         reader.push(problem);
     }
     password
-}
-
-/// `host`: what was dialled, and is the server's name where no other is given.
-pub(super) fn read_tls(
-    reader: &mut Reader,
-    section: Section<'_, '_>,
-    host: Option<String>,
-) -> Option<TlsConfig> {
-    let mut section = section.with_keys(TLS_KEYS);
-    reader.required(&section, "ca-file", "\"plant-ca.pem\"");
-    let ca = reader.path_under(&mut section, "ca-file");
-    let certificate = section.string("certificate-file", &mut reader.problems);
-    let key = section.string("key-file", &mut reader.problems);
-    let server_name = reader.text(&mut section, "server-name", |name| {
-        let usable = rustls_pki_types::ServerName::try_from(name).is_ok();
-        (!usable).then(|| "wanted a DNS name or an IP address".to_owned())
-    });
-    reader.close(&section);
-    let identity = match (certificate, key) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => {
-            Some((reader.path("certificate-file", &certificate), reader.path("key-file", &key)))
-        }
-        (Some(certificate), None) => {
-            let title = "`certificate-file` without `key-file`";
-            let problem = reader.error(code::COMBINATION, certificate.span, title);
-            reader.push(problem);
-            return None;
-        }
-        (None, Some(key)) => {
-            let title = "`key-file` without `certificate-file`";
-            let problem = reader.error(code::COMBINATION, key.span, title);
-            reader.push(problem);
-            return None;
-        }
-    };
-    let ca = ca?;
-    let config = TlsConfig {
-        ca_file: ca.path.clone(),
-        identity: identity.as_ref().map(|(certificate, key)| TlsIdentity {
-            certificate_file: certificate.path.clone(),
-            key_file: SecretFile::new(&key.path),
-        }),
-        server_name: server_name.or(host)?,
-    };
-    let visible = ca.visible
-        && identity.as_ref().is_none_or(|(certificate, key)| certificate.visible && key.visible);
-    if visible {
-        let span_of = |path: Option<&Path>| match &identity {
-            Some((certificate, _)) if path == Some(&certificate.path) => certificate.span.clone(),
-            Some((_, key)) if path == Some(&key.path) => key.span.clone(),
-            _ => ca.span.clone(),
-        };
-        match tls::inspect(&config, reader.environment.now) {
-            Ok(findings) => {
-                for finding in findings {
-                    let span = span_of(Some(&finding.path));
-                    let problem = reader.warning(code::VALIDITY, span, finding.text);
-                    reader.push(problem);
-                }
-            }
-            Err(error) => {
-                let code = match &error {
-                    TlsError::File(_) => code::SECRET,
-                    _ => code::CERTIFICATE,
-                };
-                let problem = reader.error(code, span_of(error.path()), error.to_string());
-                let problem =
-                    error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint));
-                reader.push(problem);
-            }
-        }
-    }
-    Some(config)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_host_and_port_and_nothing_else() {
-        for (text, host, port) in [
-            ("10.10.0.5:8883", "10.10.0.5", 8883),
-            ("broker.plant-a.example:1883", "broker.plant-a.example", 1883),
-            ("[fd00::5]:8883", "fd00::5", 8883),
-        ] {
-            let address = parse_address(text).unwrap();
-            assert_eq!((address.host.as_str(), address.port), (host, port));
-            assert_eq!(address.to_string(), text);
-        }
-        for text in [
-            "",
-            ":",
-            "broker",
-            "broker:",
-            ":1883",
-            "broker:0",
-            "broker:65536",
-            "broker:-1",
-            "mqtt://broker:1883",
-            "fd00::5:8883",
-            "[fd00::5]",
-            "[10.0.0.1]:1",
-            "a b:1",
-            "a..b:1",
-            "broker:1883/path",
-            "broker:+1883",
-        ] {
-            assert!(parse_address(text).is_err(), "{text}");
-        }
-    }
 }

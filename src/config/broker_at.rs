@@ -1,26 +1,29 @@
 //! Where the broker of a half is, and where its addresses are kept: all that somebody may know of the
 //! half's file who looks up its name.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use diagnostic::{Diagnostics, Section};
 
-use super::broker::{Address, BROKER_KEYS, read_address};
+use super::address::Address;
+use super::broker::BROKER_KEYS;
 use super::reader::{Environment, Reader};
+use super::servers::{AddressesPath, read_named};
 
-/// `address` and `addresses-file` of `[broker]` in `ot.toml` or `it.toml`.
+/// `address` or `addresses`, and `addresses-file`, of `[broker]` in `ot.toml` or `it.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerAt {
-    pub address: Address,
-    /// Where its addresses are kept.
-    pub addresses_file: Option<PathBuf>,
+    /// Never empty.
+    pub servers: Vec<Address>,
+    /// Where what their names are is kept.
+    pub addresses_file: Option<AddressesPath>,
 }
 
 impl BrokerAt {
-    /// Reads these two and nothing else: neither the rest of the file nor what it names.
+    /// Reads these and nothing else: neither the rest of the file nor what it names.
     ///
     /// # Errors
-    /// The file can't be read, is no TOML, or one of the two is wrong.
+    /// The file can't be read, is no TOML, or one of them is wrong.
     pub fn load(path: &Path) -> Result<BrokerAt, Diagnostics> {
         let reader = Reader::open(path, Environment::checking())?;
         reader.read(None, BrokerAt::typed).map(|(at, _)| at)
@@ -28,11 +31,11 @@ impl BrokerAt {
 
     fn typed(reader: &mut Reader, mut top: Section<'_, '_>) -> Option<BrokerAt> {
         let section = &mut reader.table(&mut top, "broker", BROKER_KEYS);
-        reader.required(section, "address", "\"10.10.0.5:8883\"");
-        let address = section.string("address", &mut reader.problems);
-        let address = address.and_then(|text| read_address(reader, &text));
+        let named = read_named(reader, section);
         let file = reader.path_under(section, "addresses-file");
-        Some(BrokerAt { address: address?, addresses_file: file.map(|file| file.path) })
+        let (servers, file) = (named?, file.map(|file| file.path));
+        let addresses_file = file.map(|file| AddressesPath::new(file, &servers));
+        Some(BrokerAt { servers: servers.all().to_vec(), addresses_file })
     }
 }
 
@@ -46,9 +49,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let loaded = BrokerAt::load(&path).map_err(|problems| problems.to_string());
         loaded.map(|at| BrokerAt {
-            addresses_file: at.addresses_file.map(|file| {
-                file.strip_prefix(directory.path()).map_or(file.clone(), Path::to_owned)
-            }),
+            addresses_file: at.addresses_file.map(|file| file.below(directory.path())),
             ..at
         })
     }
@@ -58,10 +59,20 @@ mod tests {
         let text = "[broker]\naddress = \"broker.example:8883\"\naddresses-file = \"names/it\"\n\
                     user = \"a\"\npassword-file = \"/nowhere\"\nodd = 1\n[other]\n";
         let at = load(text).unwrap();
-        assert_eq!((at.address.host.as_str(), at.address.port), ("broker.example", 8883));
-        assert_eq!(at.addresses_file.unwrap(), Path::new("names/it"));
+        assert_eq!(at.servers[0].to_string(), "broker.example:8883");
+        let file = at.addresses_file.unwrap();
+        assert_eq!(file.of_host("broker.example"), Path::new("names/it"));
         let without = load("[broker]\naddress = \"b:1\"\n").unwrap();
         assert_eq!(without.addresses_file, None);
+    }
+
+    #[test]
+    fn several_names_have_a_file_each() {
+        let text = "[broker]\naddresses = [\"a.example:1\", \"b.example:2\"]\naddresses-file = \"names/it\"\n";
+        let at = load(text).unwrap();
+        assert_eq!(at.servers.len(), 2);
+        let file = at.addresses_file.unwrap();
+        assert_eq!(file.of_host("b.example"), Path::new("names/it.b.example"));
     }
 
     #[test]

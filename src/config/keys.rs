@@ -57,7 +57,7 @@ impl Table {
 pub const OT: &[Table] = &[
     Table { name: "", parts: &[ot::TOP] },
     Table { name: "[broker]", parts: &[both::BROKER, ot::CLIENT, both::SESSION, ot::PACKETS] },
-    Table { name: "[broker.tls]", parts: &[both::TLS] },
+    Table { name: "[broker.tls]", parts: &[both::TLS, both::SERVER_NAMES] },
     Table { name: "[policies]", parts: &[ot::POLICIES] },
     Table {
         name: "[policies.require-signature]",
@@ -77,7 +77,7 @@ pub const OT: &[Table] = &[
 /// The tables of `it.toml`.
 pub const IT: &[Table] = &[
     Table { name: "[broker]", parts: &[both::BROKER, it::CLIENT, both::SESSION, it::PACKETS] },
-    Table { name: "[broker.tls]", parts: &[both::TLS] },
+    Table { name: "[broker.tls]", parts: &[both::TLS, both::SERVER_NAMES] },
     Table { name: "[link]", parts: &[it::LINK] },
     Table { name: "[journal]", parts: &[it::JOURNAL] },
     Table { name: "[state]", parts: &[both::STATE] },

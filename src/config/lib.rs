@@ -4,8 +4,10 @@
 //! what was found, what was wanted, and a hint. All problems are found in one run, and any of
 //! them is fatal. It starts nothing and reads no policy's language.
 
+mod address;
 mod broker;
 mod broker_at;
+mod broker_tls;
 mod code;
 mod credentials;
 mod half;
@@ -22,6 +24,7 @@ mod reader;
 mod receive;
 mod sandbox;
 mod send;
+mod servers;
 pub mod signature;
 mod status;
 mod syslog;
@@ -32,7 +35,8 @@ mod wording;
 use std::path::{Path, PathBuf};
 
 use ::signature::Requirement;
-pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials, parse_address};
+pub use address::{Address, parse_address};
+pub use broker::{BrokerConfig, ClientIdForm, Credentials};
 pub use broker_at::BrokerAt;
 use diagnostic::Section;
 pub use half::{Half, half_of};
@@ -48,6 +52,7 @@ pub use reader::{CREDENTIALS_VARIABLE, file_diagnostic};
 pub use receive::{ReceiveConfig, ReceivePath};
 pub use sandbox::SandboxConfig;
 pub use send::{SendConfig, SendPath};
+pub use servers::{AddressesPath, ServerConfig, ServerOrder, ServersConfig};
 pub use status::{HealthConfig, StatusConfig};
 pub use syslog::{SyslogConfig, SyslogTo};
 

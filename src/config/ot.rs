@@ -10,6 +10,7 @@ use sparkplug::{Caps, Shard};
 
 use super::broker::{BROKER_KEYS, DEFAULT_OT_MAX_PACKET_BYTES, packet_bytes};
 use super::reader::{Environment, Reader};
+use super::servers::refuse_alone;
 use super::{
     BrokerConfig, Half, JournalConfig, POLICIES_KEYS, SandboxConfig, StatusConfig, SyslogConfig,
     code, limits, read_policies, read_state,
@@ -62,6 +63,8 @@ pub struct OtConfig {
     /// MQTT client identifier at the OT broker; it names the persistent session there.
     pub client_id: String,
     pub broker: BrokerConfig,
+    /// What one of several servers keeps of the session, all of them have, as the nodes of a cluster do.
+    pub share_sessions: bool,
     /// Policy files, and directories of them; never empty. See [`super::policies`].
     pub policy_paths: Vec<PathBuf>,
     /// A policy that looks on and decides nothing: files and directories. Empty: none does.
@@ -140,6 +143,10 @@ impl OtConfig {
             reader.push(problem);
         }
         let client_id = reader.text(broker, "client-id", client_id_fault);
+        let share_sessions = reader.boolean(broker, "share-sessions", false);
+        if broker.key_span("address").is_some() {
+            refuse_alone(reader, broker, "share-sessions");
+        }
         let broker = BrokerConfig::read(reader, broker, DEFAULT_OT_MAX_PACKET_BYTES);
         let mut policies = reader.table(top, "policies", POLICIES_KEYS);
         let pseudonym_key = read_pseudonym_key(reader, &mut policies);
@@ -161,6 +168,7 @@ impl OtConfig {
             client_id: client_id.unwrap_or_else(|| format!("sparkdiode-ot-{name}")),
             name,
             broker: broker?,
+            share_sessions,
             policy_paths: policies.paths,
             observed_paths: observed_paths?,
             require_signature: policies.require_signature,

@@ -9,9 +9,11 @@ use telemetry::syslog::{DEV_LOG, EXAMPLE_ENTERPRISE, Facility, JOURNALD, LocalFo
 use telemetry::{Event, Severity};
 use tls::TlsConfig;
 
-use super::broker::{Address, read_address, read_tls};
+use super::address::Address;
+use super::broker_tls::read_tls;
 use super::code;
 use super::reader::Reader;
+use super::servers::read_address;
 
 /// `queue-lines`: with the limits of events, minutes of an incident while a server restarts.
 const DEFAULT_QUEUE_LINES: u64 = 2_048;
@@ -288,7 +290,7 @@ fn read_remote(
     let example = if to == To::Tls { "\"10.10.0.9:6514\"" } else { "\"10.10.0.9:514\"" };
     reader.required(section, "address", example);
     let text = address?;
-    let address = read_address(reader, &text)?;
+    let address = read_address(reader, "address", &text)?;
     if to == To::Tls {
         let host = Some(address.host.clone());
         reader.required(section, "tls", "{ ca-file = \"log-ca.pem\" }");

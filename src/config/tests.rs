@@ -4,6 +4,7 @@ mod bounds;
 mod ends;
 mod mirrored;
 mod observed;
+mod servers;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -88,7 +89,7 @@ fn a_minimal_ot_file_has_the_documented_defaults() {
     let (config, warnings) = ot(OT).unwrap();
     assert_eq!(config.name, "plant-a");
     assert_eq!(config.client_id, "sparkdiode-ot-plant-a");
-    assert_eq!(config.broker.address.to_string(), "127.0.0.1:1883");
+    assert_eq!(config.broker.servers.to_string(), "127.0.0.1:1883");
     assert_eq!(config.broker.keep_alive, Duration::from_secs(30));
     assert_eq!(config.broker.max_packet_bytes, 1_048_576);
     assert_eq!((config.broker.tls, config.broker.credentials), (None, None));
@@ -423,6 +424,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
                 if let Some(tls) = &mut config.broker.tls {
                     tls.server_name.clear();
                 }
+                config.broker.servers.first.server_name = None;
                 format!("{config:#?}")
             } else {
                 let (mut config, _) = ItConfig::read(reader).unwrap_or_else(|e| panic!("{e}"));

@@ -73,7 +73,7 @@ pub(crate) async fn pay(visit: &Visit, hear: Hear<'_>) -> Found {
 /// As far as the session, all went well.
 fn reached(visit: &Visit, found: &mut Found) {
     found.connection = Some(Ok(()));
-    found.handshake = visit.broker.tls.is_some().then_some(Ok(()));
+    found.handshake = visit.broker.servers.in_use().server.tls.is_some().then_some(Ok(()));
 }
 
 fn not_opened(why: NoSession, visit: &Visit, name: &str, found: &mut Found) {
@@ -101,11 +101,12 @@ fn not_opened(why: NoSession, visit: &Visit, name: &str, found: &mut Found) {
 async fn open(broker: &BrokerSettings, client_id: &str) -> Result<Session, NoSession> {
     let traffic = Arc::new(Traffic::default());
     let within = broker.connect_within;
-    let (stream, address) = stream::dial(broker.addresses.in_turn(), within, &traffic)
+    let server = broker.servers.in_use().server;
+    let (stream, address) = stream::dial(server.addresses.in_turn(), within, &traffic)
         .await
         .map_err(|error| NoSession::Connection(broker::explain(&error).text))?;
-    broker.addresses.found(address);
-    let tls = broker.tls.as_ref().map(TlsSettings::now);
+    server.addresses.found(address);
+    let tls = server.tls.as_ref().map(TlsSettings::now);
     let framing = Framing::new(broker.max_packet_bytes, Mark::new());
     let patience = Patience { keep_alive: broker.keep_alive, connack: within };
     let stream = stream::open(stream, tls, framing, patience, traffic)
@@ -119,7 +120,7 @@ async fn open(broker: &BrokerSettings, client_id: &str) -> Result<Session, NoSes
     let user = broker.credentials.as_ref().map(|own| own.user.as_str());
     let keep_alive_s = u16::try_from(broker.keep_alive.as_secs()).unwrap_or(u16::MAX);
     let packet = connect(client_id, keep_alive_s, user.map(|user| (user, password.as_deref())));
-    let has_tls = broker.tls.is_some();
+    let has_tls = server.tls.is_some();
     let answer = async {
         session.send(&packet).await?;
         session.connack().await

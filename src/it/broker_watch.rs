@@ -109,6 +109,15 @@ impl BrokerWatch {
         }
     }
 
+    /// All sessions go to another server, `broker`. What ended at the one before wasn't ended by others.
+    pub(super) fn server_changed(&mut self, broker: String) {
+        (self.broker, self.noticed_up) = (broker, false);
+        (self.last_ready, self.last_ended) = (None, None);
+        self.ended.values_mut().for_each(|ended| ended.last = false);
+        self.refusals.clear();
+        self.uncommanded.clear();
+    }
+
     /// Any session stands.
     pub(super) fn stands(&self) -> bool {
         !self.ready.is_empty()

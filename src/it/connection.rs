@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 
 use at_subscribe::AtSubscribe;
 use barriers::Barriers;
-use broker::{Addresses, BrokerSettings, Credentials, TlsSettings};
+use broker::{BrokerSettings, Credentials, InUse, Server, Stay, TlsSettings};
 use bytes::Bytes;
 use client::{Attempt, Connection, Login, Options, Publisher, Will, publisher};
 use commands::Commands;
@@ -57,7 +57,8 @@ pub(super) const MAX_INCOMING_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Sessions {
     broker: BrokerSettings,
-    addresses: Arc<Addresses>,
+    /// What the next three know was learnt in this stay.
+    stay: Stay,
     /// What all sessions may send.
     budget: Option<Arc<Budget>>,
     identities: Arc<Mutex<Identities>>,
@@ -85,6 +86,12 @@ struct Live {
     shared: Arc<Shared>,
     /// Publications at QoS 1 handed over so far.
     published: u64,
+    /// The stay with a server that it is of.
+    stay: Stay,
+    /// Its NDEATH: topic and payload.
+    death: (Arc<str>, Vec<u8>),
+    /// Its server isn't used any more: nothing follows its NDEATH.
+    left: bool,
     /// Bytes that may wait beside what the limit allows: births, and one publication.
     allowance: usize,
     largest: usize,
@@ -99,7 +106,7 @@ impl Sessions {
         events: UnboundedSender<DriverEvent>,
     ) -> Self {
         Sessions {
-            addresses: Arc::clone(&broker.addresses),
+            stay: broker.servers.in_use().stay,
             budget: bytes_per_s.map(Budget::new),
             identities: Arc::new(Mutex::new(Identities::new(broker.client_id_form))),
             barriers: Arc::default(),
@@ -143,6 +150,7 @@ impl Sessions {
 
     fn client(
         &self,
+        server: &Arc<Server>,
         spec: &SessionSpec,
         client_id: &str,
         traffic: &Arc<Traffic>,
@@ -162,20 +170,20 @@ impl Sessions {
         };
         let will =
             Will { topic: spec.will_topic.as_ref().into(), payload: spec.will_payload.clone() };
-        let addresses = Arc::clone(&self.addresses);
+        let server = Arc::clone(server);
         let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
         // TLS is made here and not by the client: what it reads is watched behind the decryption.
-        let tls = broker.tls.as_ref().map(TlsSettings::now);
+        let tls = server.tls.as_ref().map(TlsSettings::now);
         let (traffic, mark) = (Arc::clone(traffic), self.mark.clone());
         let budget = self.budget.clone();
         publisher(&options, attempt, will, move || {
-            let (addresses, tls) = (Arc::clone(&addresses), tls.clone());
+            let (server, tls) = (Arc::clone(&server), tls.clone());
             let (traffic, budget) = (Arc::clone(&traffic), budget.clone());
             let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone());
             async move {
-                let all = addresses.in_turn();
+                let all = server.addresses.in_turn();
                 let (stream, address) = stream::dial(all, patience.connack, &traffic).await?;
-                addresses.found(address);
+                server.addresses.found(address);
                 let opened = stream::open(stream, tls, framing, patience, traffic).await?;
                 let opened = opened.without_reading_ahead().with_answers_counted();
                 Ok(opened.within(budget.as_ref()))
@@ -204,6 +212,12 @@ impl Pool for Sessions {
         let (queued, taken) = (Arc::clone(&self.queued_bytes), Arc::clone(&self.taken_bytes));
         let shared = Arc::new(Shared::new(Arc::new(Traffic::new(queued, taken))));
         self.take_password();
+        let InUse { server, stay } = self.broker.servers.in_use();
+        if stay != self.stay {
+            // It may be another kind of broker.
+            self.stay = stay;
+            (self.barriers, self.at_subscribe) = (Arc::default(), Arc::default());
+        }
         let name = format!("{}/{}", spec.group, spec.edge_node);
         let readable = format!("{}/{name}", self.broker.client_id);
         let chosen = match self.identities.lock() {
@@ -212,25 +226,25 @@ impl Pool for Sessions {
                 return mistake::mistake!("a thread panicked with the identifiers in its hands");
             }
         };
-        let (client, connection) = self.client(&spec, &chosen.id, &shared.traffic);
+        let (client, connection) = self.client(&server, &spec, &chosen.id, &shared.traffic);
         let task = Task {
             node,
             name,
             generation,
             client: client.clone(),
             commands: Commands::new(spec.subscriptions),
-            broker: self.broker.address().into(),
+            broker: server.address().into(),
             user: self.broker.credentials.as_ref().map(|credentials| credentials.user.clone()),
             keep_alive: self.broker.keep_alive,
             connect_within: self.broker.connect_within,
-            has_tls: self.broker.tls.is_some(),
+            has_tls: server.tls.is_some(),
             chosen,
             identities: Arc::clone(&self.identities),
             barriers: Arc::clone(&self.barriers),
             at_subscribe: Arc::clone(&self.at_subscribe),
             asked: 0,
             probes: false,
-            addresses: Arc::clone(&self.addresses),
+            addresses: Arc::clone(&server.addresses),
             limits: self.limits,
             pace: self.broker.publishes_per_s.map(Pace::new),
             mark: self.mark.clone(),
@@ -248,6 +262,9 @@ impl Pool for Sessions {
             generation,
             shared,
             published: 0,
+            stay,
+            death: (spec.will_topic, spec.will_payload),
+            left: false,
             allowance: spec.birth_bytes,
             largest: 0,
             task,
@@ -257,7 +274,7 @@ impl Pool for Sessions {
 
     fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos) {
         // A session that ended isn't there any more; the mirror hears of that next.
-        let Some(live) = self.live.get_mut(&node) else { return };
+        let Some(live) = self.live.get_mut(&node).filter(|live| !live.left) else { return };
         let bytes = payload.len().saturating_add(topic.len()).saturating_add(PUBLICATION_BYTES);
         {
             let Ok(mut queue) = live.shared.queue.lock() else {
@@ -307,7 +324,7 @@ impl Pool for Sessions {
     }
 
     fn barrier(&mut self, node: NodeId, data_qos: Qos) {
-        let Some(live) = self.live.get_mut(&node) else { return };
+        let Some(live) = self.live.get_mut(&node).filter(|live| !live.left) else { return };
         match data_qos {
             Qos::AtMostOnce => {
                 self.barriers.ask(&live.client, &live.shared);
@@ -329,6 +346,28 @@ impl Pool for Sessions {
         live.shared.acks_to_close.store(live.published, Ordering::Release);
         live.shared.closing.store(true, Ordering::Release);
         live.shared.wake.notify_one();
+    }
+
+    fn leave_server(&mut self) {
+        let servers = Arc::clone(&self.broker.servers);
+        let left =
+            self.live.iter().filter(|(_, live)| !live.left && !servers.is_current(live.stay));
+        let left: Vec<NodeId> = left.map(|(node, _)| *node).collect();
+        for node in left {
+            let Some((topic, payload)) = self.live.get(&node).map(|live| live.death.clone()) else {
+                continue;
+            };
+            self.publish(node, topic, payload, Qos::AtLeastOnce);
+            if let Some(live) = self.live.get_mut(&node) {
+                live.left = true;
+                live.shared.leaving.store(true, Ordering::Release);
+            }
+            self.close(node);
+        }
+    }
+
+    fn has_left(&self, node: NodeId) -> bool {
+        self.live.get(&node).is_some_and(|live| live.left)
     }
 
     fn is_current(&mut self, node: NodeId, generation: u64, ended: bool) -> bool {

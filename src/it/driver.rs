@@ -34,6 +34,7 @@ use crate::births_under_way::BirthsUnderWay;
 use crate::broker_watch::BrokerWatch;
 use crate::connect_queue::ConnectQueue;
 use crate::connection::Sessions;
+use crate::failover::Failover;
 use crate::link_pace::LinkPace;
 use crate::mirror::{Mirror, MirrorSnapshot, Notice, Now, Qos};
 use crate::pool::Pool;
@@ -100,6 +101,7 @@ pub(super) struct Driver<P = Sessions> {
     connect_queue: ConnectQueue,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
+    failover: Failover,
     link_pace: LinkPace,
     births: BirthsUnderWay,
     /// `None`: nobody is told how it is.
@@ -136,7 +138,7 @@ impl<P: Pool> Driver<P> {
         sessions: P,
         (state, make_writer): (ItState, impl FnOnce(ItState) -> io::Result<StateWriter>),
         events: UnboundedReceiver<DriverEvent>,
-        broker: BrokerWatch,
+        (broker, failover): (BrokerWatch, Failover),
         make_status_reporter: impl FnOnce(Now) -> Result<Option<StatusReporter>, ItError>,
     ) -> Result<Driver<P>, ItError> {
         let clock = Clock::start();
@@ -198,6 +200,7 @@ impl<P: Pool> Driver<P> {
             connect_queue,
             history,
             broker,
+            failover,
             link_pace,
             births,
             status_reporter,
@@ -269,6 +272,11 @@ impl<P: Pool> Driver<P> {
         if now.mono >= self.next_tick || self.mirror.is_behind() {
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
             self.mirror.handle_tick(now);
+            if self.stop_by.is_none()
+                && let Some(moved) = self.failover.look(now.mono, self.mirror.waits_for_host())
+            {
+                self.moved(&moved);
+            }
             let waiting = self.sessions.queued_bytes();
             self.link_pace.look(now.mono, waiting, self.sessions.taken_bytes());
         }
@@ -336,6 +344,12 @@ impl<P: Pool> Driver<P> {
                     status_reporter.reloaded(refused);
                 }
             }
+            DriverEvent::ReturnToFirst if self.stop_by.is_none() => {
+                if let Some(moved) = self.failover.return_to_first() {
+                    self.moved(&moved);
+                }
+            }
+            DriverEvent::ReturnToFirst => {}
             DriverEvent::WatchdogRequested => {
                 if let Some(status_reporter) = &mut self.status_reporter {
                     status_reporter.watchdog_requested();

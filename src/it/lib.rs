@@ -14,6 +14,7 @@ mod broker_watch;
 mod connect_queue;
 mod connection;
 mod driver;
+mod failover;
 mod link_pace;
 pub mod memory;
 pub mod mirror;
@@ -39,6 +40,7 @@ use broker::BrokerSettings;
 use broker_watch::BrokerWatch;
 pub use clock::Now;
 use driver::{Driver, DriverSettings};
+use failover::Failover;
 use journal_read::JournalError;
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use policy::Policy;
@@ -143,6 +145,8 @@ enum DriverEvent {
     Stop,
     /// SIGHUP.
     Reload,
+    /// The first server of the broker could be reached for long enough.
+    ReturnToFirst,
     /// A sign of life is due.
     WatchdogRequested,
 }
@@ -207,6 +211,9 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let digest = policy.as_ref().map(|policy| policy.digest().to_owned());
     let mirror = Mirror::new(settings.mirror, policy.map(Arc::new));
     let watch = BrokerWatch::new(settings.broker.address());
+    let servers = Arc::clone(&settings.broker.servers);
+    let failover = Failover::new(Arc::clone(&servers));
+    let (return_after, within) = (settings.broker.return_after, settings.broker.connect_within);
     let handle = runtime.handle().clone();
     let sessions =
         connection::Sessions::new(settings.broker, settings.bytes_per_s, handle, sender.clone());
@@ -243,7 +250,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         sessions,
         (state, make_writer),
         events,
-        watch,
+        (watch, failover),
         make_status_reporter,
     )?;
     let result = runtime.block_on(async move {
@@ -252,6 +259,12 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         };
+        if let Some(after) = return_after {
+            let sender = sender.clone();
+            // The driver is gone only when the process ends.
+            let ask = move || drop(sender.send(DriverEvent::ReturnToFirst));
+            tokio::spawn(stream::watch_first(servers, after, within, ask));
+        }
         tokio::spawn(signals.forward(sender, notifier.clone(), certificates, look_again));
         event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
         notifier.ready();

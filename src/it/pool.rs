@@ -30,6 +30,12 @@ pub(crate) trait Pool {
     /// QoS. A DISCONNECT queued right here would overtake publications that wait for room in the
     /// in-flight window, and with them the NDEATH.
     fn close(&mut self, node: NodeId);
+    /// Ends the sessions with a server that isn't used any more, with NDEATH and DISCONNECT as
+    /// [`close`](Pool::close) does; those that don't stand yet, without. Their end is
+    /// [`Lost`](crate::mirror::SessionEvent::Lost).
+    fn leave_server(&mut self);
+    /// Whether the session of this node is one of those.
+    fn has_left(&self, node: NodeId) -> bool;
     /// Whether `generation` is the current session of this node. An end forgets the session.
     fn is_current(&mut self, node: NodeId, generation: u64, ended: bool) -> bool;
     /// What the broker has refused to sessions that stand is asked for again.

@@ -9,9 +9,11 @@ mod delivered;
 mod endings;
 mod extras;
 mod identity;
+mod kept;
 mod load;
 mod options;
 mod pauses;
+mod servers;
 mod subscriptions;
 mod telling;
 mod unread;
@@ -24,12 +26,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use at_once::at_once;
-use broker::{BrokerSettings, Refusal};
+use broker::BrokerSettings;
 use bytes::Bytes;
 use client::{Attempt, Connection, Error, Event, Grant, Message, Qos, Sent, Subscriber};
 pub(crate) use delivered::{Delivered, Receipt};
 use endings::Endings;
 use identity::Identity;
+pub(super) use kept::Kept;
 use load::Load;
 use options::{Way, login, prepared as prepared_client};
 use pauses::Pauses;
@@ -92,6 +95,10 @@ pub(super) struct Session {
     subscribed: Subscribed,
     /// Nothing is to stay at the broker.
     passing: bool,
+    /// With which server something is kept; `None`: with none, or that is nobody's concern.
+    kept: Option<Kept>,
+    /// The next session only throws away what is kept there.
+    sweeps: bool,
     /// Whose messages are for this relay; `None`: those of all edge nodes.
     shard: Option<Shard>,
     /// What stands where a message was too large.
@@ -115,6 +122,8 @@ struct Common {
     connection: Cell<u64>,
     /// Messages of this connection that wait for their acknowledgement.
     unanswered: Cell<usize>,
+    /// The first server is to be used again.
+    returns: Cell<bool>,
 }
 
 /// Why there is no connection any more.
@@ -122,6 +131,8 @@ enum End {
     Failed(Error),
     /// The broker owed an answer; we ended it.
     Unanswered,
+    /// Another server is to be used.
+    Left,
 }
 
 /// Prepares a session with the filters of the policy, which also hears what hosts say of themselves.
@@ -129,10 +140,11 @@ pub(super) fn session(
     broker: &BrokerSettings,
     filters: Vec<String>,
     shard: Option<Shard>,
+    kept: Option<Kept>,
 ) -> (Session, SessionHandle) {
     let subscriptions = Subscriptions::new(filters, broker.answer_within);
     let (session, handle) = prepared(broker, subscriptions.with_host_states());
-    (Session { shard, ..session }, handle)
+    (Session { shard, kept, ..session }, handle)
 }
 
 fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, SessionHandle) {
@@ -145,6 +157,7 @@ fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, 
         refiltered: Notify::new(),
         connection: Cell::new(0),
         unanswered: Cell::new(0),
+        returns: Cell::new(false),
     });
     let handle = SessionHandle { client: client.clone(), common: Rc::clone(&common) };
     let session = Session {
@@ -158,6 +171,8 @@ fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, 
         stands: false,
         subscribed: Subscribed::default(),
         passing: false,
+        kept: None,
+        sweeps: false,
         shard: None,
         mark,
         gather: Duration::ZERO,
@@ -204,6 +219,14 @@ impl Session {
             }
             hand_over(&mut burst, sink).await;
             let end = match event {
+                Ok(Event::Connected { .. }) if self.sweeps => {
+                    // What was kept there is gone with it; the session itself follows at once.
+                    self.identity.taken();
+                    self.remember_server();
+                    self.forget_connection();
+                    self.prepare();
+                    continue;
+                }
                 Ok(Event::Connected { .. }) if self.identity.is_probe() => {
                     // The session was only to learn that it is taken. The proof follows at once.
                     self.identity.taken();
@@ -225,12 +248,11 @@ impl Session {
                 Ok(_) => continue,
                 Err(end) => end,
             };
-            self.way.tell_odd(&self.broker.address());
+            self.way.tell_odd(&self.way.address());
             // Before anything else runs: receipts of this connection are void now.
             self.forget_connection();
             sink.put(SessionEvent::Lost).await;
-            let pause = pauses.ended();
-            self.ended(&end, pause);
+            let pause = self.ended(&end, &mut pauses);
             self.tell_subscribed(sink).await;
             sleep(pause).await;
             self.prepare();
@@ -246,7 +268,7 @@ impl Session {
         sink: &impl Sink,
     ) -> Result<Event, End> {
         let common = Rc::clone(&self.common);
-        let (client, broker) = (self.client.clone(), self.broker.address());
+        let (client, broker) = (self.client.clone(), self.way.address());
         let silent = (!self.stands).then(|| (Arc::clone(&self.way), self.broker.connect_within));
         let mut heard = self.way.heard();
         let mut poll = pin!(self.connection.poll());
@@ -260,6 +282,9 @@ impl Session {
         answers(&common.unanswered).await;
         load.linger(messages, common.unanswered.get());
         loop {
+            if common.returns.take() {
+                return Err(End::Left);
+            }
             let now = clock::steady();
             let (request, look) = {
                 let mut subscriptions = common.subscriptions.borrow_mut();
@@ -294,7 +319,8 @@ impl Session {
     async fn connected(&mut self, present: bool, sink: &impl Sink) {
         self.identity.taken();
         self.stands = true;
-        let broker = self.broker.address();
+        let broker = self.way.address();
+        self.remember_server();
         event!(BrokerUp, broker, session_present = present);
         if let Some(times) = self.endings.connected(clock::steady()) {
             let client_id = &**self.identity.current();
@@ -309,7 +335,7 @@ impl Session {
     fn subscribed(&self, id: u16, grants: &[Grant]) {
         let said = self.common.subscriptions.borrow_mut().answered(clock::steady(), grants);
         let why = self.way.take_codes(id).and_then(|codes| broker::filter_refusal(&codes));
-        said.iter().for_each(|said| telling::tell(&self.broker.address(), said, why.as_deref()));
+        said.iter().for_each(|said| telling::tell(&self.way.address(), said, why.as_deref()));
         self.ask();
     }
 
@@ -324,33 +350,6 @@ impl Session {
         self.common.connection.set(self.common.connection.get().wrapping_add(1));
         self.common.unanswered.set(0);
         self.connection.forget();
-    }
-
-    /// Tells why there is no session, and draws conclusions.
-    fn ended(&mut self, end: &End, pause: Duration) {
-        let now = clock::steady();
-        let stood = take(&mut self.stands);
-        let by_broker = matches!(end, End::Failed(error) if error.is_ended_by_broker());
-        let said = self.common.subscriptions.borrow_mut().ended(by_broker);
-        if stood && by_broker && said.is_none() {
-            self.endings.ended(now);
-        } else {
-            self.endings.other();
-        }
-        let end = (end, !stood && by_broker && self.way.is_unheard());
-        telling::tell_end(&self.broker, self.identity.current(), end, said.as_ref(), pause);
-        if stood {
-            return;
-        }
-        self.way.addresses.turn();
-        let refusal = match end.0 {
-            End::Failed(error) => error.refusal(self.way.was_spoken_to()),
-            End::Unanswered => Refusal::Other,
-        };
-        if self.identity.refused(refusal) {
-            let client_id = &**self.identity.current();
-            event!(ClientIdShort, client_id, broker = self.broker.address());
-        }
     }
 
     async fn tell_subscribed(&mut self, sink: &impl Sink) {
@@ -370,9 +369,11 @@ impl Session {
         }
     }
 
-    /// Prepares the next connection: identifier, keep alive, password.
+    /// Prepares the next connection: server, identifier, keep alive, password.
     fn prepare(&mut self) {
-        self.way.begin();
+        self.way.begin(self.broker.servers.in_use());
+        let kept = self.kept.as_ref().filter(|_| !self.passing && !self.identity.is_probe());
+        self.sweeps = kept.is_some_and(|kept| kept.is_stale_at(&self.way.address()));
         let attempt = self.attempt();
         self.connection.prepare(attempt);
     }
@@ -380,7 +381,7 @@ impl Session {
     fn attempt(&self) -> Attempt {
         Attempt {
             client_id: self.identity.current().to_string(),
-            is_clean: self.passing || self.identity.is_probe(),
+            is_clean: self.passing || self.identity.is_probe() || self.sweeps,
             keep_alive: self.broker.keep_alive,
             login: self.broker.credentials.as_ref().and_then(login),
         }
@@ -449,6 +450,12 @@ impl SessionHandle {
     /// ends those that are gone.
     pub(super) fn refilter(&self, filters: Vec<String>) {
         self.common.subscriptions.borrow_mut().refilter(filters);
+        self.common.refiltered.notify_one();
+    }
+
+    /// Leaves the server that is used for the first one.
+    pub(super) fn return_to_first(&self) {
+        self.common.returns.set(true);
         self.common.refiltered.notify_one();
     }
 

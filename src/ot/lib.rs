@@ -50,6 +50,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::admission::Queue;
+use self::connection::Kept;
 use self::connection::SessionHandle;
 pub use self::decisions::{Decision, Decisions};
 pub use self::entry::Entry;
@@ -123,6 +124,8 @@ pub struct Settings {
     /// Name of this relay, in every segment's `Start`.
     pub relay_name: String,
     pub broker: BrokerSettings,
+    /// What one server of the broker keeps of the session, all of them have.
+    pub share_sessions: bool,
     pub pipeline: PipelineSettings,
     /// Which edge nodes are this relay's, where several relays share the plant.
     pub shard: Option<Shard>,
@@ -193,6 +196,7 @@ pub struct Opened {
     runtime: tokio::runtime::Runtime,
     clock: Clock,
     state: StateDir,
+    kept: Kept,
     writer: Journal,
 }
 
@@ -205,8 +209,9 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
     let clock = Clock::start();
     let state = StateDir::open(&settings.state_dir)?;
     settings.status.check(&settings.state_dir)?;
+    let kept = Kept::open(state.another()?, settings.share_sessions)?;
     let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?.only();
-    Ok(Opened { settings, runtime, clock, state, writer })
+    Ok(Opened { settings, runtime, clock, state, kept, writer })
 }
 
 /// Runs until SIGTERM or SIGINT: then what was received is journalled and acknowledged, the
@@ -216,7 +221,7 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
 /// # Errors
 /// [`OtError`]; what was acknowledged until then is in the journal.
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
-    let Opened { settings, runtime, clock, state, writer } = opened;
+    let Opened { settings, runtime, clock, state, kept, writer } = opened;
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
     let Settings { state_dir, notifier, look_again, shard, gather, .. } = settings;
     let now = clock.now();
@@ -257,8 +262,20 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     })?;
 
     let network = async move {
-        let (session, handle) = connection::session(&broker, filters, shard);
+        // Something is kept there.
+        kept.address().into_iter().for_each(|address| broker.servers.begin_with(address));
+        let (session, handle) = connection::session(&broker, filters, shard, Some(kept));
         let session = session.gathering(gather);
+        let returning = broker.return_after.map(|after| {
+            let (handle, within) = (handle.clone(), broker.connect_within);
+            let ask = move || handle.return_to_first();
+            tokio::task::spawn_local(stream::watch_first(
+                broker.servers.clone(),
+                after,
+                within,
+                ask,
+            ))
+        });
         let queue = Rc::new(admission);
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
@@ -275,9 +292,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
             policy_loader()
         });
         let result = supervise(&queue, &handle, load, (&digest, shard), &notifier, ended).await;
-        if let Some(pulsing) = pulsing {
-            pulsing.abort();
-        }
+        pulsing.into_iter().chain(returning).for_each(|task| task.abort());
         // The worker dropped its end of the receipts: when the task ends, all are handed over.
         let _ = tokio::time::timeout(GOODBYE_WITHIN, &mut acknowledging).await;
         handle.disconnect();

@@ -81,7 +81,7 @@ pub async fn converse(
     filters: Vec<String>,
     within: Duration,
 ) -> Option<Vec<Told>> {
-    let (session, handle) = connection::session(broker, filters, None);
+    let (session, handle) = connection::session(broker, filters, None, None);
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let acknowledging = tokio::task::spawn_local(handle.acknowledge(released));
     let listener = Listener { told: RefCell::default(), receipts, lost: Notify::new() };

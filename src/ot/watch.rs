@@ -100,14 +100,22 @@ pub fn watch(
 ) -> Result<WatchEnd, WatchError> {
     let OpenedWatch { settings, runtime } = opened;
     let WatchSettings { broker, filters, run_for } = settings;
-    let address = format!("{}:{}", broker.host, broker.port);
+    let servers = broker.servers.iter();
+    let addresses: Vec<String> = servers.map(|server| server.address()).collect();
     let watching = async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let (session, handle) = connection::passing_session(&broker, filters);
         let (receipts, taken) = tokio::sync::mpsc::unbounded_channel();
-        let watching =
-            Watching { take, receipts, was_connected: false, failed: false, is_over: false };
+        let untried = addresses.len();
+        let watching = Watching {
+            take,
+            receipts,
+            was_connected: false,
+            untried,
+            failed: false,
+            is_over: false,
+        };
         let watching = RefCell::new(watching);
         let sink = Taker { watching, over: Notify::new() };
         let acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(taken));
@@ -137,7 +145,7 @@ pub fn watch(
         }
         acknowledging.abort();
         if failed || (!was_connected && end != WatchEnd::Signal) {
-            return Err(WatchError::NotConnected(address));
+            return Err(WatchError::NotConnected(addresses.join("`, `")));
         }
         Ok(end)
     };
@@ -154,7 +162,9 @@ struct Watching<'a> {
     take: &'a mut dyn FnMut(Watched<'_>) -> ControlFlow<()>,
     receipts: UnboundedSender<Vec<Receipt>>,
     was_connected: bool,
-    /// The first attempt to connect failed.
+    /// Servers that weren't tried yet.
+    untried: usize,
+    /// The first attempt to connect failed, with each of them.
     failed: bool,
     /// Nothing more is handed over; what comes now is on its way to a closed door.
     is_over: bool,
@@ -173,8 +183,9 @@ impl Sink for Taker<'_> {
                 (watching.take)(Watched::Connected { at_ms })
             }
             SessionEvent::Lost if !watching.was_connected => {
-                watching.failed = true;
-                ControlFlow::Break(())
+                watching.untried = watching.untried.saturating_sub(1);
+                watching.failed = watching.untried == 0;
+                if watching.failed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             }
             SessionEvent::Lost => (watching.take)(Watched::Lost { at_ms }),
             // The connection has told of it.

@@ -118,6 +118,15 @@ impl StateDir {
         }
     }
 
+    /// A second hold on the same directory, for somebody who has files of his own there.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn another(&self) -> Result<StateDir, StateError> {
+        let claim = self._claim.try_clone().map_err(os("hold", &self.path))?;
+        Ok(StateDir { path: self.path.clone(), user: self.user, _claim: claim })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

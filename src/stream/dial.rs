@@ -28,13 +28,17 @@ type Attempt = Pin<Box<dyn Future<Output = (SocketAddr, io::Result<TcpStream>)> 
 /// is; to which one.
 ///
 /// # Errors
-/// None of them answered, or every one refused; each is named where there are several.
+/// There is none, none of them answered, or every one refused; each is named where there are several.
 pub async fn dial(
     addresses: Vec<SocketAddr>,
     within: Duration,
     traffic: &Traffic,
 ) -> io::Result<(TcpStream, SocketAddr)> {
     traffic.awaits(Awaited::Connection);
+    if addresses.is_empty() {
+        let text = "its name had no address when this half was started: see `addresses-file`";
+        return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+    }
     let (stream, address) = first_of(addresses.into_iter(), within).await?;
     stream.set_nodelay(true)?;
     SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;

@@ -29,6 +29,8 @@ pub(crate) enum Half {
 #[derive(Clone, Debug)]
 pub(crate) enum Link {
     Plain(SocketAddr),
+    /// Several servers.
+    Several(Vec<SocketAddr>),
     /// With a client certificate; PEM files.
     Tls {
         address: SocketAddr,
@@ -412,6 +414,10 @@ fn broker(link: &Link, extra: &str) -> String {
     match link {
         Link::Plain(address) => {
             format!("[broker]\naddress = \"{address}\"\nplaintext = true\n{extra}\n")
+        }
+        Link::Several(addresses) => {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!("[broker]\naddresses = {addresses:?}\nplaintext = true\n{extra}\n")
         }
         Link::Tls { address, ca, certificate, key } => format!(
             "[broker]\naddress = \"localhost:{}\"\n{extra}\n\

@@ -27,9 +27,51 @@ pub(super) fn brokers(
     warnings: &mut Diagnostics,
     errors: &mut Diagnostics,
 ) {
-    let (left, right) = (&ot.broker.address, &it.broker.address);
-    let names = if left == right { format!("`{left}`") } else { format!("`{left}` and `{right}`") };
-    let [left_addresses, right_addresses] = addresses(left, right);
+    let all = |broker: &BrokerConfig| broker.servers.addresses().cloned().collect::<Vec<_>>();
+    let (left, right) = (all(&ot.broker), all(&it.broker));
+    let found = addresses(&[left.as_slice(), right.as_slice()].concat());
+    let (left_found, right_found) = found.split_at(left.len().min(found.len()));
+    let mut neighbours = None;
+    for (left, left_found) in left.iter().zip(left_found) {
+        for (right, right_found) in right.iter().zip(right_found) {
+            match nearness((left, left_found), (right, right_found)) {
+                Near::Apart => {}
+                Near::Neighbours => {
+                    neighbours.get_or_insert((left, right));
+                }
+                Near::Same if ot.sandbox.one_broker && it.sandbox.one_broker => return,
+                Near::Same => {
+                    let title = format!("both halves use one broker: {}", names(left, right));
+                    errors.push(
+                        Diagnostic::file_error("C110", it_path, title)
+                            .help("the IT half publishes at its broker: it would write where the plant does, over the edge nodes that it mirrors, and IT's hosts would be there, too")
+                            .help("where that is meant (a laboratory, one broker with strict access lists), write `[sandbox] waive = [\"one-broker\"]` into both files"),
+                    );
+                    return;
+                }
+            }
+        }
+    }
+    if let Some((left, right)) = neighbours {
+        let title = format!("both brokers are on one host: {}", names(left, right));
+        warnings.push(
+            Diagnostic::file_warning("C110", it_path, title)
+                .help("that host is a way between OT and IT beside the relay"),
+        );
+    }
+}
+
+/// How near two servers are to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Near {
+    Apart,
+    /// On one host, which isn't this one.
+    Neighbours,
+    Same,
+}
+
+/// With the addresses that were found for each.
+fn nearness(left: (&Address, &Vec<SocketAddr>), right: (&Address, &Vec<SocketAddr>)) -> Near {
     // Whoever connects to no address in particular comes to this host.
     let host = |ip: IpAddr| match ip.to_canonical() {
         ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
@@ -38,35 +80,23 @@ pub(super) fn brokers(
     let hosts = |addresses: &[SocketAddr]| -> Vec<IpAddr> {
         addresses.iter().map(|address| host(address.ip())).collect()
     };
-    let (left_hosts, right_hosts) = (hosts(&left_addresses), hosts(&right_addresses));
-    let one_host = same_name(&left.host, &right.host)
+    let (left_hosts, right_hosts) = (hosts(left.1), hosts(right.1));
+    let one_host = same_name(&left.0.host, &right.0.host)
         || left_hosts.iter().any(|host| right_hosts.contains(host));
     if !one_host {
-        return;
+        return Near::Apart;
     }
-    if left.port == right.port {
-        if ot.sandbox.one_broker && it.sandbox.one_broker {
-            return;
-        }
-        let title = format!("both halves use one broker: {names}");
-        errors.push(
-            Diagnostic::file_error("C110", it_path, title)
-                .help("the IT half publishes at its broker: it would write where the plant does, over the edge nodes that it mirrors, and IT's hosts would be there, too")
-                .help("where that is meant (a laboratory, one broker with strict access lists), write `[sandbox] waive = [\"one-broker\"]` into both files"),
-        );
-        return;
+    if left.0.port == right.0.port {
+        return Near::Same;
     }
-    let loopback = left_hosts.iter().chain(&right_hosts).all(IpAddr::is_loopback);
-    if !loopback {
-        warnings.push(
-            Diagnostic::file_warning(
-                "C110",
-                it_path,
-                format!("both brokers are on one host: {names}"),
-            )
-            .help("that host is a way between OT and IT beside the relay"),
-        );
+    match left_hosts.iter().chain(&right_hosts).all(IpAddr::is_loopback) {
+        true => Near::Apart,
+        false => Near::Neighbours,
     }
+}
+
+fn names(left: &Address, right: &Address) -> String {
+    if left == right { format!("`{left}`") } else { format!("`{left}` and `{right}`") }
 }
 
 /// Both halves as one user, who may do what either may.
@@ -227,8 +257,8 @@ pub(super) fn trusted(broker: &BrokerConfig) -> Vec<&Path> {
     files
 }
 
-/// Addresses of both brokers: those that are written, and those of names, as far as somebody answers.
-fn addresses(left: &Address, right: &Address) -> [Vec<SocketAddr>; 2] {
+/// Addresses of servers: those that are written, and those of names, as far as somebody answers.
+fn addresses(servers: &[Address]) -> Vec<Vec<SocketAddr>> {
     let written = |address: &Address| -> Option<Vec<SocketAddr>> {
         let ip = match address.host.parse::<IpAddr>() {
             Ok(ip) => ip,
@@ -237,29 +267,26 @@ fn addresses(left: &Address, right: &Address) -> [Vec<SocketAddr>; 2] {
         };
         Some(vec![SocketAddr::new(ip, address.port)])
     };
-    if let (Some(left), Some(right)) = (written(left), written(right)) {
-        return [left, right];
-    }
+    let mut found: Vec<_> = servers.iter().map(written).collect();
     let (sender, receiver) = mpsc::channel();
-    for (which, address) in [left, right].into_iter().enumerate() {
+    let unknown = servers.iter().enumerate().zip(&found).filter(|(_, found)| found.is_none());
+    let mut asked = 0_usize;
+    for ((which, address), _) in unknown {
+        asked = asked.saturating_add(1);
         let (sender, host, port) = (sender.clone(), address.host.clone(), address.port);
-        let known = written(address);
         // Ends by itself; nobody waits for it longer than below.
         thread::spawn(move || {
-            let found = known.or_else(|| {
-                Some((host.as_str(), port).to_socket_addrs().ok()?.collect::<Vec<_>>())
-            });
-            sender.send((which, found.unwrap_or_default()))
+            let found = (host.as_str(), port).to_socket_addrs();
+            sender.send((which, found.map(Iterator::collect).unwrap_or_default()))
         });
     }
-    let mut found = [Vec::new(), Vec::new()];
-    for _ in 0..2 {
+    for _ in 0..asked {
         let Ok((which, addresses)) = receiver.recv_timeout(LOOK_UP_WITHIN) else { break };
         if let Some(place) = found.get_mut(which) {
-            *place = addresses;
+            *place = Some(addresses);
         }
     }
-    found
+    found.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 /// Host names don't know capitals, nor whether a dot ends them.
@@ -292,8 +319,12 @@ mod tests {
         let source = |name: &str, text: String| SourceFile::new(root.path().join(name), text);
         let text = |address: &str, state: &str, rest: &str| {
             format!(
-                "[broker]\naddress = \"{address}\"\nplaintext = true\n[journal]\npath = \"journal\"\n\
-                 [state]\npath = \"{state}\"\n{rest}"
+                "[broker]\n{}\nplaintext = true\n[journal]\npath = \"journal\"\n\
+                 [state]\npath = \"{state}\"\n{rest}",
+                match address.split_once('+') {
+                    None => format!("address = \"{address}\""),
+                    Some((one, other)) => format!("addresses = [\"{one}\", \"{other}\"]"),
+                }
             )
         };
         let of = |words: &str| -> Vec<String> { words.split('|').map(str::to_owned).collect() };
@@ -334,7 +365,14 @@ mod tests {
         }
         let (warnings, errors) = said("10.0.0.7:1883|ot|", "10.0.0.7:2883|it|");
         assert!(warnings.contains("on one host") && errors.is_empty(), "{warnings}{errors}");
+        for (ot, it) in
+            [("10.0.0.1:1+10.0.0.7:1", "10.0.0.7:1"), ("10.0.0.7:1", "10.0.0.2:1+10.0.0.7:1")]
+        {
+            let (_, errors) = said(&format!("{ot}|ot|"), &format!("{it}|it|"));
+            assert!(errors.contains("both halves use one broker: `10.0.0.7:1`"), "{errors}");
+        }
         let none = (String::new(), String::new());
+        assert_eq!(said("10.0.0.1:1+10.0.0.2:1|ot|", "10.0.0.3:1+10.0.0.4:1|it|"), none);
         assert_eq!(said("127.0.0.1:1883|ot|", "127.0.0.1:2883|it|"), none);
         assert_eq!(said("10.0.0.7:1883|ot|", "10.0.0.8:1883|it|"), none);
     }

@@ -3,20 +3,28 @@
 use std::path::Path;
 
 use config::{
-    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig, SyslogConfig,
+    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig, ServerOrder,
+    SyslogConfig,
 };
 use sandbox::{Layer, UserSpec};
 use text::{counted, escape, exact_size};
 
 use super::lines::{item, line};
 use crate::cli::relay_node::RelayNode;
-use crate::cli::syslog;
+use crate::cli::{addresses, syslog};
 
 pub(super) fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
     line(text, &format!("\n{}: OT half `{}`", path.display(), config.name));
     let broker = &config.broker;
-    item(text, "broker", &format!("{}, as client `{}`", broker.address, config.client_id));
+    item(text, "broker", &format!("{}, as client `{}`", broker.servers, config.client_id));
     describe_connection(text, broker);
+    if broker.servers.are_several() {
+        let words = match config.share_sessions {
+            true => "what one keeps of the session, all of them have (`share-sessions`)",
+            false => "what one keeps while another is used is thrown away before it is used again",
+        };
+        item(text, "", words);
+    }
     let journal = &config.journal;
     item(text, "journal", &format!("{}, written", journal.path.display()));
     let hours = journal.retain_age.as_secs() / 3_600;
@@ -95,7 +103,7 @@ pub(super) fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
         "broker",
         &format!(
             "{}, one session per edge node, as clients `{}/…`",
-            broker.address, config.client_id_prefix
+            broker.servers, config.client_id_prefix
         ),
     );
     describe_connection(text, broker);
@@ -179,10 +187,43 @@ pub(super) fn describe_syslog(text: &mut String, targets: &[SyslogConfig]) {
     }
 }
 
+/// `a` and `b`, in the order of the servers; each once.
+fn server_names(broker: &BrokerConfig) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for name in broker.servers.iter().filter_map(|server| server.server_name.as_ref()) {
+        let name = format!("`{name}`");
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}
+
 fn describe_connection(text: &mut String, broker: &BrokerConfig) {
-    if let Some(file) = &broker.addresses_file {
-        let words = format!("where that name is, `sparkdiode resolve` keeps in {}", file.display());
-        item(text, "", &words);
+    let servers = &broker.servers;
+    if servers.are_several() {
+        let order = match servers.order {
+            ServerOrder::InOrder => "the first that can be, in this order",
+            ServerOrder::Rotating => "after each the next one that can be",
+        };
+        let return_to = match servers.return_after {
+            None => "the first isn't returned to while another can be used".to_owned(),
+            Some(after) => {
+                format!("the first again when it has been reachable for {} s", after.as_secs())
+            }
+        };
+        item(text, "", &format!("one at a time: {order}; {return_to}"));
+    }
+    if let Some(path) = &broker.addresses_file {
+        for file in addresses::files_of(broker) {
+            let (host, path) = (file.host(), file.path().display());
+            item(text, "", &format!("where `{host}` is, `sparkdiode resolve` keeps in {path}"));
+        }
+        if addresses::files_of(broker).is_empty() {
+            let path = path.of_host(&servers.first.address.host);
+            let words = format!("{} isn't used: these are addresses", path.display());
+            item(text, "", &words);
+        }
     }
     match &broker.tls {
         None => item(text, "protection", "NONE: plain TCP"),
@@ -191,8 +232,8 @@ fn describe_connection(text: &mut String, broker: &BrokerConfig) {
                 text,
                 "protection",
                 &format!(
-                    "TLS; the broker must be `{}`, signed by {}",
-                    tls.server_name,
+                    "TLS; the broker must be {}, signed by {}",
+                    server_names(broker),
                     tls.ca_file.display()
                 ),
             );

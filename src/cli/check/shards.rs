@@ -44,14 +44,14 @@ pub(super) fn describe<'a, 'p>(
     shards(of_ot, errors);
     names(of_ot, errors);
     policies(of_ot, errors);
-    brokers(of_ot, |one| (&one.broker.address, "OT"), warnings);
+    brokers(of_ot, |one| (&one.broker.servers, "OT"), warnings);
     let places = |one: &'_ OtConfig| {
         vec![("journal", one.journal.path.clone()), ("state directory", one.state_dir.clone())]
     };
     directories(of_ot, places, warnings);
     let (pairs, unpaired) = pairs(of_ot, of_it);
     errors.extend(unpaired);
-    brokers(of_it, |one| (&one.broker.address, "IT"), warnings);
+    brokers(of_it, |one| (&one.broker.servers, "IT"), warnings);
     directories(of_it, |one| vec![("state directory", one.state_dir.clone())], warnings);
     own_nodes(&pairs, errors);
     copies(of_it, errors);
@@ -192,14 +192,14 @@ fn policies(of_ot: &[Checked<'_, OtConfig>], errors: &mut Diagnostics) {
 /// Several addresses on one side are those of one cluster, or a mistake.
 fn brokers<C>(
     files: &[Checked<'_, C>],
-    of: impl Fn(&C) -> (&config::Address, &'static str),
+    of: impl Fn(&C) -> (&config::ServersConfig, &'static str),
     warnings: &mut Diagnostics,
 ) {
     let Some((first, others)) = files.split_first() else { return };
     let (wanted, side) = of(&first.config);
     for one in others {
         let (found, _) = of(&one.config);
-        if found != wanted {
+        if !found.addresses().eq(wanted.addresses()) {
             let title = format!(
                 "another broker on {side} than `{}`: `{found}`, not `{wanted}`",
                 first.path.display()

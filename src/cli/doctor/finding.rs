@@ -52,6 +52,15 @@ impl Finding {
         Finding::new(Verdict::Bad, subject, words, Some(remedy.into()))
     }
 
+    pub(super) fn is_bad(&self) -> bool {
+        self.verdict == Verdict::Bad
+    }
+
+    /// The same, of one of several servers.
+    pub(super) fn at(self, server: &str) -> Finding {
+        Finding { words: format!("{server}: {}", self.words), ..self }
+    }
+
     fn new(
         verdict: Verdict,
         subject: &str,

@@ -2,10 +2,11 @@
 //! and knows nothing of the other half.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{BrokerSettings, FailureKind};
-use config::{BrokerConfig, ItConfig, OtConfig, SandboxConfig};
+use broker::{FailureKind, Server};
+use config::{Address, BrokerConfig, ItConfig, OtConfig, SandboxConfig};
 use doctor::{Found, OpenedVisit, Visit};
 use sandbox::{Layer, Role};
 use sparkplug::{Caps, STATE_FILTERS};
@@ -54,20 +55,12 @@ fn ask(path: &Path, arguments: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     let role = if is_it { Role::It } else { Role::Ot };
     let start = sealing::start(role)?;
     let mut question = question(is_it, path, arguments)?;
-    let address = question.broker.address.to_string();
     let mut findings = Vec::new();
-    match addresses::of_broker(&question.broker) {
-        Ok(found) => {
-            let found: Vec<String> =
-                found.in_turn().iter().map(|one| one.ip().to_string()).collect();
-            let words = format!("`{}` is {}", question.broker.address.host, found.join(", "));
-            findings.push(Finding::good("names", words));
-        }
-        Err(failure) => {
-            let remedy = "correct `address`, or the resolver (/etc/resolv.conf, /etc/hosts): getent \
-                          hosts tries it; an IP address needs none";
-            return Ok(vec![Finding::bad("names", failure.words().0, remedy)]);
-        }
+    for address in question.broker.servers.addresses() {
+        findings.push(names(address, &question.broker));
+    }
+    if findings.iter().all(Finding::is_bad) {
+        return Ok(findings);
     }
     // Whoever may not do everything here isn't kept from asking.
     question.sandbox.waived.extend(&missing(arguments));
@@ -75,26 +68,56 @@ fn ask(path: &Path, arguments: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     broker.connect_within = broker.connect_within.min(PATIENCE);
     broker.answer_within = broker.answer_within.min(PATIENCE);
     let demoted = sealing::demote_tool(start, path, &question.broker, &question.sandbox)?;
-    let visit = Visit {
-        broker: broker.clone(),
-        filters: question.filters.clone(),
-        extras: STATE_FILTERS.map(str::to_owned).to_vec(),
-        listen: Duration::from_secs(arguments.listen_s.into()),
-        sessions: question.sessions,
-    };
-    let opened = OpenedVisit::new(visit)
-        .map_err(|error| Failure::new(Exit::Io, format!("cannot start: {error}")))?;
+    let servers = Arc::clone(&broker.servers);
+    let mut visits = Vec::new();
+    // One whose name has no address can't be asked.
+    let known = servers.iter().filter(|server| !server.addresses.in_turn().is_empty());
+    for server in known {
+        let visit = Visit {
+            broker: broker.with_only(server),
+            filters: question.filters.clone(),
+            extras: STATE_FILTERS.map(str::to_owned).to_vec(),
+            listen: Duration::from_secs(arguments.listen_s.into()),
+            sessions: question.sessions,
+        };
+        let opened = OpenedVisit::new(visit)
+            .map_err(|error| Failure::new(Exit::Io, format!("cannot start: {error}")))?;
+        visits.push((server, opened));
+    }
     let sealed = sealing::seal(demoted, &sealing::tool_grants(&question.broker))?;
-    let mut ear = Ear::default();
-    let caps = question.caps.clone();
-    let found = doctor::visit(opened, &sealed, &mut |heard| {
-        ear.hear(heard, &caps, clock::wall_ms());
-    });
-    findings.extend(steps(&found, &question, &address, &broker));
-    if found.session.as_ref().is_some_and(Result::is_ok) && !found.granted.is_empty() {
-        findings.extend(ear.findings());
+    for (server, opened) in visits {
+        let mut ear = Ear::default();
+        let caps = question.caps.clone();
+        let found = doctor::visit(opened, &sealed, &mut |heard| {
+            ear.hear(heard, &caps, clock::wall_ms());
+        });
+        let mut of_server = steps(&found, &question, server);
+        if found.session.as_ref().is_some_and(Result::is_ok) && !found.granted.is_empty() {
+            of_server.extend(ear.findings());
+        }
+        if servers.are_several() {
+            let address = server.address();
+            of_server = of_server.into_iter().map(|finding| finding.at(&address)).collect();
+        }
+        findings.extend(of_server);
     }
     Ok(findings)
+}
+
+/// What the name of a server is.
+fn names(address: &Address, broker: &BrokerConfig) -> Finding {
+    match addresses::of_server(address, broker.addresses_file.as_ref()) {
+        Ok(found) => {
+            let found: Vec<String> =
+                found.in_turn().iter().map(|one| one.ip().to_string()).collect();
+            Finding::good("names", format!("`{}` is {}", address.host, found.join(", ")))
+        }
+        Err(failure) => {
+            let remedy = "correct `address`, or the resolver (/etc/resolv.conf, /etc/hosts): getent \
+                          hosts tries it; an IP address needs none";
+            Finding::bad("names", failure.words().0, remedy)
+        }
+    }
 }
 
 /// Layers that the kernel was found to lack.
@@ -165,12 +188,8 @@ fn filters_of_mirror(config: &ItConfig) -> Vec<String> {
 }
 
 /// What each step came to.
-fn steps(
-    found: &Found,
-    question: &Question,
-    address: &str,
-    broker: &BrokerSettings,
-) -> Vec<Finding> {
+fn steps(found: &Found, question: &Question, server: &Server) -> Vec<Finding> {
+    let address = server.address();
     let mut findings = Vec::new();
     match &found.connection {
         Some(Ok(())) => {
@@ -187,7 +206,7 @@ fn steps(
     match &found.handshake {
         Some(Ok(())) => findings.push(Finding::good(
             "tls",
-            format!("the broker is `{}`, by an authority of `ca-file`", server_name(broker)),
+            format!("the broker is `{}`, by an authority of `ca-file`", server_name(server)),
         )),
         Some(Err(error)) => {
             let remedy = format!(
@@ -205,7 +224,7 @@ fn steps(
         }
         None => {}
     }
-    findings.extend(peer_end(broker));
+    findings.extend(peer_end(server));
     match &found.session {
         Some(Ok(())) if found.needs_short_id => findings.push(Finding::odd(
             "session",
@@ -227,13 +246,13 @@ fn steps(
     findings
 }
 
-fn server_name(broker: &BrokerSettings) -> String {
-    broker.tls.as_ref().map_or_else(String::new, |tls| tls.server_name.clone())
+fn server_name(server: &Server) -> String {
+    server.tls.as_ref().map_or_else(String::new, |tls| tls.server_name.clone())
 }
 
 /// The broker's certificate, if it ends soon.
-fn peer_end(broker: &BrokerSettings) -> Option<Finding> {
-    let end = broker.tls.as_ref()?.source.peer().end()?;
+fn peer_end(server: &Server) -> Option<Finding> {
+    let end = server.tls.as_ref()?.source.peer().end()?;
     let left = days_left(end.not_after, clock::wall());
     (0..EXPIRY_WARNING_DAYS).contains(&left).then(|| {
         let words = format!("the broker's certificate ends in {}", counted(left, "day"));

@@ -91,7 +91,7 @@ mod tests {
             SourceFile::new(format!("/etc/sparkdiode/{name}"), file.content.as_str())
         };
         let (ot, _) = OtConfig::check(file("/ot.toml")).unwrap();
-        assert_eq!(ot.broker.address.to_string(), "10.1.2.3:8884");
+        assert_eq!(ot.broker.servers.to_string(), "10.1.2.3:8884");
         let (it, _) = ItConfig::check(file("/it.toml")).unwrap();
         let (send, _) = SendConfig::check(file("/send.toml")).unwrap();
         assert_eq!(send.link.to_string(), name.unwrap_or(LINK));

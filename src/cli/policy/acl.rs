@@ -105,7 +105,7 @@ fn print(
     let mut comments = vec![
         format!(
             "What the {half} half of sparkdiode needs at {}, as far as topics can say it.",
-            broker.address
+            broker.servers
         ),
         format!("Follows from the policy {}.", policy.digest()),
         "Made by `sparkdiode policy acl`; made anew whenever the policy changes.".to_owned(),

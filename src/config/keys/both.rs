@@ -4,8 +4,11 @@ use super::Row;
 
 /// `[broker]`, first where the broker is.
 pub(super) const BROKER: &[Row] = rows! {
-    "address" = "`host:port`; IPv6 in brackets. A name is looked up before the half is sealed; all of its addresses are tried. A sealed half can't look it up again: see the next key", "", "required";
-    "addresses-file" = "where `sparkdiode resolve` keeps the addresses of that name, in a directory that nobody but its owner may write ([a broker that moves](hardening.md#a-broker-that-moves)). The half takes them at its start if the file is there, looks at it every second and on SIGHUP, and makes its next connections to them; a file in which something isn't as it should be is refused and told (`BROKER_ADDRESSES_REFUSED`), and the addresses stay", "", "none: looked up at each start alone";
+    "address" = "`host:port`; IPv6 in brackets. A name is looked up before the half is sealed; all of its addresses are tried. A sealed half can't look it up again: see `addresses-file`", "", "required, or `addresses`";
+    "addresses" = "the servers of a broker that has several (a pair, the nodes of a cluster), as `address` has one; one of them is used at a time ([several servers](hardening.md#several-servers))", "1 to 16 servers", "none: `address`";
+    "order" = "which server is tried when the one in use can't be: `\"in-order\"`: the first of the list that wasn't tried yet; `\"rotating\"`: the next one of the list. A server whose session lasted is tried once more before", "only with `addresses`", "`\"in-order\"`";
+    "return-to-first-after-s" = "how long the first server has to take connections until it is used again, seconds; twice as long after each return that failed, up to an hour. 0: never, another server is used as long as it can be", "0 to 86400", "0";
+    "addresses-file" = "where `sparkdiode resolve` keeps the addresses of that name, in a directory that nobody but its owner may write ([a broker that moves](hardening.md#a-broker-that-moves)). The half takes them at its start if the file is there, looks at it every second and on SIGHUP, and makes its next connections to them; a file in which something isn't as it should be is refused and told (`BROKER_ADDRESSES_REFUSED`), and the addresses stay. With `addresses` it is a file for each name, with `.NAME` behind the path", "", "none: looked up at each start alone";
 };
 
 /// `[broker]`, and how the session is kept.
@@ -27,6 +30,11 @@ pub(super) const TLS: &[Row] = rows! {
     "certificate-file" = "PEM; our certificate", "together with `key-file`", "none";
     "key-file" = "PEM; its key, in a file of mode 0600 or 0640", "together with `certificate-file`", "none";
     "server-name" = "the name that the broker's certificate must carry, whatever is dialled", "", "the host of `address`";
+};
+
+/// `[broker.tls]` alone.
+pub(super) const SERVER_NAMES: &[Row] = rows! {
+    "server-names" = "the same for each of `addresses`, in their order", "only with `addresses`", "`server-name`";
 };
 
 /// `[policies.require-signature]`; `relay` is each half's own.

@@ -10,6 +10,7 @@ pub(super) const TOP: &[Row] = rows! {
 /// `[broker]`.
 pub(super) const CLIENT: &[Row] = rows! {
     "client-id" = "MQTT client identifier; it names the persistent session", "1 to 128 visible ASCII characters without `+ # /`", "`sparkdiode-ot-NAME`";
+    "share-sessions" = "`true`: what one of the `addresses` keeps of the session, all of them have, as the nodes of a cluster do: nothing is lost on the way from one to another. With `false`, what a server kept for the relay while another one was in use is thrown away before the relay subscribes there: it would be old news", "only with `addresses`", "`false`";
 };
 
 /// `[broker]`.

@@ -14,6 +14,7 @@ use crate::{ItConfig, OtConfig, ReceiveConfig, SendConfig};
 const OF_THE_OTHER_FILE: &[(&str, &str, &str)] = &[
     ("ot.toml", "[broker]", "client-id-prefix"),
     ("it.toml", "[broker]", "client-id"),
+    ("it.toml", "[broker]", "share-sessions"),
     ("it.toml", "[policies]", "observe"),
     ("it.toml", "[policies]", "pseudonym-key-file"),
 ];

@@ -21,6 +21,8 @@ pub(super) struct Shared {
     /// The driver asked for the end, behind `acks_to_close` acknowledgements.
     pub(super) closing: AtomicBool,
     pub(super) acks_to_close: AtomicU64,
+    /// It isn't the mirror that wants the end, but another server that is to be used.
+    pub(super) leaving: AtomicBool,
     /// The driver gave the session up.
     pub(super) given_up: AtomicBool,
     /// What the broker has refused is to be asked for again.

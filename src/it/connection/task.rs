@@ -79,17 +79,21 @@ enum End {
     Failed(Error),
     /// We dropped the socket; the broker sends the will.
     GivenUp(String),
+    /// The same before the session stood, as another server is used now.
+    Left,
 }
 
 impl Task {
     pub(super) async fn run(mut self, mut connection: Connection) {
         match self.converse(&mut connection).await {
-            End::Closed => return self.forward(SessionEvent::Closed),
+            End::Closed if !self.is_leaving() => return self.forward(SessionEvent::Closed),
+            End::Closed | End::Left => {}
             End::Failed(error) if self.shared.closing.load(Ordering::Acquire) => {
                 tracing::debug!(target: "it", node = self.node.0, %error,
                     "session ended while closing");
             }
             End::Failed(error) => self.report(&error),
+            End::GivenUp(_) if self.is_leaving() => {}
             End::GivenUp(why) => self.failed(ConnectFailure::other(why), None, Ended::Otherwise),
         }
         // The driver may open the next session at this word: by then the socket is gone.
@@ -127,6 +131,9 @@ impl Task {
                             "the IT broker takes publications too slowly: more than {bytes} bytes \
                              wait"
                         ));
+                    }
+                    if self.progress != Progress::Ready && self.is_leaving() {
+                        return End::Left;
                     }
                     if !closing && shared.closing.load(Ordering::Acquire) {
                         closing = true;
@@ -218,6 +225,10 @@ impl Task {
         }
     }
 
+    fn is_leaving(&self) -> bool {
+        self.shared.leaving.load(Ordering::Acquire)
+    }
+
     /// Takes one event; true if it is an answer that the broker owed.
     fn event(&mut self, event: Event) -> bool {
         match event {
@@ -247,6 +258,8 @@ impl Task {
                 }
                 return self.answered();
             }
+            // What is said at a server that is left counts no more.
+            Event::Message(_) if self.is_leaving() => {}
             Event::Message(message) => {
                 if self.waiting_bytes.load(Ordering::Relaxed) >= WAITING_COMMANDS_BYTES {
                     return false;

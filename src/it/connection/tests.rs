@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use broker::{Addresses, Servers};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
@@ -48,12 +49,15 @@ impl Pair {
             .build()
             .unwrap();
         let (sender, events) = tokio::sync::mpsc::unbounded_channel();
-        let settings = BrokerSettings {
+        let addresses = vec![(std::net::Ipv4Addr::LOCALHOST, port).into()];
+        let servers = Servers::only(Server {
             host: "127.0.0.1".into(),
             port,
-            addresses: Arc::new(Addresses::fixed(vec![
-                (std::net::Ipv4Addr::LOCALHOST, port).into(),
-            ])),
+            addresses: Arc::new(Addresses::fixed(addresses)),
+            tls: None,
+        });
+        let settings = BrokerSettings {
+            servers: Arc::new(servers),
             client_id: "relay".into(),
             client_id_form: broker::ClientIdForm::Readable,
             credentials: None,
@@ -62,7 +66,7 @@ impl Pair {
             answer_within: Duration::from_secs(30),
             max_packet_bytes: 1 << 20,
             publishes_per_s: None,
-            tls: None,
+            return_after: None,
         };
         let mut sessions = Sessions::new(settings, None, runtime.handle().clone(), sender);
         sessions.limits = limits;

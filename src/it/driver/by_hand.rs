@@ -5,13 +5,14 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use broker::{Addresses, Server, Servers};
 use journal_read::Item;
 use policy::Policy;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    BrokerWatch, Driver, DriverEvent, DriverSettings, FirstStart, ItError, ItState, Mirror,
-    PolicyLoader, Qos, StateWriter,
+    BrokerWatch, Driver, DriverEvent, DriverSettings, Failover, FirstStart, ItError, ItState,
+    Mirror, PolicyLoader, Qos, StateWriter,
 };
 use crate::mirror::{MirrorSettings, NameTaken, NodeId, Outgoing, SessionEvent, SessionSpec};
 use crate::pool::Pool;
@@ -68,6 +69,12 @@ impl Desk {
     }
 }
 
+/// The one server, which nobody dials.
+fn only_server() -> Servers {
+    let addresses = Arc::new(Addresses::fixed(Vec::new()));
+    Servers::only(Server { host: "simulated".into(), port: 1, addresses, tls: None })
+}
+
 impl Pool for Desk {
     fn queued_bytes(&self) -> usize {
         0
@@ -103,6 +110,12 @@ impl Pool for Desk {
 
     fn close(&mut self, node: NodeId) {
         self.ask(Outgoing::Close { node });
+    }
+
+    fn leave_server(&mut self) {}
+
+    fn has_left(&self, _node: NodeId) -> bool {
+        false
     }
 
     fn is_current(&mut self, node: NodeId, generation: u64, ended: bool) -> bool {
@@ -162,7 +175,7 @@ impl Half {
             desk.clone(),
             (state, make_writer),
             taken,
-            BrokerWatch::new("simulated".into()),
+            (BrokerWatch::new("simulated".into()), Failover::new(Arc::new(only_server()))),
             |_| Ok(None),
         )?;
         let missing = || ItError::Start(std::io::Error::other("no writer was asked for"));

@@ -50,6 +50,7 @@ impl<P: Pool> Driver<P> {
         };
         for (node, spec) in self.connect_queue.take(now.mono, fits) {
             self.births.opened(node, spec.birth_bytes);
+            self.failover.opened(node);
             self.sessions.open(node, spec);
         }
     }

@@ -58,10 +58,15 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
     std::fs::create_dir_all(dir.join("journal")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (events, taken) = tokio::sync::mpsc::unbounded_channel();
-    let broker = BrokerSettings {
+    let server = broker::Server {
         host: "127.0.0.1".into(),
         port: 1,
         addresses: std::sync::Arc::new(broker::Addresses::fixed(Vec::new())),
+        tls: None,
+    };
+    let servers = std::sync::Arc::new(broker::Servers::only(server));
+    let broker = BrokerSettings {
+        servers: std::sync::Arc::clone(&servers),
         client_id: "relay".into(),
         client_id_form: broker::ClientIdForm::Readable,
         credentials: None,
@@ -70,7 +75,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         answer_within: Duration::from_secs(30),
         max_packet_bytes: 1 << 20,
         publishes_per_s: None,
-        tls: None,
+        return_after: None,
     };
     let mirror = MirrorSettings {
         max_nodes: 1,
@@ -96,7 +101,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         every: Duration::from_secs(60),
         summary_every: Duration::from_secs(60),
         textfile: None,
-        broker_address: "b:1".into(),
+        broker_name: telemetry::status::BrokerName::default(),
         certificates: Certificates::default(),
         concern: telemetry::status::Concern::default(),
         any_owner: false,
@@ -110,7 +115,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         Sessions::new(broker, None, runtime.handle().clone(), events.clone()),
         (ItState::open(&state_dir).unwrap(), make_writer),
         taken,
-        BrokerWatch::new("b:1".into()),
+        (BrokerWatch::new("b:1".into()), Failover::new(servers)),
         |now| {
             let emitter = StatusEmitter::start(
                 "it",

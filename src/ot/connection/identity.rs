@@ -51,6 +51,11 @@ impl Identity {
         self.stage == Stage::Probe
     }
 
+    /// The next attempt is to be with the same server as the last: what that one said decides.
+    pub(super) fn is_deciding(&self) -> bool {
+        matches!(self.stage, Stage::Probe | Stage::Proof)
+    }
+
     /// The broker takes the session.
     pub(super) fn taken(&mut self) {
         self.ended = 0;

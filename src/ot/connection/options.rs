@@ -1,10 +1,10 @@
 //! What the MQTT client is told of the session, and the stream that it reads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use broker::{Addresses, BrokerSettings, Credentials, TlsSettings};
+use broker::{BrokerSettings, Credentials, InUse, Server, TlsSettings};
 use client::{Attempt, Connection, Login, Options, Subscriber, subscriber};
 use stream::{Framing, Mark, Patience, Silence, Traffic};
 use telemetry::event;
@@ -17,24 +17,40 @@ const REQUEST_BATCH: usize = 256;
 /// The way to the broker.
 #[derive(Debug)]
 pub(super) struct Way {
-    pub(super) addresses: Arc<Addresses>,
-    /// What went through the current connection.
-    traffic: Mutex<Arc<Traffic>>,
+    /// The current connection: with which server, and what went through it.
+    current: Mutex<(InUse, Arc<Traffic>)>,
     /// It was told that this attempt has no answer.
     told: AtomicBool,
 }
 
 impl Way {
     /// Another connection begins.
-    pub(super) fn begin(&self) {
-        if let Ok(mut traffic) = self.traffic.lock() {
-            *traffic = Arc::default();
-        }
+    pub(super) fn begin(&self, with: InUse) {
+        *self.current() = (with, Arc::default());
         self.told.store(false, Ordering::Relaxed);
     }
 
+    /// With which server it is.
+    pub(super) fn in_use(&self) -> InUse {
+        self.current().0.clone()
+    }
+
+    /// Address of that server, as logs have it.
+    pub(super) fn address(&self) -> String {
+        self.server().address()
+    }
+
+    pub(super) fn server(&self) -> Arc<Server> {
+        Arc::clone(&self.current().0.server)
+    }
+
     fn traffic(&self) -> Arc<Traffic> {
-        self.traffic.lock().map(|traffic| Arc::clone(&traffic)).unwrap_or_default()
+        Arc::clone(&self.current().1)
+    }
+
+    fn current(&self) -> MutexGuard<'_, (InUse, Arc<Traffic>)> {
+        // Each change is written whole.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes that came on this connection.
@@ -94,20 +110,19 @@ pub(super) fn prepared(broker: &BrokerSettings, mark: &Mark) -> (Subscriber, Con
         keep_alive: broker.keep_alive,
         login: None,
     };
-    let addresses = Arc::clone(&broker.addresses);
-    let way = Arc::new(Way { addresses, traffic: Mutex::default(), told: AtomicBool::new(false) });
+    let current = Mutex::new((broker.servers.in_use(), Arc::default()));
+    let way = Arc::new(Way { current, told: AtomicBool::new(false) });
     // TLS is made here and not by the client: what it reads is watched behind the decryption.
-    let tls = broker.tls.clone();
     let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
     let (mark, ours) = (mark.clone(), Arc::clone(&way));
     let (client, connection) = subscriber(&options, attempt, move || {
-        let (way, tls) = (Arc::clone(&ours), tls.as_ref().map(TlsSettings::now));
+        let (server, traffic) = (ours.server(), ours.traffic());
         let framing = Framing::new(limit, mark.clone());
         async move {
-            let traffic = way.traffic();
-            let all = way.addresses.in_turn();
+            let (all, tls) =
+                (server.addresses.in_turn(), server.tls.as_ref().map(TlsSettings::now));
             let (stream, address) = stream::dial(all, patience.connack, &traffic).await?;
-            way.addresses.found(address);
+            server.addresses.found(address);
             let opened = stream::open(Socket::new(stream), tls, framing, patience, traffic).await?;
             Ok(opened.with_answers_counted())
         }

@@ -26,13 +26,24 @@ impl Pauses {
         self.since = Some(clock::steady());
     }
 
-    /// The pause after a session, or an attempt, that ended.
-    pub(super) fn ended(&mut self) -> Duration {
+    /// Whether there is a session that has lasted.
+    pub(super) fn has_lasted(&self) -> bool {
         let now = clock::steady();
-        let lasted = self.since.take().is_some_and(|since| now.duration_since(since) >= LASTING);
-        if lasted {
+        self.since.is_some_and(|since| now.duration_since(since) >= LASTING)
+    }
+
+    /// Another server is tried, at once: each of them once until the next pause.
+    pub(super) fn left(&mut self) -> Duration {
+        if self.has_lasted() {
             self.attempts = 0;
         }
+        self.since = None;
+        Duration::ZERO
+    }
+
+    /// The pause after a session, or an attempt, that ended.
+    pub(super) fn ended(&mut self) -> Duration {
+        let _ = self.left();
         let pause = pause(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
         pause

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::{BrokerSettings, ConnectFailure, FailureKind, Refused};
+use broker::{BrokerSettings, ConnectFailure, FailureKind, Refused, Server};
 use client::Error;
 use telemetry::event;
 
@@ -54,16 +54,18 @@ fn refused(extra: Extra, broker: &str, error: &str) {
 
 /// Says why there is no session. `unheard`: the broker ended the connection, and had said nothing.
 pub(super) fn tell_end(
-    settings: &BrokerSettings,
+    (settings, server): (&BrokerSettings, &Server),
     client_id: &str,
     (end, unheard): (&End, bool),
     said: Option<&Said>,
     pause: Duration,
 ) {
-    let broker = &*settings.address();
+    let broker = &*server.address();
     let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
     let ConnectFailure { kind, text: error } = match end {
         End::Failed(error) => failure(settings, client_id, error),
+        // Nobody is told of the end of a session that we left.
+        End::Left => return,
         End::Unanswered => {
             let seconds = settings.answer_within.as_secs();
             ConnectFailure::other(format!(
@@ -72,7 +74,7 @@ pub(super) fn tell_end(
             ))
         }
     };
-    let error = if unheard { broker::unanswered(&error, settings.tls.is_some()) } else { error };
+    let error = if unheard { broker::unanswered(&error, server.tls.is_some()) } else { error };
     match said {
         Some(Said::EndsSession { filters, times }) => {
             let filters = list(filters.iter());

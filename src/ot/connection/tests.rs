@@ -15,10 +15,14 @@ fn a_session_that_watches_leaves_nothing_at_the_broker() {
 }
 
 fn broker() -> BrokerSettings {
-    BrokerSettings {
+    let server = broker::Server {
         host: "localhost".into(),
         port: 1883,
         addresses: std::sync::Arc::new(broker::Addresses::fixed(Vec::new())),
+        tls: None,
+    };
+    BrokerSettings {
+        servers: std::sync::Arc::new(broker::Servers::only(server)),
         client_id: "relay".into(),
         client_id_form: broker::ClientIdForm::Readable,
         credentials: None,
@@ -27,13 +31,13 @@ fn broker() -> BrokerSettings {
         answer_within: Duration::from_secs(30),
         max_packet_bytes: 1 << 20,
         publishes_per_s: None,
-        tls: None,
+        return_after: None,
     }
 }
 
 #[test]
 fn the_connect_packet_keeps_the_session() {
-    let (session, _) = session(&broker(), Vec::new(), None);
+    let (session, _) = session(&broker(), Vec::new(), None, None);
     assert!(!session.attempt().is_clean);
 }
 
@@ -48,8 +52,9 @@ async fn nothing_more_is_read_while_too_many_messages_wait_for_acknowledgement()
 
 /// What is told when a connection ends with `error`.
 fn told(said: Option<&subscriptions::Said>, error: Error) -> Vec<telemetry::Record> {
-    let end = End::Failed(error);
-    capture(|| telling::tell_end(&broker(), "relay", (&end, false), said, Duration::from_secs(1)))
+    let (end, broker) = (End::Failed(error), broker());
+    let to = (&broker, &**broker.servers.first());
+    capture(|| telling::tell_end(to, "relay", (&end, false), said, Duration::from_secs(1)))
 }
 
 fn ended() -> Error {
@@ -111,7 +116,7 @@ fn what_becomes_of_a_subscription_is_told_with_its_filters() {
 fn of_a_message_for_another_relay_its_receipt_is_left() {
     let handed = |shard: Option<&str>, topic: &str, payload: Bytes| {
         let shard = shard.map(|shard| Shard::parse(shard).unwrap());
-        let (session, _) = session(&broker(), Vec::new(), shard);
+        let (session, _) = session(&broker(), Vec::new(), shard, None);
         let (topic, ack) = (Bytes::copy_from_slice(topic.as_bytes()), Ack::at_least_once(7));
         let message = Message { topic, payload, retain: false, dup: false, ack: Some(ack) };
         session.delivered(message)

@@ -28,7 +28,7 @@ impl Session {
         retained: bool,
         acknowledged: bool,
     ) -> (Bytes, Option<Reason>) {
-        let broker = self.broker.address();
+        let broker = self.way.address();
         if let Some(too_large) = self.mark.read(payload) {
             let text = String::from_utf8_lossy(&topic);
             let (bytes, limit) = (too_large.bytes, self.broker.max_packet_bytes);

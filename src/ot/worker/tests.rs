@@ -411,7 +411,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         every: Duration::from_secs(60),
         summary_every: Duration::from_secs(60),
         textfile: None,
-        broker_address: "b:1".into(),
+        broker_name: telemetry::status::BrokerName::default(),
         certificates: tls::Certificates::default(),
         concern: telemetry::status::Concern::default(),
         any_owner: false,

@@ -63,6 +63,10 @@ events! {
     BrokerDown = "BROKER_DOWN" (Error, Both, PerKind) "not connected" {
         broker: "address of the broker", error: "why", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Look at the broker and the way to it. On OT the broker keeps what it can; on IT the journal keeps everything until its retention.";
+    /// The half goes from one server of its broker (`addresses`) to another. On IT all sessions do: each mirrored node dies at the one and is born at the other.
+    ServerChanged = "SERVER_CHANGED" (Notice, Both, PerKind) "another server of the broker is used" {
+        broker: "address of the server that is used from now on", before: "address of the one that was used until now", why: "why",
+    } "Look at the server that was left. If the half goes from one to another again and again, look at both.";
     /// There is no TLS with the broker: a certificate is expired, not trusted, or of another name, something else speaks at that port, or there is no common version, cipher or curve.
     TlsRefused = "TLS_REFUSED" (Error, Both, PerKind) "not connected: no TLS" {
         broker: "address of the broker", error: "what is wrong, with which certificate or port", #[optional] pause_ms: "milliseconds until the next attempt",
@@ -283,7 +287,7 @@ events! {
     } "Find the node with that large a birth; its data can't be read without it.";
     /// A half's own stored state can't be used. It is set aside, and learnt anew.
     StateDamaged = "STATE_DAMAGED" (Warning, All, Never) "stored state can't be used; it is learnt anew" {
-        what: "plant, mirror, bdSeq or link", why: "damaged, or too old for the journal", #[optional] moved_to: "where the file is kept",
+        what: "plant, mirror, bdSeq, server or link", why: "damaged, or too old for the journal", #[optional] moved_to: "where the file is kept",
     } "Look for errors of the disk. Nodes are known again with their next birth.";
     /// The journal can't be read; who reads it goes on trying.
     JournalUnreadable = "JOURNAL_UNREADABLE" (Error, Readers, PerKind) "journal not readable; trying again" {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use text::counted;
 use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
 
+use super::broker_name::BrokerName;
 use super::concern::Concern;
 use super::judge::Judge;
 use super::{
@@ -22,8 +23,8 @@ pub struct StatusSettings {
     /// The summary event comes this often.
     pub summary_every: Duration,
     pub textfile: Option<PathBuf>,
-    /// `host:port` of the half's broker.
-    pub broker_address: String,
+    /// `host:port` of the server of the broker that is used.
+    pub broker_name: BrokerName,
     /// The certificates that the half uses.
     pub certificates: Certificates,
     /// What else health has.
@@ -119,7 +120,7 @@ impl StatusEmitter {
             written_ms: wall_ms,
             every_ms,
             broker: BrokerStatus {
-                address: self.settings.broker_address.clone(),
+                address: self.settings.broker_name.now(),
                 connected,
                 since_ms: Some(self.since_ms),
                 sessions,
@@ -356,7 +357,7 @@ mod tests {
             every: Duration::from_secs(2),
             summary_every: Duration::from_secs(60),
             textfile: None,
-            broker_address: "b:1".to_owned(),
+            broker_name: BrokerName::new(|| "b:1".to_owned()),
             certificates: Certificates { sources },
             concern: Concern::default(),
             any_owner: false,

@@ -7,6 +7,7 @@
 //!                           └──> edge node of the relay (IT half)
 //! ```
 
+mod broker_name;
 mod concern;
 mod emitter;
 mod ends;
@@ -16,6 +17,7 @@ mod shadow;
 mod textfile;
 mod tracker;
 
+pub use broker_name::BrokerName;
 pub use concern::Concern;
 pub use emitter::{StatusEmitter, StatusSettings};
 pub use ends::{

@@ -29,10 +29,14 @@ impl Broker {
     /// How to reach it.
     pub fn settings(&self) -> BrokerSettings {
         let address = self.0.local_addr().expect("an address");
-        BrokerSettings {
+        let server = broker::Server {
             host: "127.0.0.1".into(),
             port: address.port(),
             addresses: std::sync::Arc::new(broker::Addresses::fixed(vec![address])),
+            tls: None,
+        };
+        BrokerSettings {
+            servers: std::sync::Arc::new(broker::Servers::only(server)),
             client_id: "relay".into(),
             client_id_form: broker::ClientIdForm::Readable,
             credentials: None,
@@ -41,7 +45,7 @@ impl Broker {
             answer_within: Duration::from_secs(30),
             max_packet_bytes: MAX_PACKET_BYTES,
             publishes_per_s: None,
-            tls: None,
+            return_after: None,
         }
     }
 

@@ -22,7 +22,7 @@ sparkplug        text
 account          mistake sparkplug
 tls              diagnostic text
 broker           foreign text tls
-stream           sandbox tls
+stream           broker clock sandbox tls
 client           broker
 state            foreign mistake
 journal-format

@@ -187,14 +187,19 @@ fn a_connection_that_is_cut_again_and_again_loses_nothing() {
 
 /// An edge node with a device that publishes a counter at QoS 1 as fast as it is acknowledged,
 /// and starts a new session when its broker goes away.
-struct Plant {
+pub(super) struct Plant {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Vec<u64>>>,
     thread: thread::JoinHandle<RawEdge>,
 }
 
 impl Plant {
-    fn start(mut edge: RawEdge) -> Plant {
+    fn start(edge: RawEdge) -> Plant {
+        Plant::start_when(edge, Arc::new(AtomicBool::new(true)))
+    }
+
+    /// The same, but it is born only while this is so.
+    pub(super) fn start_when(mut edge: RawEdge, may_bear: Arc<AtomicBool>) -> Plant {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(Mutex::new(Vec::new()));
         let (ended, counted) = (stop.clone(), acknowledged.clone());
@@ -204,6 +209,9 @@ impl Plant {
             let mut born = false;
             while !ended.load(Ordering::SeqCst) {
                 thread::sleep(PACE);
+                if !born && !may_bear.load(Ordering::SeqCst) {
+                    continue;
+                }
                 if !born {
                     let birth = [int(COUNT, value)];
                     born = edge.nbirth(&birth).is_ok() && edge.dbirth("D", &birth).is_ok();
@@ -226,7 +234,7 @@ impl Plant {
 
     /// Waits until this many more values are acknowledged.
     #[track_caller]
-    fn flow(&self, count: usize) {
+    pub(super) fn flow(&self, count: usize) {
         let wanted = self.acknowledged.lock().unwrap().len() + count;
         wait_until("data flows", || self.acknowledged.lock().unwrap().len() >= wanted);
     }
@@ -236,7 +244,7 @@ impl Plant {
     }
 
     /// Ends the flow. The edge node stays alive as long as it is held.
-    fn stop(self) -> (Vec<u64>, RawEdge) {
+    pub(super) fn stop(self) -> (Vec<u64>, RawEdge) {
         self.stop.store(true, Ordering::SeqCst);
         let edge = self.thread.join().unwrap();
         let acknowledged = self.acknowledged.lock().unwrap().clone();
@@ -245,17 +253,17 @@ impl Plant {
 }
 
 /// What happened to the values on the OT link.
-struct Delivered {
+pub(super) struct Delivered {
     /// The order of their delivery to the relay. Values that were delivered twice, since the
     /// broker lost the acknowledgement, have no place in it: the second time is as good as the
     /// first.
-    order: HashMap<u64, usize>,
+    pub(super) order: HashMap<u64, usize>,
     /// Those that the relay acknowledged.
-    acknowledged: BTreeSet<u64>,
+    pub(super) acknowledged: BTreeSet<u64>,
 }
 
 impl Delivered {
-    fn of(records: &[Record]) -> Delivered {
+    pub(super) fn of(records: &[Record]) -> Delivered {
         let mut order = HashMap::new();
         let mut again = BTreeSet::new();
         let mut acknowledged = BTreeSet::new();
@@ -282,7 +290,7 @@ impl Delivered {
 }
 
 /// The values of the device's counter in a message that pass the filter.
-fn counts(publish: &Publish, filter: impl Fn(&Metric) -> bool) -> Vec<u64> {
+pub(super) fn counts(publish: &Publish, filter: impl Fn(&Metric) -> bool) -> Vec<u64> {
     if !publish.topic.ends_with("/E/D") {
         return Vec::new();
     }
@@ -293,7 +301,7 @@ fn counts(publish: &Publish, filter: impl Fn(&Metric) -> bool) -> Vec<u64> {
 
 /// Values that the IT broker is known to have: it answered something that was sent later over
 /// the same connection.
-fn held_by_it(records: &[Record]) -> BTreeSet<u64> {
+pub(super) fn held_by_it(records: &[Record]) -> BTreeSet<u64> {
     let mut held = BTreeSet::new();
     // Per connection: values since the last answer, each with the count of requests before it.
     let mut waiting: HashMap<usize, Vec<u64>> = HashMap::new();
@@ -332,7 +340,7 @@ fn seen_on_it(rig: &Rig) -> BTreeSet<u64> {
 /// Asserts that the first occurrences of the values on the IT link, among the live ones and
 /// among the historical ones, come in the order in which they were delivered on the OT link.
 #[track_caller]
-fn in_order(records: &[Record], order: &HashMap<u64, usize>) {
+pub(super) fn in_order(records: &[Record], order: &HashMap<u64, usize>) {
     let mut seen = BTreeSet::new();
     // Live, historical.
     let mut all = [Vec::new(), Vec::new()];
@@ -360,7 +368,7 @@ fn in_order(records: &[Record], order: &HashMap<u64, usize>) {
 }
 
 /// Values as people read them: `1-20 25-30`.
-fn runs(values: &[u64]) -> String {
+pub(super) fn runs(values: &[u64]) -> String {
     let runs = values.chunk_by(|left, right| left + 1 == *right);
     let text = |run: &[u64]| match run {
         [first, .., last] => format!("{first}-{last}"),

@@ -31,6 +31,7 @@ mod prometheus;
 mod received;
 mod reload;
 mod sealed;
+mod servers;
 mod set_aside;
 mod shadow;
 mod shards;

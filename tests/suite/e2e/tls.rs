@@ -151,7 +151,7 @@ fn a_broker_with_a_certificate_of_another_authority_is_refused_on_both_sides() {
         Link::Tls { address, certificate, key, .. } => {
             Link::Tls { address, ca: other.path("ca.pem"), certificate, key }
         }
-        plain @ Link::Plain(_) => plain,
+        plain @ (Link::Plain(_) | Link::Several(_)) => plain,
     };
     let settings = settings(link(&ot_broker, &ot_side), link(&it_broker, &it_side));
     let mut relay = Relay::new(&settings);

@@ -15,7 +15,8 @@ pub(crate) struct RawEdge {
     pub(crate) node: String,
     /// Of everything but the will.
     pub(crate) qos: u8,
-    address: SocketAddr,
+    /// Servers of its broker; the first one is used.
+    addresses: Vec<SocketAddr>,
     client: Option<Client>,
     bd_seq: u64,
     seq: u64,
@@ -24,8 +25,18 @@ pub(crate) struct RawEdge {
 impl RawEdge {
     /// Connects with an NDEATH will of bdSeq 0. Nothing is born yet.
     pub(crate) fn connect(address: SocketAddr, group: &str, node: &str) -> RawEdge {
+        RawEdge::connect_to_one_of(vec![address], group, node)
+    }
+
+    /// The same at the first of these servers that takes it; another one is tried when that is gone.
+    pub(crate) fn connect_to_one_of(
+        addresses: Vec<SocketAddr>,
+        group: &str,
+        node: &str,
+    ) -> RawEdge {
         let (group, node) = (group.to_owned(), node.to_owned());
-        let mut edge = RawEdge { group, node, qos: 0, address, client: None, bd_seq: 255, seq: 0 };
+        let mut edge =
+            RawEdge { group, node, qos: 0, addresses, client: None, bd_seq: 255, seq: 0 };
         edge.reconnect().unwrap();
         edge
     }
@@ -47,7 +58,15 @@ impl RawEdge {
             will: Some(will),
             ..Connect::default()
         };
-        self.client = Some(Client::connect(self.address, connect)?);
+        let mut result = Err("no server".to_owned());
+        for _ in 0..self.addresses.len() {
+            result = Client::connect(self.addresses[0], connect.clone());
+            match result {
+                Ok(_) => break,
+                Err(_) => self.addresses.rotate_left(1),
+            }
+        }
+        self.client = Some(result?);
         self.bd_seq = bd_seq;
         Ok(())
     }

@@ -118,7 +118,7 @@ fn with_status(worker: Worker, dir: &Path) -> Worker {
         every: Duration::from_secs(60),
         summary_every: Duration::from_secs(60),
         textfile: None,
-        broker_address: "b:1".into(),
+        broker_name: telemetry::status::BrokerName::default(),
         certificates: tls::Certificates::default(),
         concern: telemetry::status::Concern::default(),
         any_owner: false,

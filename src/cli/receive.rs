@@ -61,6 +61,7 @@ pub(super) fn run(arguments: &ReceiveArgs) -> Result<Exit, Failure> {
         load_keys,
         options: config.options,
         ports,
+        path_names: config.paths.iter().map(|path| path.name.clone()).collect(),
         journal: writer_options(config.journal),
         state_dir: config.state_dir.clone(),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use account::Reason;
 use sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Value};
 use telemetry::event;
-use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, OtReport, Status};
+use telemetry::status::{DropStatus, EndsStatus, ItStatus, LINK_ALIVE, OtReport, Status};
 
 use super::mirror::{Mirror, Now};
 
@@ -108,6 +108,47 @@ const MEASURES: &[Measure] = &[
         let loss = view.it.last_loss.as_ref();
         Text(loss.map(|loss| format!("{} to {}: {}", loss.first, loss.last, loss.cause)))
     }),
+    Measure {
+        deadband: 2.0,
+        ..measure(
+            "Link/Sender Silence",
+            "s",
+            "Two boxes: time since the last sign of life of the sending end, 0 while they come",
+            |view| Real(ends(view).and_then(|ends| ends.silent_ms).map(seconds)),
+        )
+    },
+    measure(
+        "Link/Frames Missing",
+        "frames",
+        "Two boxes: frames that are missing and may still come by themselves",
+        |view| Count(ends(view).map(|ends| ends.frames_missing)),
+    ),
+    measure(
+        "Link/Frames Lost For Good",
+        "frames",
+        "Two boxes: frames that are missing and come no more, unless `sparkdiode resend` sends them again",
+        |view| Count(ends(view).map(|ends| ends.frames_lost)),
+    ),
+    Measure {
+        deadband: 100.0,
+        ..measure(
+            "Link/Frames Behind",
+            "frames",
+            "Two boxes: frames that the sending end has sent and that are above all that came",
+            |view| Count(ends(view).map(|ends| ends.frames_behind)),
+        )
+    },
+    measure(
+        "Link/Paths Down",
+        "",
+        "Two boxes: names of paths that bring nothing while another one does",
+        |view| {
+            Text(ends(view).map(|ends| {
+                let down = ends.paths.iter().filter(|path| path.down);
+                down.map(|path| path.name.as_str()).collect::<Vec<_>>().join(", ")
+            }))
+        },
+    ),
     Measure {
         deadband: 100.0,
         ..measure(
@@ -220,6 +261,11 @@ const MEASURES: &[Measure] = &[
         |view| Signed(view.status.certificate.as_ref().map(|first| first.days_left)),
     ),
 ];
+
+/// The link between two boxes, where there is one.
+fn ends<'a>(view: &View<'a>) -> Option<&'a EndsStatus> {
+    view.it.ends.as_ref()
+}
 
 const fn measure(
     name: &'static str,
@@ -356,6 +402,8 @@ fn seconds(ms: u64) -> f64 {
 mod tests {
     use std::collections::BTreeSet;
 
+    use telemetry::status::PathEndStatus;
+
     use super::*;
 
     #[test]
@@ -368,6 +416,45 @@ mod tests {
             let folder = format!("{name}/");
             assert!(!names.iter().any(|other| other.starts_with(&folder)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_link_between_two_boxes_is_told_where_there_is_one() {
+        let value = |status: &Status, wanted: &str| {
+            let mut all = readings(status).map(|(metric, _)| metric);
+            all.find(|metric| metric.name.as_deref() == Some(wanted)).unwrap().value
+        };
+        let names = [
+            "Link/Sender Silence",
+            "Link/Frames Missing",
+            "Link/Frames Lost For Good",
+            "Link/Frames Behind",
+            "Link/Paths Down",
+        ];
+        let none = Status::default();
+        assert!(names.iter().all(|name| value(&none, name).is_none()));
+        let path = |name: &str, down| PathEndStatus { name: name.to_owned(), down };
+        let ends = EndsStatus {
+            silent_ms: Some(4_500),
+            is_silent: true,
+            frames_missing: 3,
+            frames_lost: 7,
+            frames_behind: 11,
+            paths: vec![path("a", true), path("b", false), path("c", true)],
+        };
+        let it = ItStatus { ends: Some(ends), ..ItStatus::default() };
+        let some = Status { it: Some(it), ..Status::default() };
+        let values = names.map(|name| value(&some, name).unwrap());
+        assert_eq!(
+            values,
+            [
+                Value::Double(4.5),
+                Value::Long(3),
+                Value::Long(7),
+                Value::Long(11),
+                Value::String("a, c".to_owned())
+            ]
+        );
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use journal_format::note::Ends;
 use policy::Policy;
 use telemetry::status::{
-    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, ReloadRefused, Status,
-    StatusEmitter, Tracker,
+    DropStatus, EndsStatus, ItStatus, LINK_ALIVE, Level, OtReport, PathEndStatus, PolicyStatus,
+    ReloadRefused, Status, StatusEmitter, Tracker,
 };
 use telemetry::{Notifier, event};
 use text::counted;
@@ -144,6 +145,7 @@ impl StatusReporter {
             frames_lost: tally.frames_lost,
             late_frames: tally.late,
             last_loss: mirror.last_loss().cloned(),
+            ends: link.ends.clone(),
             unconfirmed_frames: mirror.unconfirmed_frames(),
             backfilled: tally.backfilled,
             unplaceable: tally.unplaceable,
@@ -169,6 +171,9 @@ impl StatusReporter {
             );
             status.health.add(Level::Warning, words);
         }
+        if let Some(ends) = &it.ends {
+            judge_ends(&mut status, ends);
+        }
         link.judge(&mut status);
         status.it = Some(it);
         status
@@ -186,6 +191,45 @@ pub(super) struct LinkView {
     pub(super) missing: usize,
     /// Why somebody should look at the broker.
     pub(super) reasons: Vec<String>,
+    /// The link by which the journal comes, if it comes by one.
+    pub(super) ends: Option<EndsStatus>,
+}
+
+/// What the receiving end of a link has noted in the journal.
+pub(super) fn ends_status(ends: &Ends, now: Now) -> EndsStatus {
+    let since = |heard_ms| now.wall_ms.saturating_sub(heard_ms);
+    EndsStatus {
+        silent_ms: ends.heard_ms.map(|heard_ms| if ends.is_silent { since(heard_ms) } else { 0 }),
+        is_silent: ends.is_silent,
+        frames_missing: ends.missing,
+        frames_lost: ends.lost,
+        frames_behind: ends.behind,
+        paths: ends
+            .paths
+            .iter()
+            .map(|path| PathEndStatus { name: path.name.clone(), down: path.is_down })
+            .collect(),
+    }
+}
+
+/// What of a link between two boxes is a reason to look.
+fn judge_ends(status: &mut Status, ends: &EndsStatus) {
+    let health = &mut status.health;
+    if ends.is_silent {
+        let words = match ends.silent_ms {
+            Some(silent_ms) => format!(
+                "the receiving end of the link has heard nothing of the sending end for {}",
+                text::span(Duration::from_millis(silent_ms))
+            ),
+            None => "the receiving end of the link hears nothing of the sending end".to_owned(),
+        };
+        health.add(Level::Critical, words);
+    }
+    for path in ends.paths.iter().filter(|path| path.down) {
+        let words =
+            format!("path `{}` of the link brings nothing, and another one does", path.name);
+        health.add(Level::Warning, words);
+    }
 }
 
 impl LinkView {
@@ -316,7 +360,39 @@ fn count(number: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use journal_format::note::PathEnd;
+
     use super::*;
+
+    #[test]
+    fn the_ends_of_a_link_are_judged_by_what_was_noted_and_the_clock_of_now() {
+        let path = |name: &str, is_down| PathEnd { name: name.into(), is_down };
+        let ends = Ends {
+            heard_ms: Some(10_000),
+            is_silent: true,
+            paths: vec![path("a", false), path("b", true)],
+            ..Ends::default()
+        };
+        let now = Now { mono: Duration::ZERO, wall_ms: 22_400 };
+        let words = |ends: &Ends| {
+            let mut status = Status::default();
+            judge_ends(&mut status, &ends_status(ends, now));
+            let causes = status.health.causes();
+            causes.map(|(level, words)| (level, words.clone())).collect::<Vec<_>>()
+        };
+        let silent = "the receiving end of the link has heard nothing of the sending end for 12 s";
+        let down = "path `b` of the link brings nothing, and another one does";
+        assert_eq!(
+            words(&ends),
+            [(Level::Critical, silent.to_owned()), (Level::Warning, down.to_owned())]
+        );
+        let alive = Ends { is_silent: false, paths: vec![path("a", false)], ..ends };
+        assert_eq!(ends_status(&alive, now).silent_ms, Some(0));
+        assert_eq!(words(&alive), []);
+        let never = Ends { heard_ms: None, is_silent: true, ..alive };
+        assert_eq!(ends_status(&never, now).silent_ms, None);
+        assert_eq!(words(&never).len(), 1);
+    }
 
     #[test]
     fn a_backfill_that_ends_is_told_once_with_its_size() {

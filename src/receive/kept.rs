@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use link::ReceiverState;
-use state::{StateDir, StateError, StateFile, Steps};
+use state::{StateDir, StateError, StateFile, Steps, Stored};
+
+use crate::losses::Told;
 
 const SEEN: StateFile = StateFile { name: "seen.state", magic: *b"SPKDSEEN" };
+const TOLD: StateFile = StateFile { name: "told.state", magic: *b"SPKDTOLD" };
 const SAFE: StateFile = StateFile { name: "seen-safe.state", magic: *b"SPKDSEEN" };
 
 /// The state of the receiving end.
@@ -52,6 +55,23 @@ impl Kept {
             true => self.steps.settle(&self.directory, &bytes),
             false => self.steps.step(&self.directory, now, &bytes),
         }
+    }
+
+    /// Up to where losses were told; what was damaged is moved aside.
+    pub(crate) fn told(&self, damaged: &mut Vec<PathBuf>) -> Result<Told, StateError> {
+        Ok(match self.directory.load(TOLD)? {
+            Stored::Absent => Told::default(),
+            Stored::Found(told) => told,
+            Stored::Damaged { moved_to } => {
+                damaged.push(moved_to);
+                Told::default()
+            }
+        })
+    }
+
+    /// Stores that losses were told.
+    pub(crate) fn store_told(&self, told: Told) -> Result<(), StateError> {
+        self.directory.save(TOLD, &told)
     }
 
     /// Stores it for good.

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use journal_format::note::Ends;
 use journal_write::{JournalError, Origin, Pushed, ReceivedWriter, Refusal, Retained};
 use link::{Output, Segment};
 
@@ -108,6 +109,11 @@ impl Landing {
         if !is_same && self.writer.set_clock(now_ms, ahead_ms) {
             self.noted_ahead_ms = ahead_ms;
         }
+    }
+
+    /// Notes how the link is; false: nothing is there yet.
+    pub fn note_ends(&mut self, now_ms: u64, ends: Ends) -> bool {
+        self.writer.note_ends(now_ms, ends)
     }
 
     /// Deletes what is beyond the journal's retention. What was missing in it isn't waited for any more.

@@ -13,9 +13,12 @@ use sandbox::Confined;
 use signals::Signals;
 use state::StateError;
 
+use crate::ends::Noted;
 use crate::kept::Kept;
 use crate::landing::Landing;
+use crate::losses::Losses;
 use crate::ports::Ports;
+use crate::silence::Silence;
 use crate::turn::{ReceiveError, Turn};
 
 /// The longest wait, for whoever watches.
@@ -24,6 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(250);
 const ERROR_PAUSE: Duration = Duration::from_millis(250);
 /// How often the journal's retention is looked at.
 const RETAIN_EVERY: Duration = Duration::from_secs(1);
+/// Stretches of lost frames that are told at once.
+const MAX_STRETCHES: usize = 20;
 /// How long a stop waits for what has arrived to be in the journal.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
@@ -38,6 +43,8 @@ pub struct Settings {
     pub load_keys: LoadKeys,
     pub options: ReceiverOptions,
     pub ports: Ports,
+    /// Names of the paths, in the order of the ports.
+    pub path_names: Vec<String>,
     pub journal: ReceivedOptions,
     /// Directory of the receiving end's own state.
     pub state_dir: PathBuf,
@@ -69,6 +76,12 @@ pub enum Happening<'a> {
     Written,
     /// What is beyond the retention can't be deleted.
     Unretained(&'a JournalError),
+    /// Frames that don't come any more by themselves, of which nobody was told before. Where there are many
+    /// stretches, those behind the first ones are only counted.
+    Lost {
+        first: u64,
+        last: u64,
+    },
     /// SIGHUP came.
     Reloading,
     /// The keys were read again: others or the same, or what is wrong.
@@ -93,6 +106,8 @@ pub trait Watch {
 pub struct Seen<'a> {
     pub turn: &'a mut Turn,
     pub keys: &'a Keys,
+    pub silence: &'a Silence,
+    pub losses: &'a Losses,
     /// The journal or what was seen can't be written.
     pub is_unwritten: bool,
 }
@@ -124,6 +139,7 @@ pub struct Opened {
     kept: Kept,
     stored: ReceiverState,
     damaged: Vec<PathBuf>,
+    losses: Losses,
     writer: ReceivedWriter,
 }
 
@@ -134,9 +150,11 @@ pub struct Opened {
 pub fn open(settings: Settings) -> Result<Opened, RunError> {
     let signals = Signals::catch()?;
     let is_safe = settings.journal.durability == Durability::Power;
-    let (kept, stored, damaged) = Kept::open(&settings.state_dir, is_safe)?;
+    let (kept, stored, mut damaged) = Kept::open(&settings.state_dir, is_safe)?;
+    let losses = Losses::new(kept.told(&mut damaged)?);
     let writer = ReceivedWriter::open(settings.journal.clone())?;
-    Ok(Opened { settings, signals, clock: Clock::start(), kept, stored, damaged, writer })
+    let clock = Clock::start();
+    Ok(Opened { settings, signals, clock, kept, stored, damaged, losses, writer })
 }
 
 /// Runs until SIGTERM or SIGINT: then what has arrived is journalled. SIGHUP reads the keys again.
@@ -144,8 +162,8 @@ pub fn open(settings: Settings) -> Result<Opened, RunError> {
 /// # Errors
 /// [`RunError`]; what isn't in the journal then is missing there, and a second pass brings it.
 pub fn run(opened: Opened, _sealed: &Confined, watch: &mut dyn Watch) -> Result<(), RunError> {
-    let Opened { settings, signals, clock, kept, stored, damaged, writer } = opened;
-    let mut running = Running::new(settings, kept, stored, writer, clock.now())?;
+    let Opened { settings, signals, clock, kept, stored, damaged, losses, writer } = opened;
+    let mut running = Running::new(settings, (kept, stored, losses), writer, clock.now())?;
     for moved_to in &damaged {
         watch.happened(clock.now(), Happening::StateDamaged { moved_to });
     }
@@ -179,6 +197,9 @@ struct Running {
     kept: Kept,
     keys: Keys,
     load_keys: LoadKeys,
+    losses: Losses,
+    silence: Silence,
+    noted: Noted,
     next_retain: Duration,
     /// Why the last turn didn't come to its end.
     refusal: Option<ReceiveError>,
@@ -187,15 +208,24 @@ struct Running {
 impl Running {
     fn new(
         settings: Settings,
-        kept: Kept,
-        stored: ReceiverState,
+        (kept, stored, losses): (Kept, ReceiverState, Losses),
         writer: ReceivedWriter,
         now: Now,
     ) -> Result<Running, RunError> {
-        let Settings { name, keys, load_keys, options, ports, .. } = settings;
+        let Settings { name, keys, load_keys, options, ports, path_names, .. } = settings;
         let receiver = Receiver::new(options, &name, keys.clone(), stored, now.mono)?;
         let turn = Turn::new(receiver, ports, Landing::new(writer));
-        Ok(Running { turn, kept, keys, load_keys, next_retain: now.mono, refusal: None })
+        Ok(Running {
+            turn,
+            kept,
+            keys,
+            load_keys,
+            losses,
+            silence: Silence::new(now.mono),
+            noted: Noted::new(path_names),
+            next_retain: now.mono,
+            refusal: None,
+        })
     }
 
     /// What is waited for.
@@ -250,14 +280,36 @@ impl Running {
                 watch.happened(now, Happening::Unretained(&error));
             }
         }
-        let Running { turn, keys, refusal, .. } = self;
-        watch.look(now, &mut Seen { turn, keys, is_unwritten: refusal.is_some() });
+        self.silence.look(now.mono, &self.turn.receiver);
+        self.look_for_losses(now, watch);
+        let Running { turn, silence, losses, noted, .. } = self;
+        noted.look(now.mono, now.wall_ms, turn, silence, losses);
+        watch.look(now, &mut self.seen());
         next
     }
 
+    fn seen(&mut self) -> Seen<'_> {
+        let Running { turn, keys, silence, losses, refusal, .. } = self;
+        Seen { turn, keys, silence, losses, is_unwritten: refusal.is_some() }
+    }
+
+    /// Tells of missing frames that don't come any more, and stores that it did.
+    fn look_for_losses(&mut self, now: Now, watch: &mut dyn Watch) {
+        let settled = self.turn.receiver.settled(now.mono);
+        let writer = self.turn.landing.writer();
+        let Some(lost) = self.losses.look(now.mono, now.wall_ms, settled, writer) else { return };
+        for (first, last) in lost.into_iter().take(MAX_STRETCHES) {
+            watch.happened(now, Happening::Lost { first, last });
+        }
+        if let Err(error) = self.kept.store_told(self.losses.told()) {
+            let error = ReceiveError::State(io::Error::other(error));
+            watch.happened(now, Happening::Unwritten(&error));
+            self.refusal = Some(error);
+        }
+    }
+
     fn finish(mut self, now: Now, watch: &mut dyn Watch) -> Result<(), RunError> {
-        let Running { turn, keys, refusal, .. } = &mut self;
-        watch.look(now, &mut Seen { turn, keys, is_unwritten: refusal.is_some() });
+        watch.look(now, &mut self.seen());
         if let Some(refusal) = self.refusal {
             return Err(RunError::StoppedShort(refusal));
         }

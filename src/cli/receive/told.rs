@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clock::Now;
 use config::ReceiveConfig;
-use receive::{Happening, Seen, Watch};
+use receive::{Happening, LastLoss, Seen, Watch};
 use telemetry::event;
 use telemetry::status::{DatagramsStatus, ReceivePathStatus, ReceiveStatus, Status};
 
@@ -15,13 +15,9 @@ use self::judge::judge;
 use self::refused::Refused;
 use crate::cli::ends::{Growth, Telling, Trouble, counts_per_s, key_id, milliseconds};
 
-/// Without a sign of life for so long the sender is silent …
-const SILENT_AFTER: Duration = Duration::from_secs(3);
-/// … or for so many of its own intervals, if that is longer.
-const SILENT_INTERVALS: u32 = 3;
 /// How often it is looked what was refused, lost or dropped.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Stretches of missing frames that the status shows, and of lost ones that are told at once.
+/// Stretches of missing frames that the status shows.
 const MAX_STRETCHES: usize = 20;
 
 /// Tells people.
@@ -30,19 +26,14 @@ pub(super) struct Told {
     paths: Vec<PathTold>,
     limit_bytes: u64,
     reorder: Duration,
-    /// The first look.
-    since: Option<Duration>,
     next_look: Duration,
     session: Option<u64>,
-    /// Of the newest heartbeat, and the shortest time between two.
-    beat: Option<u64>,
-    interval: Option<Duration>,
     is_silent: bool,
     is_short: bool,
     unwritten: Trouble,
     unretained: Trouble,
     refused: Refused,
-    losses: Losses,
+    loss: Option<Loss>,
     before: Option<(Duration, [u64; 3])>,
     bytes: u64,
 }
@@ -57,15 +48,11 @@ pub(super) struct PathTold {
 }
 
 /// Frames that don't come any more.
-#[derive(Debug, Default)]
-struct Losses {
-    /// All below this number was told.
-    told_to: u64,
+#[derive(Debug)]
+struct Loss {
+    last: LastLoss,
+    /// All of them that are still missing.
     frames: u64,
-    /// Of these, those that are still missing.
-    still: u64,
-    /// The last stretch, and when it was told.
-    last: Option<(u64, u64, Duration)>,
 }
 
 impl Told {
@@ -92,29 +79,20 @@ impl Told {
             paths,
             limit_bytes,
             reorder,
-            since: None,
             next_look: Duration::ZERO,
             session: None,
-            beat: None,
-            interval: None,
             is_silent: false,
             is_short: false,
             unwritten: Trouble::default(),
             unretained: Trouble::default(),
             refused: Refused::default(),
-            losses: Losses::default(),
+            loss: None,
             before: None,
             bytes: 0,
         }
     }
 
-    /// Since the last sign of life; of a sender that was never heard, since the start.
-    fn silence(&self, now: Now, seen: &Seen<'_>) -> Duration {
-        let heard = seen.turn.receiver.freshness().silent_for(now.mono);
-        heard.unwrap_or_else(|| now.mono.saturating_sub(self.since.unwrap_or(now.mono)))
-    }
-
-    fn look_at_sender(&mut self, now: Now, seen: &Seen<'_>) {
+    fn look_at_sender(&mut self, seen: &Seen<'_>) {
         let receiver = &seen.turn.receiver;
         let session = receiver.session().map(|(session, _)| session.number);
         if session != self.session {
@@ -123,19 +101,10 @@ impl Told {
             if let Some(session) = session.filter(|_| is_heard) {
                 event!(LinkSession, session);
                 self.session = Some(session);
-                (self.beat, self.interval) = (None, None);
             }
         }
-        if let Some(newest) = receiver.freshness().newest()
-            && self.beat != Some(newest.mono_ms)
-        {
-            let before = self.beat.replace(newest.mono_ms);
-            let since = before.map(|before| newest.mono_ms.saturating_sub(before));
-            let since = since.map(Duration::from_millis);
-            self.interval = [self.interval, since].into_iter().flatten().min();
-        }
-        let silence = self.silence(now, seen);
-        let is_silent = silence >= self.silent_after();
+        let silence = seen.silence.lasts();
+        let is_silent = seen.silence.is_too_long();
         if is_silent != self.is_silent {
             self.is_silent = is_silent;
             match is_silent {
@@ -152,11 +121,6 @@ impl Told {
             }
             self.is_short = is_short;
         }
-    }
-
-    fn silent_after(&self) -> Duration {
-        let intervals = self.interval.unwrap_or_default().saturating_mul(SILENT_INTERVALS);
-        SILENT_AFTER.max(intervals)
     }
 
     fn look_at_paths(&mut self, now: Now, seen: &mut Seen<'_>) {
@@ -180,28 +144,6 @@ impl Told {
         }
     }
 
-    /// Tells of missing frames that don't come any more.
-    fn look_for_losses(&mut self, now: Now, seen: &mut Seen<'_>) {
-        let settled = seen.turn.receiver.settled(now.mono);
-        if settled <= self.losses.told_to {
-            return;
-        }
-        let from = self.losses.told_to;
-        self.losses.told_to = settled;
-        let lost = seen.turn.landing.writer().missing().ranges().filter_map(|(first, last)| {
-            let (first, last) = (first.max(from), last.min(settled.saturating_sub(1)));
-            (first <= last).then_some((first, last))
-        });
-        for (place, (first, last)) in lost.enumerate() {
-            let frames = last.saturating_sub(first).saturating_add(1);
-            self.losses.frames = self.losses.frames.saturating_add(frames);
-            self.losses.last = Some((first, last, now.mono));
-            if place < MAX_STRETCHES {
-                event!(LinkLoss, first, last, frames);
-            }
-        }
-    }
-
     fn status(&mut self, now: Now, seen: &mut Seen<'_>) -> Status {
         let mut status = self.telling.status(now);
         let receiver = &seen.turn.receiver;
@@ -209,11 +151,8 @@ impl Told {
         let (writer, landed) = (seen.turn.landing.writer(), seen.turn.landing.counts());
         let missing: Vec<(u64, u64)> = writer.missing().ranges().collect();
         let newest = missing.len().saturating_sub(MAX_STRETCHES);
-        let told_to = self.losses.told_to;
-        let told =
-            missing.iter().map(|(first, last)| (*first, told_to.min(last.saturating_add(1))));
-        self.losses.still =
-            told.fold(0, |sum, (first, end)| sum.saturating_add(end.saturating_sub(first)));
+        let frames = seen.losses.still_missing(writer);
+        self.loss = seen.losses.last().map(|last| Loss { last, frames });
         let frames = account.frames.saturating_add(account.frames_late);
         let counts = [frames, account.datagrams(), self.bytes];
         let receive = ReceiveStatus {
@@ -233,7 +172,7 @@ impl Told {
                 sum.saturating_add(last.saturating_sub(*first).saturating_add(1))
             }),
             missing: missing.get(newest..).unwrap_or_default().to_vec(),
-            frames_lost: self.losses.frames,
+            frames_lost: seen.losses.frames(),
             frames_too_large: account.frames_too_large,
             frames_unknown: account.frames_unknown,
             frames_refused: landed.old_epoch.saturating_add(landed.malformed),
@@ -313,6 +252,10 @@ impl Watch for Told {
                     event!(DiskError, what = "retention", error = %error);
                 }
             }
+            Happening::Lost { first, last } => {
+                let frames = last.saturating_sub(first).saturating_add(1);
+                event!(LinkLoss, first, last, frames);
+            }
             Happening::Reloading => self.telling.reloading(),
             Happening::Reloaded { keys, result } => {
                 match result {
@@ -330,13 +273,11 @@ impl Watch for Told {
     }
 
     fn look(&mut self, now: Now, seen: &mut Seen<'_>) {
-        self.since.get_or_insert(now.mono);
-        self.look_at_sender(now, seen);
+        self.look_at_sender(seen);
         let is_status_due = self.telling.turn(now);
         if self.next_look <= now.mono || is_status_due {
             self.next_look = now.mono.saturating_add(LOOK_EVERY);
             self.look_at_paths(now, seen);
-            self.look_for_losses(now, seen);
             self.refused.look(now, seen);
         }
         if is_status_due {

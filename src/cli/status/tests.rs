@@ -5,9 +5,9 @@ use std::os::unix::fs::{chown, symlink};
 
 use serde_json::Value;
 use telemetry::status::{
-    CertificateStatus, DropStatus, Health, ItStatus, LastDropStatus, LossStatus, NodeStatus,
-    ObservedStatus, OtReport, OtStatus, PolicyStatus, ReceivePathStatus, ReceiveStatus,
-    ReloadRefused, RuleStatus, SendPathStatus, SendStatus, Status, WindowStatus,
+    CertificateStatus, DropStatus, EndsStatus, Health, ItStatus, LastDropStatus, LossStatus,
+    NodeStatus, ObservedStatus, OtReport, OtStatus, PathEndStatus, PolicyStatus, ReceivePathStatus,
+    ReceiveStatus, ReloadRefused, RuleStatus, SendPathStatus, SendStatus, Status, WindowStatus,
 };
 use text::{Paint, is_treacherous};
 
@@ -33,6 +33,11 @@ fn full() -> Status {
         }),
         it: Some(ItStatus {
             last_loss: Some(LossStatus::default()),
+            ends: Some(EndsStatus {
+                silent_ms: Some(1),
+                paths: vec![PathEndStatus::default()],
+                ..EndsStatus::default()
+            }),
             ot: Some(OtReport { drops: drops.clone(), ..OtReport::default() }),
             ..ItStatus::default()
         }),

@@ -8,7 +8,7 @@ mod tables;
 use std::fmt::Write;
 use std::time::Duration;
 
-use telemetry::status::{ItStatus, LINK_ALIVE, Level, OtStatus, SealStatus, Status};
+use telemetry::status::{EndsStatus, ItStatus, LINK_ALIVE, Level, OtStatus, SealStatus, Status};
 use text::{Paint, Tone, counted_grouped, format_utc_ms, grouped, rough_size};
 
 use super::shown::Shown;
@@ -266,6 +266,30 @@ impl View {
         }
     }
 
+    /// The link between two boxes, as the IT half knows it.
+    fn link_ends(&mut self, ends: &EndsStatus) {
+        let sender = match (ends.is_silent, ends.silent_ms) {
+            (false, _) => "sending end alive".to_owned(),
+            (true, Some(silent_ms)) => format!("sending end SILENT for {}", span(silent_ms)),
+            (true, None) => "sending end SILENT".to_owned(),
+        };
+        let down = ends.paths.iter().filter(|path| path.down);
+        let down: Vec<String> = down.map(|path| shown(&path.name, 32)).collect();
+        let down = match down.as_slice() {
+            [] => String::new(),
+            down => format!("; DOWN: {}", down.join(", ")),
+        };
+        self.item(
+            "two boxes",
+            &format!(
+                "{sender}, {} missing, {} lost for good, {} behind{down}",
+                counted_grouped(ends.frames_missing, "frame"),
+                grouped(ends.frames_lost),
+                grouped(ends.frames_behind)
+            ),
+        );
+    }
+
     fn it(&mut self, it: &ItStatus, written_ms: u64) {
         let link = if it.link == LINK_ALIVE {
             "alive".to_owned()
@@ -296,6 +320,9 @@ impl View {
         };
         let lost = counted_grouped(it.frames_lost, "frame");
         self.item("losses", &format!("{lost}{late}{last}"));
+        if let Some(ends) = &it.ends {
+            self.link_ends(ends);
+        }
         self.item(
             "backlog",
             &format!(

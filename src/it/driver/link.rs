@@ -4,7 +4,7 @@
 use super::Driver;
 use crate::mirror::{Now, SessionSpec};
 use crate::pool::Pool;
-use crate::status_reporter::LinkView;
+use crate::status_reporter::{LinkView, ends_status};
 
 impl<P: Pool> Driver<P> {
     /// Enough waits to be written. On a link that is full the journal is read no further ahead than
@@ -27,6 +27,7 @@ impl<P: Pool> Driver<P> {
             behind: self.link_pace.behind(queued_bytes),
             missing,
             reasons: self.broker.reasons(now.mono),
+            ends: self.reader.link_ends().map(|ends| ends_status(ends, now)),
         };
         if let Some(status_reporter) = &mut self.status_reporter {
             status_reporter.tick(now, &mut self.mirror, link);

@@ -4,6 +4,7 @@
 //! A note is a frame with the number 0, which the sender gives to none. So the numbers of frames in
 //! a segment grow, and notes stand anywhere between them.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use prost::{Message, Oneof};
@@ -12,6 +13,9 @@ use prost::{Message, Oneof};
 pub const NOTE_SEQ: u64 = 0;
 /// Cap of the ranges in one [`Missing`].
 pub const MAX_MISSING: usize = 1 << 16;
+/// Caps of [`Ends`]: paths, and characters of a path's name.
+const MAX_PATHS: usize = 8;
+const MAX_PATH_NAME: usize = 32;
 /// The key of the number and the number: prost leaves out a 0.
 const SEQ_FIELD: [u8; 2] = [0x08, 0];
 
@@ -21,7 +25,7 @@ pub struct NoteEnvelope {
     /// Wall clock of the receiver when it was written, in milliseconds since the epoch (UTC).
     #[prost(uint64, tag = "2")]
     pub written_ms: u64,
-    #[prost(oneof = "Note", tags = "20, 21, 22")]
+    #[prost(oneof = "Note", tags = "20, 21, 22, 23")]
     pub note: Option<Note>,
 }
 
@@ -34,6 +38,8 @@ pub enum Note {
     Clock(Clock),
     #[prost(message, tag = "22")]
     Missing(Missing),
+    #[prost(message, tag = "23")]
+    Ends(Ends),
 }
 
 /// A frame that was missing, and came after later ones.
@@ -53,6 +59,39 @@ pub struct Clock {
     /// The sender's clock is ahead by so many milliseconds; absent: nobody knows.
     #[prost(sint64, optional, tag = "1")]
     pub ahead_ms: Option<i64>,
+}
+
+/// How the link is, by whoever received it: when that has changed, and once in a while.
+#[derive(Clone, PartialEq, Message)]
+pub struct Ends {
+    /// When the sender gave its last sign of life, by the receiver's clock, in milliseconds since the epoch
+    /// (UTC); absent: it gave none since the receiver's start.
+    #[prost(uint64, optional, tag = "1")]
+    pub heard_ms: Option<u64>,
+    /// That is longer ago than with a sender that lives.
+    #[prost(bool, tag = "2")]
+    pub is_silent: bool,
+    /// Frames that are missing, and may still come by themselves.
+    #[prost(uint64, tag = "3")]
+    pub missing: u64,
+    /// Frames that are missing, and don't: lost for good, unless somebody has them sent again.
+    #[prost(uint64, tag = "4")]
+    pub lost: u64,
+    /// Frames that the sender has sent, and that are above all that came.
+    #[prost(uint64, tag = "5")]
+    pub behind: u64,
+    #[prost(message, repeated, tag = "6")]
+    pub paths: Vec<PathEnd>,
+}
+
+/// One path of a link.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct PathEnd {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// It brings nothing, and another one does.
+    #[prost(bool, tag = "2")]
+    pub is_down: bool,
 }
 
 /// Every number that no frame of the journal has, and that a late one may still have. Where a segment
@@ -87,8 +126,21 @@ impl NoteEnvelope {
             {
                 None
             }
+            Some(Note::Ends(ends)) if !ends.is_bounded() => None,
             _ => Some(note),
         }
+    }
+}
+
+impl Ends {
+    /// As our receivers write it.
+    fn is_bounded(&self) -> bool {
+        let is_name = |path: &PathEnd| {
+            let letters = path.name.bytes();
+            path.name.len() <= MAX_PATH_NAME
+                && letters.into_iter().all(|byte| byte.is_ascii_graphic())
+        };
+        self.paths.len() <= MAX_PATHS && self.paths.iter().all(is_name)
     }
 }
 
@@ -150,6 +202,21 @@ mod tests {
             assert_eq!(NoteEnvelope::decode_envelope(&envelope), Some(note));
         }
         assert_eq!(NoteEnvelope::decode_envelope(&[8, 1]), None);
+    }
+
+    #[test]
+    fn paths_that_no_receiver_has_are_refused() {
+        let path = |name: &str| PathEnd { name: name.into(), is_down: true };
+        let is_taken = |paths: Vec<PathEnd>| {
+            let ends = Ends { heard_ms: Some(7), lost: 3, paths, ..Ends::default() };
+            let note = NoteEnvelope { written_ms: 9, note: Some(Note::Ends(ends)) };
+            let read = NoteEnvelope::decode_envelope(&note.encode_envelope());
+            assert!(read.is_none() || read == Some(note));
+            read.is_some()
+        };
+        assert!(is_taken(vec![path("eth1.7"); MAX_PATHS]));
+        assert!(!is_taken(vec![path("a"); MAX_PATHS + 1]));
+        assert!(!is_taken(vec![path("a\u{1b}b")]) && !is_taken(vec![path(&"a".repeat(33))]));
     }
 
     #[test]

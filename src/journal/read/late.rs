@@ -1,9 +1,9 @@
-//! Takes the notes in a journal that was received over a link: frames that came late, and the sender's
-//! clock.
+//! Takes the notes in a journal that was received over a link: frames that came late, the sender's clock, and
+//! how the link is.
 
 use std::ops::Range;
 
-use journal_format::note::{Late, Note, NoteEnvelope};
+use journal_format::note::{Ends, Late, Note, NoteEnvelope};
 use journal_format::{Frame, frame};
 
 use crate::item::Item;
@@ -18,6 +18,10 @@ impl Reader {
         let late = match note {
             Note::Clock(clock) => {
                 self.received.set_clock(clock);
+                return None;
+            }
+            Note::Ends(ends) => {
+                self.received.ends = Some(ends);
                 return None;
             }
             Note::Missing(_) => return None,
@@ -43,6 +47,13 @@ impl Reader {
             .and_then(|body| received.by_names(body, epoch, layouts, *most_body_bytes));
         let appended_ms = envelope.appended_ms;
         Some(Frame { seq, epoch, appended_ms, body, in_head: false, layout: None })
+    }
+
+    /// How the link is by which this journal was received, as far as it was read; `None`: there is none, or
+    /// nothing was noted.
+    pub fn link_ends(&self) -> Option<&Ends> {
+        let is_received = self.cursor.as_ref().is_some_and(|cursor| cursor.header().received);
+        self.received.ends.as_ref().filter(|_| is_received)
     }
 
     /// Everything before this number was given, with all that came late before the frame after it: a

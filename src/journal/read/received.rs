@@ -2,7 +2,7 @@
 //! that came late.
 
 use journal_format::header::Header;
-use journal_format::note::Clock;
+use journal_format::note::{Clock, Ends};
 use journal_format::{Body, Frame, Layouts};
 
 /// What a reader holds of layouts that came late.
@@ -18,12 +18,14 @@ pub(crate) struct Received {
     /// Layouts that came late: they are good for data that came late.
     layouts: Layouts,
     epoch: u64,
+    /// How the link is.
+    pub(crate) ends: Option<Ends>,
 }
 
 impl Default for Received {
     fn default() -> Received {
         let layouts = Layouts::new(MAX_LATE_LAYOUT_BYTES);
-        Received { by_own_clock: false, ahead_ms: None, layouts, epoch: 0 }
+        Received { by_own_clock: false, ahead_ms: None, layouts, epoch: 0, ends: None }
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use journal_format::header::Header;
-use journal_format::note::{Clock, Late, MAX_MISSING, Missing, Note, NoteEnvelope};
+use journal_format::note::{Clock, Ends, Late, MAX_MISSING, Missing, Note, NoteEnvelope};
 use journal_format::{MissingNumbers, frame};
 use journal_segment::JournalError;
 use journal_segment::files as segment;
@@ -190,6 +190,12 @@ impl ReceivedWriter {
         &self.missing
     }
 
+    /// From which number on frames are others since the sender's journal was made anew or lost its end, and
+    /// of which start of the sender they are; `None`: it wasn't since this writer began.
+    pub fn rewound(&self) -> Option<(u64, u64)> {
+        self.rewound
+    }
+
     /// Missing numbers that aren't waited for any more, since too many ranges were missing.
     pub fn given_up(&self) -> u64 {
         self.given_up
@@ -261,6 +267,13 @@ impl ReceivedWriter {
         self.ahead_ms = ahead_ms;
         let note = Note::Clock(Clock { ahead_ms });
         self.append_note(now_ms, note)
+    }
+
+    /// Notes how the link is.
+    ///
+    /// Returns whether anything was noted: nothing is before the first frame.
+    pub fn note_ends(&mut self, now_ms: u64, ends: Ends) -> bool {
+        self.append_note(now_ms, Note::Ends(ends))
     }
 
     /// Writes the batch, in one write at the end of the segment, and with

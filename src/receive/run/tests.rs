@@ -71,6 +71,7 @@ impl Office {
             load_keys: Box::new(load),
             options: ReceiverOptions::default(),
             ports: Ports::new(vec![port]),
+            path_names: vec!["a".to_owned()],
             journal: ReceivedOptions {
                 dir: dir.join("journal"),
                 retain_bytes: 1 << 24,
@@ -79,9 +80,10 @@ impl Office {
             },
             state_dir: dir.join("state"),
         };
-        let (kept, stored, _) = Kept::open(&settings.state_dir, false).unwrap();
+        let (kept, stored, mut damaged) = Kept::open(&settings.state_dir, false).unwrap();
+        let losses = Losses::new(kept.told(&mut damaged).unwrap());
         let writer = ReceivedWriter::open(settings.journal.clone()).unwrap();
-        Running::new(settings, kept, stored, writer, self.at()).unwrap()
+        Running::new(settings, (kept, stored, losses), writer, self.at()).unwrap()
     }
 
     fn at(&self) -> Now {
@@ -207,4 +209,44 @@ fn an_end_in_order_costs_nothing_and_a_start_refuses_what_was_seen() {
     assert_eq!(account.too_old, recorded.len() as u64);
     assert_eq!(next_seq(&running), 21);
     assert_eq!(running.turn.receiver.missing_frames(), 0);
+}
+
+#[test]
+fn a_loss_is_told_once_and_noted_for_the_it_half_also_after_a_restart() {
+    let mut office = Office::new();
+    let mut running = office.start();
+    office.push(10);
+    office.run(&mut running, 500);
+    office.push(10);
+    // With all of their repair, which is spread.
+    let (end, mut lost) = (office.now + Duration::from_secs(2), Vec::new());
+    while office.now < end {
+        while office.sender.poll_datagram(office.now, 0, &mut lost).unwrap() {}
+        office.now += Duration::from_millis(10);
+    }
+    office.push(10);
+    office.run(&mut running, 20_000);
+    let is_loss = |told: &&String| told.starts_with("Lost ");
+    let losses = |office: &Office| office.told.0.iter().filter(is_loss).cloned().collect::<Vec<_>>();
+    assert_eq!(losses(&office), ["Lost { first: 11, last: 20 }"]);
+    running.finish(office.at(), &mut office.told).unwrap();
+    let mut running = office.start();
+    office.push(10);
+    office.run(&mut running, 20_000);
+    assert_eq!(losses(&office).len(), 1, "{:?}", office.told.0);
+    assert_eq!(next_seq(&running), 41);
+    let journal = office.dirs.path().join("journal");
+    let mut reader = journal_read::Reader::open(&journal, journal_read::From::Oldest).unwrap();
+    while reader.next_settled().unwrap().is_some() {}
+    let ends = reader.link_ends().unwrap();
+    assert_eq!((ends.lost, ends.missing, ends.behind, ends.is_silent), (10, 0, 0, false));
+    assert_eq!(ends.paths.len(), 1);
+    // Nothing more comes.
+    let end = office.now + Duration::from_secs(5);
+    while office.now < end {
+        running.turn(office.at(), &mut office.told);
+        office.now += Duration::from_millis(100);
+    }
+    while reader.next_settled().unwrap().is_some() {}
+    assert!(reader.link_ends().unwrap().is_silent);
 }

@@ -356,6 +356,9 @@ pub struct ItStatus {
     #[serde(default)]
     pub late_frames: u64,
     pub last_loss: Option<LossStatus>,
+    /// The link between two boxes, where the journal came over one, as its receiving end has noted it.
+    #[serde(default)]
+    pub ends: Option<EndsStatus>,
     /// Frames of the journal between the oldest that the broker isn't known to hold and the
     /// newest that was read; 0 where all is confirmed.
     pub unconfirmed_frames: u64,
@@ -382,6 +385,31 @@ pub struct LossStatus {
     pub last: u64,
     pub cause: String,
     pub at_ms: u64,
+}
+
+/// A link between two boxes, as the IT half knows it: from notes in the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndsStatus {
+    /// Since the last sign of life of the sending end, in milliseconds; 0 while they come, `null` if none
+    /// came since the receiving end's start.
+    pub silent_ms: Option<u64>,
+    /// It has been silent for longer than a sending end that lives.
+    pub is_silent: bool,
+    /// Frames that are missing, and may still come by themselves.
+    pub frames_missing: u64,
+    /// Frames that are missing, and don't.
+    pub frames_lost: u64,
+    /// Frames that were sent, and are above all that came.
+    pub frames_behind: u64,
+    pub paths: Vec<PathEndStatus>,
+}
+
+/// One path of a link, as the IT half knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathEndStatus {
+    pub name: String,
+    /// It brings nothing, and another one does.
+    pub down: bool,
 }
 
 /// What the OT half's last heartbeat said.

@@ -149,6 +149,14 @@ fn what_the_second_pass_does_not_bring_is_told_with_its_numbers_and_an_operator_
         let told = two_boxes.status(End::Receive, "/health/reasons");
         told.is_some_and(|told| told.to_string().contains(" lost, the last ones "))
     });
+    wait_until("the IT half knows of it, by the journal", || {
+        let status = std::fs::read(rig.relay.path("it-state/status.json")).unwrap();
+        let status: serde_json::Value = serde_json::from_slice(&status).unwrap_or_default();
+        let ends = &status["it"]["ends"];
+        ends["frames_lost"].as_u64() >= Some(last - first + 1)
+            && ends["is_silent"] == false
+            && ends["paths"][0]["name"] == "p0"
+    });
     let (text, code) = two_boxes.run(&["journal", "verify", "--against", "journal", "received"]);
     assert_eq!(code, Some(65), "{text}");
 

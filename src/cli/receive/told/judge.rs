@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use clock::Now;
+use receive::LastLoss;
 use telemetry::status::{Level, ReceiveStatus, Status};
 use text::{counted_grouped, grouped, span};
 
-use super::Told;
+use super::{Loss, Told};
 
 /// Clocks that differ by more are worth a look.
 const CLOCKS_MS: u64 = 10_000;
 /// A loss is a reason to look for this long.
-const LOSS_WARNING: Duration = Duration::from_secs(3_600);
+const LOSS_WARNING_MS: u64 = 3_600_000;
 
 pub(super) fn judge(status: &mut Status, receive: &ReceiveStatus, told: &Told, now: Now) {
     let health = &mut status.health;
@@ -40,14 +41,14 @@ pub(super) fn judge(status: &mut Status, receive: &ReceiveStatus, told: &Told, n
             health.add(Level::Warning, words);
         }
     }
-    if let Some((first, last, at)) = told.losses.last
-        && told.losses.still > 0
-        && now.mono.saturating_sub(at) < LOSS_WARNING
+    if let Some(Loss { last: LastLoss { first, last, at_ms }, frames }) = told.loss
+        && frames > 0
+        && now.wall_ms.saturating_sub(at_ms) < LOSS_WARNING_MS
     {
         let words = format!(
             "receive: {} lost, the last ones {} to {}; `sparkdiode resend` on the sending box brings \
              what its journal still has",
-            counted_grouped(told.losses.still, "frame"),
+            counted_grouped(frames, "frame"),
             grouped(first),
             grouped(last)
         );
@@ -105,7 +106,7 @@ mod tests {
 
     fn words(receive: &ReceiveStatus, told: &Told) -> Vec<(Level, String)> {
         let mut status = Status::default();
-        judge(&mut status, receive, told, Now { mono: Duration::from_secs(100), wall_ms: 1 });
+        judge(&mut status, receive, told, Now { mono: Duration::from_secs(100), wall_ms: 100_000 });
         status.health.causes().map(|(level, words)| (level, words.clone())).collect()
     }
 
@@ -134,10 +135,10 @@ mod tests {
         assert!(said[0].contains("can't be written") && said[1].contains("path `b`"), "{said:?}");
         assert_eq!(said[2], "receive: the sender's clock is 1 h 0 min ahead of this one");
         // What is lost is told while it is missing, and for an hour.
-        told.losses.frames = 9;
-        told.losses.last = Some((11, 17, Duration::from_secs(90)));
+        let last = LastLoss { first: 11, last: 17, at_ms: 90_000 };
+        told.loss = Some(Loss { last, frames: 0 });
         assert_eq!(words(&well, &told), []);
-        told.losses.still = 7;
+        told.loss = Some(Loss { last, frames: 7 });
         let said = &words(&well, &told)[0].1;
         assert!(said.starts_with("receive: 7 frames lost, the last ones 11 to 17; "), "{said}");
     }

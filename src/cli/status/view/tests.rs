@@ -2,7 +2,7 @@
 
 use telemetry::status::{
     DropStatus, FORMAT, Health, LastDropStatus, LossStatus, NodeStatus, ObservedStatus, OtReport,
-    PolicyStatus,
+    PathEndStatus, PolicyStatus,
 };
 
 use super::*;
@@ -37,6 +37,14 @@ fn full() -> Status {
                 last: 9,
                 cause: "retention".into(),
                 at_ms: 3_000_000,
+            }),
+            ends: Some(EndsStatus {
+                silent_ms: Some(3_600_000),
+                is_silent: true,
+                frames_missing: 1_234_567,
+                frames_lost: 1_234_567,
+                frames_behind: 1_234_567,
+                paths: vec![PathEndStatus { name: "p\x1b".repeat(16), down: true }; 8],
             }),
             ot: Some(OtReport { received: 123_456_789, ..OtReport::default() }),
             ..ItStatus::default()

@@ -44,7 +44,7 @@ impl LinkNotes {
         let Some(note) = NoteEnvelope::decode_envelope(envelope) else { return Some(Defect::Note) };
         match note.note {
             None => found.unknown_bodies = found.unknown_bodies.saturating_add(1),
-            Some(Note::Clock(_)) => {}
+            Some(Note::Clock(_) | Note::Ends(_)) => {}
             Some(Note::Late(late)) => return self.late(&late, found),
             Some(Note::Missing(missing)) => {
                 let Some(ranges) = missing.ranges() else { return Some(Defect::Note) };

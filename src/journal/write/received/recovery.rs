@@ -112,7 +112,7 @@ fn go_on(
 
 fn learn(note: Option<Note>, found: &mut Found) {
     match note {
-        None => {}
+        None | Some(Note::Ends(_)) => {}
         Some(Note::Clock(clock)) => found.ahead_ms = clock.ahead_ms,
         Some(Note::Late(late)) => {
             if let Some(seq) = frame::peek_seq(&late.envelope) {

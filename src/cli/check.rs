@@ -134,29 +134,29 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     if !policy_paths.is_empty() {
         let _ = describe_policy(&mut text, &policy_paths, None, true, &mut warnings, &mut errors);
     }
-    let relays = if shards::are_shared(&of_ot) {
-        shards::describe(&mut text, &of_ot, &of_it, &mut warnings, &mut errors)
+    let (relays, links) = if shards::are_shared(&of_ot) {
+        let (mut links, unclear) = ends.of_relays(&of_ot);
+        errors.extend(unclear);
+        let found = (&mut warnings, &mut errors);
+        let relays = shards::describe(&mut text, &of_ot, &of_it, &links, found);
+        errors.extend(ends.by_readers(&mut links, &relays));
+        (relays, links)
     } else {
         errors.extend(seconds(Half::Ot, of_ot.iter().map(|one| one.path)));
         errors.extend(seconds(Half::It, of_it.iter().map(|one| one.path)));
-        vec![(of_ot.last(), of_it.last())]
+        errors.extend(ends.seconds());
+        (vec![(of_ot.last(), of_it.last())], vec![ends.only()])
     };
-    // A link is one relay's.
-    let (ot, it) = match relays[..] {
-        [relay] => relay,
-        _ => (None, None),
-    };
-    let (ot, it) = (ot.map(|ot| (ot.path, &ot.config)), it.map(|it| (it.path, &it.config)));
-    ends.compare(ot, it, &mut warnings, &mut errors);
-    for (ot, it) in relays {
+    for ((ot, it), link) in relays.into_iter().zip(links) {
+        let halves = (ot.map(|ot| (ot.path, &ot.config)), it.map(|it| (it.path, &it.config)));
+        link.compare(halves.0, halves.1, &mut warnings, &mut errors);
         if let Some(it) = it {
             let policy = ot.and_then(|ot| ot.policy.as_ref()).or(it.policy.as_ref());
             taken::of_it(&mut text, it.path, &it.config, policy, &mut warnings);
         }
         if let (Some(ot), Some(it)) = (ot, it) {
-            let linked = ends.number() > 0;
             let found = (&mut warnings, &mut errors);
-            compare(ot.path, &ot.config, it.path, &it.config, linked, found);
+            compare(ot.path, &ot.config, it.path, &it.config, link.is_there(), found);
         }
         for found in beside_relay_node(ot, it) {
             if found.severity == Severity::Error { &mut errors } else { &mut warnings }.push(found);

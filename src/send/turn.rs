@@ -11,9 +11,10 @@ use crate::paths::Paths;
 
 /// Datagrams of a turn: signs of life and a stop wait for no more.
 const TURN_DATAGRAMS: usize = 1_024;
-/// The journal is looked at after so long, if it had nothing: twice as long each time, up to the most.
+/// The journal is looked at after so long, if it had nothing: twice as long each time, up to the most. A look
+/// costs some microseconds; the most is what the IT half has for its journal, too.
 const LOOK_FIRST: Duration = Duration::from_micros(200);
-const LOOK_MOST: Duration = Duration::from_millis(2);
+const LOOK_MOST: Duration = Duration::from_millis(10);
 
 /// Why nothing more can be sent.
 #[derive(Debug, thiserror::Error)]

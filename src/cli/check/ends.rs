@@ -3,40 +3,50 @@
 
 mod beside;
 mod memory;
+mod relays;
 mod sizes;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{FirstStart, Half, ItConfig, OtConfig, ReceiveConfig, SendConfig, read_link_key};
-use diagnostic::{Diagnostics, SecretFile, SourceFile};
+use diagnostic::{Diagnostic, Diagnostics, SecretFile, SourceFile};
 use text::{counted, counted_grouped, exact_size, rough_size, span};
 
 use super::describe::{describe_sandbox, describe_syslog};
 use super::lines::{item, line};
-use super::{apart, second};
+use super::{apart, seconds};
 
 /// Files of both ends, as far as they were given.
 #[derive(Default)]
 pub(in crate::cli) struct Ends {
-    send: Option<(PathBuf, SendConfig)>,
-    receive: Option<(PathBuf, ReceiveConfig)>,
+    send: Vec<(PathBuf, SendConfig)>,
+    receive: Vec<(PathBuf, ReceiveConfig)>,
 }
+
+/// Both ends of one link, as far as they were given.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Link<'a> {
+    send: Option<(&'a Path, &'a SendConfig)>,
+    receive: Option<(&'a Path, &'a ReceiveConfig)>,
+}
+
+pub(super) use relays::{Closeness, is_read_by};
 
 impl Ends {
     /// How many there are. Where there is a link, each half has a journal of its own.
     pub(in crate::cli) fn number(&self) -> usize {
-        usize::from(self.send.is_some()).saturating_add(usize::from(self.receive.is_some()))
+        self.send.len().saturating_add(self.receive.len())
     }
 
     /// A file of a sending end.
     pub(in crate::cli) fn add_send(&mut self, path: &Path, config: SendConfig) {
-        self.send = Some((path.to_owned(), config));
+        self.send.push((path.to_owned(), config));
     }
 
     /// A file of a receiving end.
     pub(in crate::cli) fn add_receive(&mut self, path: &Path, config: ReceiveConfig) {
-        self.receive = Some((path.to_owned(), config));
+        self.receive.push((path.to_owned(), config));
     }
 
     /// Checks a file of a sending end, and says what it means.
@@ -61,8 +71,6 @@ impl Ends {
         let written = [("state directory", &*config.state_dir)];
         apart::own_directories(path, &written, &[], &[config.key.path()], (warnings, errors));
         apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
-        let first = self.send.as_ref().map(|(first, _)| second(Half::Send, first, path));
-        errors.extend(first);
         self.add_send(path, config);
     }
 
@@ -88,12 +96,25 @@ impl Ends {
         let keys: Vec<&Path> = config.key_files().map(SecretFile::path).collect();
         apart::own_directories(path, &written, &[], &keys, (warnings, errors));
         apart::root(path, config.sandbox.user.as_ref(), &config.sandbox.waived, errors);
-        let first = self.receive.as_ref().map(|(first, _)| second(Half::Receive, first, path));
-        errors.extend(first);
         self.add_receive(path, config);
     }
 
-    /// What doesn't fit: the ends to each other, and each to the half beside it.
+    /// The link of one relay: the last end of each kind.
+    pub(super) fn only(&self) -> Link<'_> {
+        Link {
+            send: self.send.last().map(|(path, config)| (path.as_path(), config)),
+            receive: self.receive.last().map(|(path, config)| (path.as_path(), config)),
+        }
+    }
+
+    /// What there is to say of further ends of one kind beside one relay.
+    pub(super) fn seconds(&self) -> Vec<Diagnostic> {
+        let mut found = seconds(Half::Send, self.send.iter().map(|(path, _)| path.as_path()));
+        found.extend(seconds(Half::Receive, self.receive.iter().map(|(path, _)| path.as_path())));
+        found
+    }
+
+    /// What doesn't fit beside one relay.
     pub(in crate::cli) fn compare(
         &self,
         ot: Option<(&Path, &OtConfig)>,
@@ -101,8 +122,25 @@ impl Ends {
         warnings: &mut Diagnostics,
         errors: &mut Diagnostics,
     ) {
-        let send = self.send.as_ref().map(|(path, config)| (path.as_path(), config));
-        let receive = self.receive.as_ref().map(|(path, config)| (path.as_path(), config));
+        self.only().compare(ot, it, warnings, errors);
+    }
+}
+
+impl Link<'_> {
+    /// There is an end of it.
+    pub(super) fn is_there(&self) -> bool {
+        self.send.is_some() || self.receive.is_some()
+    }
+
+    /// What doesn't fit: the ends to each other, and each to the half beside it.
+    pub(super) fn compare(
+        &self,
+        ot: Option<(&Path, &OtConfig)>,
+        it: Option<(&Path, &ItConfig)>,
+        warnings: &mut Diagnostics,
+        errors: &mut Diagnostics,
+    ) {
+        let Link { send, receive } = *self;
         let said = &mut beside::Said { warnings, errors };
         if let (Some(send), Some(receive)) = (send, receive) {
             beside::ends(send, receive, said);

@@ -14,8 +14,10 @@ use diagnostic::{Diagnostic, Diagnostics};
 use sparkplug::Shard;
 use text::{counted, escape};
 
+pub(super) use self::pairs::is_beside;
 use self::pairs::pairs;
 use super::Checked;
+use super::ends::Link;
 use super::lines::line;
 
 /// Code of these problems.
@@ -32,13 +34,13 @@ pub(super) fn are_shared(of_ot: &[Checked<'_, OtConfig>]) -> bool {
     of_ot.len() > 1 && of_ot.iter().any(|one| one.config.relay.shard.is_some())
 }
 
-/// Says whether the relays fit together, and which files are of one relay.
+/// Says whether the relays fit together, and which files are of one relay. `links`: that of each relay.
 pub(super) fn describe<'a, 'p>(
     text: &mut String,
     of_ot: &'a [Checked<'p, OtConfig>],
     of_it: &'a [Checked<'p, ItConfig>],
-    warnings: &mut Diagnostics,
-    errors: &mut Diagnostics,
+    links: &[Link<'_>],
+    (warnings, errors): (&mut Diagnostics, &mut Diagnostics),
 ) -> Vec<Relay<'a, 'p>> {
     let before = errors.len();
     shards(of_ot, errors);
@@ -49,7 +51,7 @@ pub(super) fn describe<'a, 'p>(
         vec![("journal", one.journal.path.clone()), ("state directory", one.state_dir.clone())]
     };
     directories(of_ot, places, warnings);
-    let (pairs, unpaired) = pairs(of_ot, of_it);
+    let (pairs, unpaired) = pairs(of_ot, of_it, links);
     errors.extend(unpaired);
     brokers(of_it, |one| (&one.broker.servers, "IT"), warnings);
     directories(of_it, |one| vec![("state directory", one.state_dir.clone())], warnings);

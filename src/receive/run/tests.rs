@@ -227,7 +227,8 @@ fn a_loss_is_told_once_and_noted_for_the_it_half_also_after_a_restart() {
     office.push(10);
     office.run(&mut running, 20_000);
     let is_loss = |told: &&String| told.starts_with("Lost ");
-    let losses = |office: &Office| office.told.0.iter().filter(is_loss).cloned().collect::<Vec<_>>();
+    let losses =
+        |office: &Office| office.told.0.iter().filter(is_loss).cloned().collect::<Vec<_>>();
     assert_eq!(losses(&office), ["Lost { first: 11, last: 20 }"]);
     running.finish(office.at(), &mut office.told).unwrap();
     let mut running = office.start();

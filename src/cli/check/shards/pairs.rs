@@ -1,5 +1,6 @@
-//! Which file of an IT half is of which relay: the one in the same directory that reads the relay's
-//! journal, else one of both. On several machines journals may have the same path.
+//! Which file of an IT half is of which relay: the one that reads what the receiving end of the relay's link
+//! writes, or, without a link, the one in the same directory that reads the relay's journal, else one of both.
+//! On several machines journals may have the same path.
 
 use std::path::Path;
 
@@ -8,23 +9,31 @@ use config::{Half, ItConfig, OtConfig};
 use diagnostic::Diagnostic;
 
 use super::{Relay, SHARDS};
+use crate::cli::check::ends::{Closeness, Link, is_read_by};
 use crate::cli::check::{Checked, second};
 
 /// The relays, and what is wrong with files that are of none, or missing.
 pub(super) fn pairs<'a, 'p>(
     of_ot: &'a [Checked<'p, OtConfig>],
     of_it: &'a [Checked<'p, ItConfig>],
+    links: &[Link<'_>],
 ) -> (Vec<Relay<'a, 'p>>, Vec<Diagnostic>) {
     let mut relays: Vec<Relay<'a, 'p>> = of_ot.iter().map(|ot| (Some(ot), None)).collect();
     let mut problems = Vec::new();
     for it in of_it {
         let mut matching: Vec<usize> = Vec::new();
+        for closeness in [Closeness::Both, Closeness::Beside, Closeness::Reads] {
+            let found = links.iter().enumerate();
+            let found = found
+                .filter(|(_, link)| is_read_by(link, (it.path, &it.config)) == Some(closeness));
+            matching.extend(found.map(|(place, _)| place));
+        }
         for is_of in [both, beside, reads] {
-            let found = of_ot.iter().enumerate().filter(|(_, ot)| is_of(ot, it));
-            matching = found.map(|(place, _)| place).collect();
             if !matching.is_empty() {
                 break;
             }
+            let found = of_ot.iter().enumerate().filter(|(_, ot)| is_of(ot, it));
+            matching = found.map(|(place, _)| place).collect();
         }
         let is_free = |place: &&usize| relays.get(**place).is_some_and(|(_, it)| it.is_none());
         let place = matching.iter().find(is_free).or(matching.first()).copied();
@@ -57,8 +66,13 @@ fn both(ot: &Checked<'_, OtConfig>, it: &Checked<'_, ItConfig>) -> bool {
 }
 
 fn beside(ot: &Checked<'_, OtConfig>, it: &Checked<'_, ItConfig>) -> bool {
+    is_beside(ot.path, it.path)
+}
+
+/// Whether two files lie in one directory.
+pub(in crate::cli::check) fn is_beside(one: &Path, other: &Path) -> bool {
     let directory = |path: &Path| std::path::absolute(path).ok()?.parent().map(Path::to_owned);
-    directory(ot.path) == directory(it.path)
+    directory(one) == directory(other)
 }
 
 fn reads(ot: &Checked<'_, OtConfig>, it: &Checked<'_, ItConfig>) -> bool {

@@ -83,7 +83,7 @@ impl Files {
         assert!(are_shared(&of_ot));
         let mut text = String::new();
         let (mut warnings, mut errors) = (Diagnostics::new(), Diagnostics::new());
-        let relays = describe(&mut text, &of_ot, &of_it, &mut warnings, &mut errors);
+        let relays = describe(&mut text, &of_ot, &of_it, &[], (&mut warnings, &mut errors));
         let place_of =
             |it: &Checked<'_, ItConfig>| it_paths.iter().position(|path| *path == it.path);
         let pairs = relays.iter().map(|(_, it)| it.and_then(place_of)).collect();

@@ -139,7 +139,8 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         errors.extend(unclear);
         let found = (&mut warnings, &mut errors);
         let relays = shards::describe(&mut text, &of_ot, &of_it, &links, found);
-        errors.extend(ends.by_readers(&mut links, &relays));
+        let its: Vec<_> = relays.iter().map(|(_, it)| it.map(|it| (it.path, &it.config))).collect();
+        errors.extend(ends.by_readers(&mut links, &its));
         (relays, links)
     } else {
         errors.extend(seconds(Half::Ot, of_ot.iter().map(|one| one.path)));

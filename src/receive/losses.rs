@@ -150,7 +150,7 @@ mod tests {
     fn a_loss_is_told_once_also_by_an_end_that_begins_again() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = writer(dir.path());
-        [1, 2, 5, 9].map(|seq| push(&mut writer, 1, seq));
+        [1, 2, 5, 9].into_iter().for_each(|seq| push(&mut writer, 1, seq));
         let mut losses = Losses::default();
         assert_eq!(losses.look(at(1), 70, 0, &writer), None);
         assert_eq!(losses.look(at(2), 70, 7, &writer), Some(vec![(3, 4), (6, 6)]));

@@ -31,7 +31,7 @@ pub(super) struct Link<'a> {
     receive: Option<(&'a Path, &'a ReceiveConfig)>,
 }
 
-pub(super) use relays::{Closeness, is_read_by};
+pub(super) use relays::{Closeness, is_beside, is_read_by};
 
 impl Ends {
     /// How many there are. Where there is a link, each half has a journal of its own.

@@ -14,7 +14,6 @@ use diagnostic::{Diagnostic, Diagnostics};
 use sparkplug::Shard;
 use text::{counted, escape};
 
-pub(super) use self::pairs::is_beside;
 use self::pairs::pairs;
 use super::Checked;
 use super::ends::Link;

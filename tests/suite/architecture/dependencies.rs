@@ -37,7 +37,7 @@ config           clock diagnostic link policy sandbox signature sparkplug teleme
 ot               account broker client clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker client clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
 send             clock journal-format journal-read link sandbox signals state | journal-write
-receive          clock journal-write link sandbox signals state | journal-format journal-read send
+receive          clock journal-format journal-write link sandbox signals state | journal-read send
 doctor           broker sandbox stream
 tools            account diagnostic foreign journal-format mistake ot policy sparkplug text
 strict-host      sparkplug

@@ -5,12 +5,11 @@
 use std::path::Path;
 
 use config::places::{Relation, relation};
-use config::{Half, OtConfig};
+use config::{Half, ItConfig, OtConfig};
 use diagnostic::Diagnostic;
 
 use super::beside::CODE;
 use super::{Ends, Link};
-use crate::cli::check::shards::{Relay, is_beside};
 use crate::cli::check::{Checked, second};
 
 impl Ends {
@@ -59,20 +58,21 @@ impl Ends {
     pub(in crate::cli::check) fn by_readers<'a>(
         &'a self,
         links: &mut [Link<'a>],
-        relays: &[Relay<'_, '_>],
+        its: &[Option<(&Path, &ItConfig)>],
     ) -> Vec<Diagnostic> {
         let mut problems = Vec::new();
         for (path, config) in &self.receive {
             if links.iter().any(|link| link.receive.is_some_and(|(known, _)| known == path)) {
                 continue;
             }
-            let reads = |relay: &Relay<'_, '_>| {
-                relay.1.is_some_and(|it| {
-                    relation(&config.journal.path, &it.config.journal_path) == Some(Relation::Same)
+            let reads = |it: &Option<(&Path, &ItConfig)>| {
+                it.is_some_and(|(_, it)| {
+                    relation(&config.journal.path, &it.journal_path) == Some(Relation::Same)
                 })
             };
-            let beside = |relay: &Relay<'_, '_>| relay.1.is_some_and(|it| is_beside(it.path, path));
-            let places = best(relays, reads, beside);
+            let beside =
+                |it: &Option<(&Path, &ItConfig)>| it.is_some_and(|(it, _)| is_beside(it, path));
+            let places = best(its, reads, beside);
             let free = places
                 .into_iter()
                 .find(|place| links.get(*place).is_some_and(|link| link.receive.is_none()));
@@ -110,7 +110,7 @@ fn best<T>(all: &[T], reads: impl Fn(&T) -> bool, beside: impl Fn(&T) -> bool) -
 /// Whether an IT half reads what a receiving end writes, or lies beside it.
 pub(in crate::cli::check) fn is_read_by(
     link: &Link<'_>,
-    it: (&Path, &config::ItConfig),
+    it: (&Path, &ItConfig),
 ) -> Option<Closeness> {
     let (path, receive) = link.receive?;
     let reads = relation(&receive.journal.path, &it.1.journal_path) == Some(Relation::Same);
@@ -120,6 +120,12 @@ pub(in crate::cli::check) fn is_read_by(
         (true, false) => Some(Closeness::Reads),
         (false, false) => None,
     }
+}
+
+/// Whether two files lie in one directory.
+pub(in crate::cli::check) fn is_beside(one: &Path, other: &Path) -> bool {
+    let directory = |path: &Path| std::path::absolute(path).ok()?.parent().map(Path::to_owned);
+    directory(one) == directory(other)
 }
 
 /// How surely two files are of one relay.

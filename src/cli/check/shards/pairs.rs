@@ -9,7 +9,7 @@ use config::{Half, ItConfig, OtConfig};
 use diagnostic::Diagnostic;
 
 use super::{Relay, SHARDS};
-use crate::cli::check::ends::{Closeness, Link, is_read_by};
+use crate::cli::check::ends::{Closeness, Link, is_beside, is_read_by};
 use crate::cli::check::{Checked, second};
 
 /// The relays, and what is wrong with files that are of none, or missing.
@@ -67,12 +67,6 @@ fn both(ot: &Checked<'_, OtConfig>, it: &Checked<'_, ItConfig>) -> bool {
 
 fn beside(ot: &Checked<'_, OtConfig>, it: &Checked<'_, ItConfig>) -> bool {
     is_beside(ot.path, it.path)
-}
-
-/// Whether two files lie in one directory.
-pub(in crate::cli::check) fn is_beside(one: &Path, other: &Path) -> bool {
-    let directory = |path: &Path| std::path::absolute(path).ok()?.parent().map(Path::to_owned);
-    directory(one) == directory(other)
 }
 
 fn reads(ot: &Checked<'_, OtConfig>, it: &Checked<'_, ItConfig>) -> bool {

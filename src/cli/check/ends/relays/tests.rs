@@ -55,7 +55,8 @@ fn files(root: &std::path::Path, exchange: &[(&str, &str)]) -> Vec<PathBuf> {
             let directory = root.join(format!("{name}-{relay}"));
             fs::create_dir(&directory).unwrap();
             let key = directory.join("link.key");
-            fs::write(&key, format!("{relay}a0b1c2d3e4f5a6b7").repeat(4)[..64].as_bytes()).unwrap();
+            let digits = format!("{relay}a0b1c2d3e4f5a6b").repeat(4);
+            fs::write(&key, digits).unwrap();
             fs::set_permissions(&key, Permissions::from_mode(0o400)).unwrap();
             let rule = "[[rule]]\nname = \"a\"\naction = \"forward\"\ngroup = \"G\"\n";
             fs::write(directory.join("p.toml"), rule).unwrap();

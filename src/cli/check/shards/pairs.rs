@@ -2,8 +2,6 @@
 //! writes, or, without a link, the one in the same directory that reads the relay's journal, else one of both.
 //! On several machines journals may have the same path.
 
-use std::path::Path;
-
 use config::places::{Relation, relation};
 use config::{Half, ItConfig, OtConfig};
 use diagnostic::Diagnostic;

@@ -1,5 +1,6 @@
 //! Messages whose numbers fit by chance, or don't, where more is known than the number says.
 
+use account::Reason;
 use journal_format::{Body, Keyframe};
 use prost::Message;
 use sparkplug::{DataType, Metric, Payload, Value};
@@ -308,4 +309,21 @@ fn a_late_value_of_a_metric_that_no_rule_let_cross_until_now_may_not_be_the_newe
     assert_eq!(told(&bench, "y"), [(1, false)]);
     assert_eq!(send(&mut bench, DATA, 3, sent + 3, data("y", 3)), "NDATA");
     assert_eq!(told(&bench, "y").last(), Some(&(3, true)));
+}
+
+/// A broker sends one for each subscription that fits, or a network doubles it.
+#[test]
+fn copies_of_what_waited_for_a_birth_are_copies() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    for number in [1_u32, 1, 2] {
+        let sent = sent + u64::from(number);
+        assert_eq!(send(&mut bench, DATA, u64::from(number), sent, data("x", number)), "");
+    }
+    assert_eq!(send(&mut bench, NODE, 0, sent, birth(1, 0)), "NBIRTH NDATA NDATA");
+    assert_eq!(send(&mut bench, DATA, 1, sent + 1, data("x", 1)), "", "another one behind it");
+    assert_eq!(bench.dropped(Reason::Duplicate), 2);
+    wait(&mut bench);
+    assert!(!is_doubted(&bench), "nothing is missing");
+    assert_eq!(told(&bench, "x").last(), Some(&(2, true)));
 }

@@ -498,21 +498,3 @@ fn a_birth_behind_a_newer_one_that_was_refused_is_in_doubt() {
     assert_eq!(send(&mut bench, "NBIRTH", 0, sent + 30, birth(1, 4)), "NBIRTH");
     assert!(!is_doubted(&bench, NODE));
 }
-
-/// A broker sends one for each subscription that fits, or a network doubles it.
-#[test]
-fn copies_of_what_waited_for_a_birth_are_copies() {
-    let mut bench = Bench::new(ALL);
-    let sent = bench.now.wall_ms;
-    for (seq, value) in [(1, 1), (1, 1), (2, 2)] {
-        assert_eq!(send(&mut bench, "NDATA", seq, sent + seq, x(value)), "");
-    }
-    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, birth(1, 0)), "NBIRTH NDATA NDATA");
-    assert_eq!(send(&mut bench, "NDATA", 1, sent + 1, x(1)), "", "another one behind it");
-    assert_eq!(bench.dropped(Reason::Duplicate), 2);
-    wait(&mut bench);
-    let shown = keyframe(&bench, NODE).expect("it lives");
-    assert!(!shown.uncertain, "nothing is missing");
-    let shown = Payload::decode(shown.payload.as_slice()).unwrap();
-    assert_eq!(value_of(&shown, "x"), Some(Value::Int(2)));
-}

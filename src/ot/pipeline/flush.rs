@@ -236,7 +236,12 @@ impl StepContext<'_> {
             chosen.push(Waiting { place, rule, permit, bytes });
         }
         for (place, cause) in lost {
-            self.lose_held(parts.origin, parts.state, place, cause);
+            // It is the newest one, which the same policy at another time, or another one, may show.
+            if let Some(held) = self.lose_held(parts.origin, parts.state, place, cause)
+                && parts.state.layout.slot(place).is_some_and(Slot::keeps)
+            {
+                parts.state.layout.update(place, &held.metric);
+            }
         }
         let next = parts.state.backlog.next;
         let behind = chosen.partition_point(|value| value.place < next);

@@ -199,6 +199,11 @@ impl Half {
         self.worker.pipeline.has_session()
     }
 
+    /// Whether messages that were refused unread aren't counted yet: a tick does it.
+    pub fn has_shed(&self) -> bool {
+        self.worker.shared.shed.lock().is_ok_and(|shed| !shed.is_empty())
+    }
+
     /// Whether what came of messages that were judged isn't handed to the journal yet.
     pub fn has_unsent(&self) -> bool {
         self.worker.pipeline.has_unsent()

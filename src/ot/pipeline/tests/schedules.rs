@@ -164,3 +164,22 @@ fn a_policy_that_nobody_told_the_time_forwards_nothing_of_scheduled_rules() {
     // A clock that is set back is believed.
     assert_eq!(policy.set_time(1_700_000_000_000).len(), 1);
 }
+
+#[test]
+fn a_value_that_waited_when_a_policy_hid_it_is_the_one_that_a_window_shows() {
+    let mut bench = Bench::new(
+        "[[rule]]\nname = \"slow\"\naction = \"forward\"\ngroup = \"G\"\n\
+         [rule.rate]\nmessages-per-s = 0.1\nburst-messages = 1\n",
+    );
+    bench.node("NBIRTH", vec![bd_seq(0), number("first", 1, 1), number("second", 2, 2)]);
+    assert_eq!(bench.node("NDATA", vec![by_alias(2, Value::Int(3))]).len(), 1);
+    bench.node("NDATA", vec![by_alias(1, Value::Int(1))]);
+    assert!(bench.node("NDATA", vec![by_alias(2, Value::Int(4))]).is_empty(), "it waits");
+    bench.reload(VENDOR);
+    bench.tick();
+    assert_eq!(bench.dropped(Reason::NoRule), 1);
+    bench.pass(40_000);
+    let frames = relayed(&bench.tick());
+    assert_eq!(verbs(&frames), "NBIRTH");
+    assert_eq!(value_of(&payload(&frames[0]), "second"), Some(Value::Int(4)));
+}

@@ -421,11 +421,13 @@ impl World {
         let waits = half.is_some_and(|half| half.pipeline().account().waiting > 0);
         // What was judged when the session ended is written with the next turn.
         let is_unsent = half.is_some_and(|half| half.has_unsent());
+        let has_shed = half.is_some_and(|half| half.has_shed());
         let is_settled = |taken: &mut Taken| match taken.is_kept {
             _ if is_unsent => false,
             // After the session ended nobody waits for a receipt.
             true => taken.number < oldest && (is_in_session || !waits),
-            false => !waits,
+            // What was refused unread is among these.
+            false => !waits && !has_shed,
         };
         for Taken { id, .. } in self.taken.extract_if(.., is_settled).collect::<Vec<_>>() {
             self.unstored.push(id);

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -11,8 +12,12 @@ use rustix::fs::{Advice, FlockOperation, fadvise, fcntl_lock, flock, fstatvfs};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::net::{SendFlags, send};
 
+use receive::{Port, Ports};
+use sandbox::Role;
+use send::Paths;
+
 use crate::monotonic;
-use crate::place::Paths;
+use crate::place;
 
 macro_rules! channels {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $slot_ms:literal;)+) => {
@@ -63,6 +68,8 @@ channels! {
     LogQueue = "log daemon's queue", 5;
     /// IT opens many files; OT reads the kernel's count of open files.
     OpenFiles = "open files", 5;
+    /// `receive` reads what comes over the cable or lets its buffer be full; `send` counts what it gets rid of.
+    Cable = "cable", 10;
 }
 
 /// Bytes by which free blocks are moved.
@@ -70,6 +77,53 @@ const FILLER: usize = 4 << 20;
 /// Bytes of memory that are taken: enough to move a counter, not to hurt the machine.
 const MEMORY: usize = 64 << 20;
 const PAGE: usize = 4_096;
+
+/// An end of the cable, as `receive` and `send` have theirs.
+pub(crate) enum Cable {
+    Receives(Ports),
+    Sends(Paths),
+}
+
+/// Interfaces of [`two_networks::Network`], and where its receiving end listens.
+const CABLE: [&str; 2] = ["a0", "b0"];
+const CABLE_TO: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 2), 7_400);
+/// Small, so that it is full at once.
+const CABLE_BUFFER: usize = 1 << 16;
+const DATAGRAMS: usize = 64;
+
+impl Cable {
+    pub(crate) fn end(role: Role) -> Cable {
+        match role {
+            Role::Receive => {
+                let (socket, _) = receive::bound(Some(CABLE[1]), CABLE_TO, CABLE_BUFFER).unwrap();
+                Cable::Receives(Ports::new(vec![Port::new(socket).unwrap()]))
+            }
+            _ => {
+                let socket = send::bound(Some(CABLE[0]), None, false).unwrap();
+                let path = send::Path::new(socket, CABLE_TO.into()).unwrap();
+                Cable::Sends(Paths::new(vec![path]))
+            }
+        }
+    }
+
+    /// Reads what came.
+    fn read(&mut self) {
+        if let Cable::Receives(ports) = self {
+            ports.read(DATAGRAMS, |_, datagram| {
+                black_box(datagram.len());
+            });
+        }
+    }
+
+    /// Sends, and how many datagrams the system has taken so far less those that it refused.
+    fn send(&mut self) -> f64 {
+        let Cable::Sends(paths) = self else { return 0.0 };
+        paths.send(&[7; 1_400]);
+        paths.flush();
+        let counts = paths.iter_mut().map(|path| path.counts());
+        counts.map(|counts| counts.datagrams as f64 - counts.refused as f64).sum()
+    }
+}
 
 /// The sender's things.
 pub(crate) struct Sender {
@@ -79,11 +133,19 @@ pub(crate) struct Sender {
     filler: File,
     spare: File,
     log: UnixDatagram,
+    cable: Option<Cable>,
 }
 
 impl Sender {
-    pub(crate) fn open(channel: Channel, paths: &Paths) -> Sender {
-        let make = |name: &str| File::create(paths.state("it").join(name)).unwrap();
+    /// `writes`: it is the one of the link's ends that writes a journal.
+    pub(crate) fn open(
+        channel: Channel,
+        paths: &place::Paths,
+        writes: bool,
+        cable: Option<Cable>,
+    ) -> Sender {
+        let own = if writes { "ot" } else { "it" };
+        let make = |name: &str| File::create(paths.state(own).join(name)).unwrap();
         Sender {
             channel,
             growing: File::open(paths.growing()).unwrap(),
@@ -91,6 +153,7 @@ impl Sender {
             filler: make("filler"),
             spare: make("spare"),
             log: log_socket(paths),
+            cable,
         }
     }
 
@@ -157,6 +220,11 @@ impl Sender {
                 black_box(&taken);
                 sleep_until(end.saturating_sub(self.channel.slot() / 8));
             }
+            Channel::Cable if bit => {
+                while monotonic() < end {
+                    self.cable.as_mut().unwrap().read();
+                }
+            }
             _ => {}
         }
     }
@@ -169,15 +237,32 @@ pub(crate) struct Receiver {
     old: File,
     seen: (i64, i64),
     length: u64,
+    reads: bool,
     log: UnixDatagram,
+    cable: Option<Cable>,
 }
 
 impl Receiver {
-    pub(crate) fn open(channel: Channel, paths: &Paths) -> Receiver {
+    /// `reads`: it is the one of the link's ends that only reads a journal, and has files in its state.
+    pub(crate) fn open(
+        channel: Channel,
+        paths: &place::Paths,
+        reads: bool,
+        cable: Option<Cable>,
+    ) -> Receiver {
         let open = |path| OpenOptions::new().read(true).write(true).open(path).unwrap();
-        let (growing, old): (File, File) = (open(paths.growing()), open(paths.old()));
+        let (growing, old) = match reads {
+            false => (open(paths.growing()), open(paths.old())),
+            true => {
+                let own = ["growing", "old"].map(|name| paths.state("it").join(name));
+                own.iter().for_each(|path| std::fs::write(path, [1; PAGE]).unwrap());
+                let [growing, old] = own.map(open);
+                (growing, old)
+            }
+        };
         let log = log_socket(paths);
-        let mut receiver = Receiver { channel, growing, old, seen: (0, 0), length: 1, log };
+        let mut receiver =
+            Receiver { channel, growing, old, seen: (0, 0), length: 1, reads, log, cable };
         receiver.begin();
         receiver
     }
@@ -244,8 +329,14 @@ impl Receiver {
             Channel::Disk => {
                 let mut syncs = 0.0;
                 while monotonic() < middle {
-                    self.growing.write_all_at(&[1; PAGE], 1).unwrap();
-                    self.growing.sync_data().unwrap();
+                    if self.reads {
+                        // `send` has no call to write at a place.
+                        self.growing.write_all(&[1; PAGE]).unwrap();
+                        self.growing.sync_all().unwrap();
+                    } else {
+                        self.growing.write_all_at(&[1; PAGE], 1).unwrap();
+                        self.growing.sync_data().unwrap();
+                    }
                     syncs += 1.0;
                 }
                 syncs
@@ -267,6 +358,15 @@ impl Receiver {
                 let sent = send(&self.log, b"a line", SendFlags::DONTWAIT);
                 f64::from(u8::from(sent == Err(Errno::AGAIN)))
             }
+            Channel::Cable => {
+                let cable = self.cable.as_mut().unwrap();
+                let before = cable.send();
+                let mut after = before;
+                while monotonic() < late {
+                    after = cable.send();
+                }
+                after - before
+            }
             Channel::OpenFiles => {
                 sleep_until(middle);
                 let mut text = String::new();
@@ -279,7 +379,7 @@ impl Receiver {
 }
 
 /// As `[[syslog]] to = "journald"` has it.
-fn log_socket(paths: &Paths) -> UnixDatagram {
+fn log_socket(paths: &place::Paths) -> UnixDatagram {
     let socket = UnixDatagram::unbound().unwrap();
     socket.connect(paths.log()).unwrap();
     socket

@@ -2,14 +2,17 @@
 
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use sandbox::{Confined, Demoted, Grants, Need, Role, Start};
 
-use crate::channel::{self, Channel, Receiver, Sender, sleep_until};
+use two_networks::Network;
+
+use crate::channel::{self, Cable, Channel, Receiver, Sender, sleep_until};
 use crate::monotonic;
-use crate::place::{self, IT_USER, OT_USER, Place};
+use crate::place::{self, FAR_WRITER, IT_USER, OT_USER, Place};
 
 /// Time for both ends to start.
 const START_WITHIN: Duration = Duration::from_millis(700);
@@ -22,10 +25,12 @@ pub(crate) enum Setup {
     Users,
     Sealed,
     Link,
+    Ends,
 }
 
 impl Setup {
-    pub(crate) const ALL: [Setup; 4] = [Setup::Idle, Setup::Users, Setup::Sealed, Setup::Link];
+    pub(crate) const ALL: [Setup; 5] =
+        [Setup::Idle, Setup::Users, Setup::Sealed, Setup::Link, Setup::Ends];
 
     fn name(self) -> &'static str {
         match self {
@@ -33,11 +38,12 @@ impl Setup {
             Setup::Users => "users",
             Setup::Sealed => "sealed",
             Setup::Link => "link",
+            Setup::Ends => "ends",
         }
     }
 
     fn is_sealed(self) -> bool {
-        matches!(self, Setup::Sealed | Setup::Link)
+        matches!(self, Setup::Sealed | Setup::Link | Setup::Ends)
     }
 }
 
@@ -74,8 +80,12 @@ impl Arguments {
 
 /// Runs both ends of a channel and gives the receiver's samples.
 pub(crate) fn run_pair(channel: Channel, setup: Setup, place: &Place, bits: &[bool]) -> Ending {
+    if channel == Channel::Cable && setup != Setup::Ends {
+        return Ending::Refused("there is no cable".to_owned());
+    }
+    let network = (setup == Setup::Ends).then(|| Network::lay(1, false));
     let start = monotonic() + START_WITHIN;
-    let spawn = |side: &str| spawn(side, channel, setup, place, start, bits);
+    let spawn = |side: &str| spawn(side, channel, (setup, network.as_ref()), place, start, bits);
     let (mut sender, mut receiver) = (spawn("sender"), spawn("receiver"));
     let samples = end_of(&mut receiver);
     let sent = end_of(&mut sender);
@@ -93,12 +103,17 @@ pub(crate) fn run_pair(channel: Channel, setup: Setup, place: &Place, bits: &[bo
 fn spawn(
     side: &str,
     channel: Channel,
-    setup: Setup,
+    (setup, network): (Setup, Option<&Network>),
     place: &Place,
     start: Duration,
     bits: &[bool],
 ) -> Child {
-    let user = if side == "sender" { IT_USER } else { OT_USER };
+    let user = match (side, setup) {
+        ("sender", Setup::Ends) => FAR_WRITER,
+        // It reads the journal, as the IT half does elsewhere.
+        (_, Setup::Ends) | ("sender", _) => IT_USER,
+        _ => OT_USER,
+    };
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new(&program);
     if setup == Setup::Sealed && side == "sender" {
@@ -108,21 +123,30 @@ fn spawn(
         command.args(["--mount", "--propagation", "private", "sh", "-euc"]);
         command.arg("mount --bind \"$0\" \"$0\"; mount -o remount,bind,ro \"$0\"; exec \"$@\"");
         command.arg(place.journal()).arg("setpriv").args(ids).arg("--clear-groups").arg(&program);
+    } else if let Some(network) = network {
+        let of = if side == "sender" { Network::at_office } else { Network::at_plant };
+        command = of(network, Path::new("setpriv"));
+        command.args([format!("--reuid={user}"), format!("--regid={user}")]);
+        command.arg("--clear-groups").arg(&program);
     } else {
         command.uid(user).gid(user);
     }
-    if channel == Channel::ProcessorsApart {
+    // A cable carries more than the processor does only where each end has its own.
+    if matches!(channel, Channel::ProcessorsApart | Channel::Cable) {
         let inner = std::mem::replace(&mut command, Command::new("taskset"));
         let cpu = if side == "sender" { "1" } else { "0" };
         command.args(["--cpu-list", cpu]).arg(inner.get_program()).args(inner.get_args());
-        if setup != Setup::Sealed || side != "sender" {
+        if network.is_none() && (setup != Setup::Sealed || side != "sender") {
             command.uid(user).gid(user);
         }
     }
     let bits: String = bits.iter().map(|bit| if *bit { '1' } else { '0' }).collect();
     command.args([MARK, side, channel.name(), setup.name()]);
-    let dir =
-        if setup == Setup::Link && side == "sender" { place.far_path() } else { place.path() };
+    let dir = if matches!(setup, Setup::Link | Setup::Ends) && side == "sender" {
+        place.far_path()
+    } else {
+        place.path()
+    };
     command.arg(dir).arg(start.as_nanos().to_string()).arg(bits);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
@@ -137,7 +161,7 @@ fn end_of(child: &mut Child) -> Result<String, String> {
     let status = child.wait().unwrap();
     match status.signal() {
         Some(31) => Err("seccomp".to_owned()),
-        Some(signal) => Err(format!("signal {signal}")),
+        Some(signal) => Err(format!("signal {signal}: {}", reason(&complaint))),
         None if status.success() => Ok(printed),
         None => Err(reason(&complaint)),
     }
@@ -159,11 +183,17 @@ pub(crate) fn run(arguments: &Arguments) {
     let slot = channel.slot();
     // Where the kernel's clock page lies is asked once, which a sealed process may not.
     let _ = monotonic();
-    let role = if *sends { Role::It } else { Role::Ot };
+    let role = match (sends, setup) {
+        (true, Setup::Ends) => Role::Receive,
+        (false, Setup::Ends) => Role::Send,
+        (true, _) => Role::It,
+        (false, _) => Role::Ot,
+    };
     let demoted =
         setup.is_sealed().then(|| Start::new(role).unwrap().become_user(None, &[]).unwrap());
+    let cable = (*channel == Channel::Cable).then(|| Cable::end(role));
     if *sends {
-        let mut sender = Sender::open(*channel, &paths);
+        let mut sender = Sender::open(*channel, &paths, role == Role::Receive, cable);
         let _confined = demoted.map(|demoted| seal(demoted, role, &paths));
         for (at, bit) in bits.iter().enumerate() {
             let begin = *start + slot * at as u32;
@@ -173,7 +203,7 @@ pub(crate) fn run(arguments: &Arguments) {
             }
         }
     } else {
-        let mut receiver = Receiver::open(*channel, &paths);
+        let mut receiver = Receiver::open(*channel, &paths, role == Role::Send, cable);
         let _confined = demoted.map(|demoted| seal(demoted, role, &paths));
         let mut samples = Vec::with_capacity(bits.len());
         for at in 0..bits.len() {

@@ -10,7 +10,7 @@
 //! For every channel the sender modulates a random bit in each slot, the receiver measures one
 //! number in each slot, and the two are compared with the best threshold afterwards. That
 //! receiver is better than any real one: it knows the threshold in advance and shares a clock
-//! with the sender. Four set-ups in interleaved rounds:
+//! with the sender. Five set-ups in interleaved rounds:
 //!
 //! | set-up | what the ends are |
 //! |---|---|
@@ -18,6 +18,7 @@
 //! | users | two users that own the journal and read it, and no other layer |
 //! | sealed | the two halves as they run: own users, Landlock, seccomp; the journal is read-only for IT |
 //! | link | the same with `send` and `receive` between them: IT's journal and state lie elsewhere, on a file system and a device of their own |
+//! | ends | `receive` and `send` as they run, sealed, each in a network of its own with a cable (veth) between, and no file system in common |
 //!
 //! The figure is the mutual information between bit and threshold decision per slot, times the
 //! slots per second: bits per second that a perfect code could carry by this one feature. It is
@@ -59,11 +60,15 @@ fn main() {
         eprintln!("SKIPPED: the ends take users of their own, which needs root");
         std::process::exit(77);
     }
+    if let Some(why) = two_networks::is_missing() {
+        eprintln!("SKIPPED: {why}");
+        std::process::exit(77);
+    }
     let mut rows = Vec::new();
     let words: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(*word));
     for channel in Channel::ALL.iter().filter(|channel| wanted(channel.name())) {
-        let mut measured = [const { Vec::new() }; 4];
+        let mut measured = [const { Vec::new() }; 5];
         for round in 0..ROUNDS {
             for (setup, figures) in Setup::ALL.into_iter().zip(&mut measured) {
                 figures.push(measure(*channel, setup, round as u64));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub(crate) const OT_USER: u32 = 64_001;
 pub(crate) const IT_USER: u32 = 64_002;
 /// The receiving end of a link, which writes the journal that the IT half reads.
-const FAR_WRITER: u32 = 64_004;
+pub(crate) const FAR_WRITER: u32 = 64_004;
 /// An old segment, which isn't written any more.
 const OLD_BYTES: usize = 4 << 20;
 /// Ends the log daemon.

@@ -19,17 +19,19 @@ pub(crate) enum Figure {
 /// One channel: the median for each set-up.
 pub(crate) struct Row {
     channel: Channel,
-    figures: [Figure; 4],
+    figures: [Figure; 5],
 }
 
 impl Row {
-    pub(crate) fn new(channel: &Channel, measured: [Vec<Figure>; 4]) -> Row {
+    pub(crate) fn new(channel: &Channel, measured: [Vec<Figure>; 5]) -> Row {
         Row { channel: *channel, figures: measured.map(median) }
     }
 
     pub(crate) fn progress(&self) -> String {
-        let [idle, users, sealed, link] = self.figures.clone().map(|figure| shown(&figure));
-        format!("{:20} {idle:>10} {users:>12} {sealed:>20} {link:>20}", self.channel.name())
+        let figures = self.figures.clone().map(|figure| shown(&figure));
+        let [idle, users, sealed, link, ends] = figures;
+        let name = self.channel.name();
+        format!("{name:20} {idle:>10} {users:>12} {sealed:>20} {link:>20} {ends:>20}")
     }
 }
 
@@ -52,13 +54,13 @@ fn shown(figure: &Figure) -> String {
 pub(crate) fn write(rows: &[Row], slots: usize, rounds: usize) {
     println!("\nbits per second from IT to OT, median of {rounds} rounds of {slots} slots:\n");
     println!(
-        "| channel | slot | idle (floor) | users alone | sealed | sealed, with a link between |"
+        "| channel | slot | idle (floor) | users alone | sealed | sealed, with a link between | from `receive` to `send` |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for row in rows {
-        let [idle, users, sealed, link] = row.figures.clone().map(|figure| shown(&figure));
+        let [idle, users, sealed, link, ends] = row.figures.clone().map(|figure| shown(&figure));
         let (name, slot) = (row.channel.name(), row.channel.slot().as_millis());
-        println!("| {name} | {slot} ms | {idle} | {users} | {sealed} | {link} |");
+        println!("| {name} | {slot} ms | {idle} | {users} | {sealed} | {link} | {ends} |");
     }
     println!();
     for row in rows {
@@ -71,7 +73,7 @@ pub(crate) fn write(rows: &[Row], slots: usize, rounds: usize) {
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {
-            let [idle, users, sealed, link] = &row.figures;
+            let [idle, users, sealed, link, ends] = &row.figures;
             json!({
                 "channel": row.channel.name(),
                 "slot_ms": row.channel.slot().as_millis() as u64,
@@ -79,6 +81,7 @@ pub(crate) fn write(rows: &[Row], slots: usize, rounds: usize) {
                 "users_bit_per_s": figures(users),
                 "sealed_bit_per_s": figures(sealed),
                 "link_bit_per_s": figures(link),
+                "ends_bit_per_s": figures(ends),
             })
         })
         .collect();

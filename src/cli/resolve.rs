@@ -178,6 +178,23 @@ mod tests {
     }
 
     #[test]
+    fn of_several_servers_each_name_has_a_file_and_one_without_an_address_is_no_reason_to_stop() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let text = "[broker]\naddresses = [\"nobody.invalid:1\", \"192.0.2.1:1\", \"localhost:1\", \
+                    \"localhost:2\"]\naddresses-file = \"names\"\n";
+        let failure = run_with(directory.path(), text).unwrap_err();
+        assert!(failure.contains("cannot resolve `nobody.invalid`"), "{failure}");
+        let path = directory.path().join("names.localhost");
+        for port in [1, 2] {
+            let found = AddressFile::new(&path, "localhost", port).read().unwrap();
+            assert!(found.iter().all(|one| one.port() == port), "{found:?}");
+        }
+        let made: Vec<_> = fs::read_dir(directory.path()).unwrap().flatten().collect();
+        assert_eq!(made.len(), 2, "that and the configuration: {made:?}");
+    }
+
+    #[test]
     fn it_says_what_changed() {
         let at = |host: &str| SocketAddr::new(host.parse().unwrap(), 1);
         let (one, two) = (at("192.0.2.1"), at("192.0.2.2"));

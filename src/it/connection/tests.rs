@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use broker::{Addresses, Servers};
+use broker::{Addresses, Next, Order, Servers};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
@@ -50,12 +50,13 @@ impl Pair {
             .unwrap();
         let (sender, events) = tokio::sync::mpsc::unbounded_channel();
         let addresses = vec![(std::net::Ipv4Addr::LOCALHOST, port).into()];
-        let servers = Servers::only(Server {
+        let server = |addresses| Server {
             host: "127.0.0.1".into(),
             port,
             addresses: Arc::new(Addresses::fixed(addresses)),
             tls: None,
-        });
+        };
+        let servers = Servers::new(server(addresses), vec![server(Vec::new())], Order::InOrder);
         let settings = BrokerSettings {
             servers: Arc::new(servers),
             client_id: "relay".into(),
@@ -249,4 +250,37 @@ fn a_barrier_is_answered_and_a_broker_that_owes_nothing_may_be_silent() {
         let silence = pair.next_within(Duration::from_millis(1_500));
         assert!(silence.is_none(), "{silence:?}");
     }
+}
+
+/// Another server is used from now on.
+fn go_on(pair: &mut Pair) {
+    let servers = Arc::clone(&pair.sessions.broker.servers);
+    assert!(matches!(servers.failed(servers.in_use().stay), Next::Other { .. }));
+    pair.sessions.leave_server();
+}
+
+#[test]
+fn a_session_with_a_server_that_is_left_ends_with_its_ndeath_and_nothing_behind_it() {
+    let mut pair = Pair::new(ALL, 0, Limits::of(1 << 20, ANSWER_WITHIN));
+    assert_eq!(pair.next(), SessionEvent::Ready);
+    pair.publish("NDATA", 10, Qos::AtMostOnce);
+    pair.sessions.leave_server();
+    assert!(!pair.sessions.has_left(ID), "the server is the same");
+    go_on(&mut pair);
+    assert!(pair.sessions.has_left(ID));
+    // What is published behind it is read again from the journal, and no barrier says otherwise.
+    pair.publish("NDATA", 10, Qos::AtMostOnce);
+    pair.sessions.barrier(ID, Qos::AtMostOnce);
+    assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
+    assert_eq!(pair.sessions.queued_bytes(), 0);
+    assert_eq!(pair.seen(), ["spBv1.0/g/NDATA/e", "spBv1.0/g/NDEATH/e", "DISCONNECT"]);
+}
+
+#[test]
+fn a_session_that_does_not_stand_yet_when_its_server_is_left_is_given_up() {
+    let mut pair =
+        Pair::new(Answers { subscribe: false, ..ALL }, 0, Limits::of(1 << 20, ANSWER_WITHIN));
+    go_on(&mut pair);
+    assert!(matches!(pair.next(), SessionEvent::Lost { .. }));
+    assert!(!pair.seen().contains(&"DISCONNECT".to_owned()), "its will has to fire");
 }

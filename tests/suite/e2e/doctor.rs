@@ -230,6 +230,22 @@ fn faults_on_the_way_to_a_broker_are_named() {
 }
 
 #[test]
+fn each_of_several_servers_is_visited() {
+    let (good, gone) = (Peer::default().listen(), nobody());
+    let mut lab = Lab::of_ot(good);
+    let one = format!("address = \"{good}\"");
+    let several = format!("addresses = [\"{gone}\", \"nobody.invalid:1\", \"{good}\"]");
+    assert!(lab.ot.contains(&one));
+    lab.ot = lab.ot.replacen(&one, &several, 1);
+    let ot = &["ot.toml"][..];
+    lab.finds(ot, "names", &["cannot resolve `nobody.invalid`"], "getent hosts");
+    lab.finds(ot, "tcp", &[&format!("{gone}: "), "connection refused"], "start the broker");
+    let (_, said) = lab.run(ot);
+    assert!(said.contains(&format!("{good}: the broker lets us in")), "{said}");
+    assert_eq!(faults(&said).len(), 2, "{said}");
+}
+
+#[test]
 fn faults_of_certificates_are_named() {
     let ot = &["ot.toml"][..];
     let shown = "mend what is named there";

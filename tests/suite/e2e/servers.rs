@@ -1,12 +1,14 @@
 //! A pair of brokers on either side, of which one is used at a time: `[broker] addresses`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::kills::{Delivered, Plant, counts, held_by_it, in_order, runs};
+use super::tls::{Authority, settings};
 use crate::broker::{Broker, Options};
 use crate::checker::{Excuse, errors};
 use crate::client::Client;
@@ -302,6 +304,33 @@ fn both_halves_return_to_the_first_server_once_it_could_be_reached_for_long_enou
         let status = relay.run(&["status", "ot.toml", "--json"]);
         String::from_utf8_lossy(&status.stdout).contains(&first)
     });
+}
+
+#[test]
+fn each_server_shows_the_name_that_is_wanted_of_it_and_one_without_an_address_keeps_nobody_out() {
+    let side = Authority::new("ot");
+    let (Some(first), Some(second)) = (side.broker(), side.broker()) else { return };
+    let it = Broker::plain().unwrap();
+    let mut relay = Relay::new(&settings(side.link(&first, &side), Link::Plain(it.address)));
+    let [one, other] =
+        [&first, &second].map(|broker| format!("localhost:{}", broker.tls_address.unwrap().port()));
+    let file = relay.path("ot.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let several = format!("addresses = [\"nobody.invalid:1\", \"{one}\", \"{other}\"]");
+    let text = text.replacen(&format!("address = \"{one}\""), &several, 1);
+    let names = "[broker.tls]\nserver-names = [\"a.example\", \"wrong.example\", \"localhost\"]";
+    let text = text.replacen("[broker.tls]", names, 1);
+    assert!(text.contains(&several) && text.contains(names), "{text}");
+    fs::write(&file, text).unwrap();
+    relay.start(Half::Ot);
+    let unknown = "nobody.invalid:1\" error=\"its name had no address when this half was started";
+    let unknown = unknown.replace("1\" error", "1 error");
+    relay.wait_for_event(Half::Ot, telemetry::Event::BrokerDown, &[&unknown]);
+    relay.wait_for_event(Half::Ot, telemetry::Event::TlsRefused, &[&one, "wrong.example"]);
+    relay.wait_for_event(Half::Ot, telemetry::Event::BrokerUp, &[&other]);
+    let status = relay.run(&["status", "ot.toml"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains("nobody.invalid:1` had no address"), "{status}");
 }
 
 #[test]

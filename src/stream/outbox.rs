@@ -62,14 +62,25 @@ impl Outbox {
     ) -> io::Result<()> {
         self.traffic.accept(bytes.len());
         let mut rest = bytes;
+        let taken = self.take_at_once(stream, context, &mut rest);
+        // However that ended: what was accepted waits until it is taken, or until all of this is dropped.
+        self.bytes.extend(rest);
+        taken
+    }
+
+    fn take_at_once<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+        rest: &mut &[u8],
+    ) -> io::Result<()> {
         while self.share.is_none()
             && self.bytes.is_empty()
             && !rest.is_empty()
             && let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(context, rest)
         {
-            rest = rest.get(self.taken(written)?..).unwrap_or_default();
+            *rest = rest.get(self.taken(written)?..).unwrap_or_default();
         }
-        self.bytes.extend(rest);
         Ok(())
     }
 
@@ -137,5 +148,47 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.traffic.forget(self.bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    use std::task::Waker;
+
+    use super::*;
+
+    /// A connection that the other end has reset.
+    struct Broken;
+
+    impl AsyncWrite for Broken {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What all connections together have waiting would grow with each that breaks, until no more history
+    /// follows it.
+    #[test]
+    fn of_a_connection_that_breaks_in_a_write_nothing_waits_for_ever() {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let traffic = Arc::new(Traffic::new(Arc::clone(&waiting), Arc::new(AtomicU64::new(0))));
+        let mut outbox = Outbox::new(Arc::clone(&traffic));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(outbox.put(&mut Broken, &mut context, b"a message").is_err());
+        drop(outbox);
+        assert_eq!((waiting.load(Ordering::Relaxed), traffic.waiting()), (0, 0));
     }
 }

@@ -117,7 +117,7 @@ impl StepContext<'_> {
         let told = too_soon.then(|| std::mem::take(&mut state.layout));
         state.bear(taught.layout);
         state.born_at = Some(self.now.mono);
-        if loses_newer {
+        if loses_newer || late.is_outdated() {
             state.doubt();
         }
         let kept = former.map(|former| state.layout.keep_newer_of(&former)).unwrap_or_default();

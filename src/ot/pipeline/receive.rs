@@ -363,9 +363,10 @@ impl Pipeline {
             Way::Waited { for_birth: true, .. } if step.is_copy(node, seq, hash) => Turn::Never,
             Way::Waited { late: true, outdated: true, .. } => Turn::Now { late: Late::Outdated },
             Way::Waited { late: true, .. } => Turn::Now { late: Late::ByNumber },
-            Way::Waited { .. } => {
+            Way::Waited { outdated, .. } => {
                 step.take(node, seq, received);
-                Turn::Now { late: Late::of(received) }
+                let late = if outdated { Late::Overtaken } else { Late::of(received) };
+                Turn::Now { late }
             }
             Way::Arrived => step.turn(node, seq, hash, received),
         };

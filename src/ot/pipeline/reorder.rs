@@ -106,7 +106,7 @@ pub(super) enum Way {
     Waited {
         /// Too long: what came after it is judged already.
         late: bool,
-        /// And something that came after it was refused.
+        /// Something that came after it was refused, and may be newer.
         outdated: bool,
         /// For the birth of its node, so that nobody could look whether it is a copy.
         for_birth: bool,
@@ -149,6 +149,7 @@ impl Reorder {
             number: self.number,
             counted,
             refusals,
+            outdated: false,
             since: now,
             until: now.saturating_add(timeout),
             behind: None,

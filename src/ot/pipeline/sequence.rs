@@ -25,7 +25,8 @@ pub(super) enum Late {
     /// The same, in the order behind a birth that came in this run: nothing newer is known, whatever
     /// their times say.
     AgainInOrder,
-    /// In order, but something that is newer by its time was judged before its birth came.
+    /// In order, but something that is newer by its time was judged before its birth came, or something
+    /// that may be newer was refused unread while it waited.
     Overtaken,
     /// They are, by their numbers.
     ByNumber,

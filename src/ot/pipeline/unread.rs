@@ -79,7 +79,7 @@ impl Pipeline {
         // Their numbers are missing, and nobody is to wait for them, nor to say that they were
         // lost on the way.
         node.sequence.expect_unread(messages);
-        node.early.hurry();
+        node.early.outdate();
         node.refusals = node.refusals.wrapping_add(1);
         if let Ok(Topic::Entity(EntityTopic { message_type, entity })) = Topic::parse(topic) {
             let device = entity.device.map(Box::from);

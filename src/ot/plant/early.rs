@@ -25,6 +25,8 @@ pub(crate) struct Early {
     pub(crate) counted: Option<NodeSlot>,
     /// How many messages of its node had been refused when it came.
     pub(crate) refusals: u32,
+    /// Another one of its node was refused unread since it came, and may be newer.
+    pub(crate) outdated: bool,
     /// Since when it waits.
     pub(crate) since: Duration,
     /// Until when.
@@ -119,6 +121,13 @@ impl EarlyMessages {
     /// None of them has to wait any longer.
     pub(crate) fn hurry(&mut self) {
         self.0.iter_mut().for_each(|early| early.until = Duration::ZERO);
+    }
+
+    /// A message of the node was refused unread: none of them has to wait any longer for its number, and
+    /// each may be older than that.
+    pub(crate) fn outdate(&mut self) {
+        self.hurry();
+        self.0.iter_mut().for_each(|early| early.outdated = true);
     }
 
     /// A hole begins to fill: what waits behind it may wait for as long again, up to `most` in all.

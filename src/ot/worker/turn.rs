@@ -61,6 +61,9 @@ impl Worker {
         }
         self.work_done();
         if stop && batch.is_empty() {
+            // What was refused unread is counted, and doubted by the last tick.
+            self.count_shed();
+            self.next_tick = now.mono;
             self.pipeline.finish_waiting(now, out);
             self.pipeline.finish_news(now, out);
         }

@@ -198,12 +198,14 @@ fn lost_known_at(world: &World, lost: MessageId, lost_at: Duration) -> Option<Du
             && (matches!(one.way, Way::Heard(_)) || (one.way == Way::Waiting && one.taken > 0))
     };
     let next = sent[lost + 1..].iter().find(taken);
-    let follows = match (before, next) {
-        (Some(before), Some(behind)) => {
-            behind.kind != Kind::NBirth && before.seq.map(|seq| seq.wrapping_add(1)) == behind.seq
-        }
-        _ => false,
-    };
+    // Nor where that was the number of one that was refused before anybody read it: the relay knows
+    // the last one before those.
+    let mut known_before = sent[..lost].iter().rev().filter(heard);
+    let unread = known_before.clone().take_while(|one| one.is_bad).count();
+    let follows = next.is_some_and(|behind| {
+        let is_due = |one: &Sent| one.seq.map(|seq| seq.wrapping_add(1)) == behind.seq;
+        behind.kind != Kind::NBirth && known_before.by_ref().take(unread + 1).any(is_due)
+    });
     let returned = world.returns.iter().find(|back| back.at > lost_at);
     let returned = returned.filter(|back| {
         // What was sent before and came after the return was in order.

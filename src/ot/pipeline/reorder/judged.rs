@@ -151,7 +151,9 @@ impl Pipeline {
             |node: &Node| node.own.life == Life::Known && node.crossing.died_since(early.since);
         let state = node.and_then(|NodeSlot(place)| self.plant.nodes().get(place));
         let refuses = |node: &Node| early.counted.is_some() && node.refusals != early.refusals;
-        let outdated = late == Late::Outdated || (late.is_late() && state.is_some_and(refuses));
+        let outdated = early.outdated
+            || late == Late::Outdated
+            || (late.is_late() && state.is_some_and(refuses));
         let late = late.is_late();
         let fate = if state.is_some_and(died) {
             Fate::Dropped(Reason::Late)

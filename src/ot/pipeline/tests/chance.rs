@@ -327,3 +327,26 @@ fn copies_of_what_waited_for_a_birth_are_copies() {
     assert!(!is_doubted(&bench), "nothing is missing");
     assert_eq!(told(&bench, "x").last(), Some(&(2, true)));
 }
+
+#[test]
+fn what_waited_when_another_one_was_refused_unread_may_be_older_than_that() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, NODE, 0, sent, birth(1, 1));
+    assert_eq!(send(&mut bench, DATA, 2, sent + 2, data("x", 2)), "");
+    // The first one, or the third: nobody has read its number.
+    bench.pipeline.shed(DATA, 1, "G/E");
+    bench.pass(100);
+    bench.tick();
+    assert_eq!(told(&bench, "x"), [(2, false)]);
+    assert!(is_doubted(&bench));
+    assert_eq!(send(&mut bench, DATA, 3, sent + 3, data("x", 3)), "NDATA");
+    assert_eq!(told(&bench, "x").last(), Some(&(3, true)));
+    // The birth of a device, and what the device said behind it.
+    let sent = bench.now.wall_ms;
+    assert_eq!(send(&mut bench, DEVICE, 5, sent + 5, vec![number("x", 5)]), "");
+    bench.pipeline.shed("spBv1.0/G/DDATA/E/D", 1, "G/E");
+    bench.pass(100);
+    bench.tick();
+    assert!(keyframe(&bench, DEVICE).unwrap().uncertain);
+}

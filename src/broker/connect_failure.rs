@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::Protocol;
+
 /// Why there is no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectFailure {
@@ -67,14 +69,18 @@ pub fn explain(error: &(dyn Error + 'static)) -> ConnectFailure {
 }
 
 /// What is said of a connection that the broker ended, without a word, behind our CONNECT.
-pub fn unanswered(error: &str, tls: bool) -> String {
+pub fn unanswered(error: &str, protocol: Protocol, tls: bool) -> String {
     let port = if tls {
         "that may be no port for MQTT"
     } else {
         "that may be a port for TLS (`[broker.tls]`), or for WebSocket"
     };
+    let five = match protocol {
+        Protocol::Three => "",
+        Protocol::Five => "a broker that doesn't speak MQTT 5 (`protocol`), or ",
+    };
     format!(
-        "{error}, before any answer to our CONNECT: {port}, or a broker that refuses us without a word, \
+        "{error}, before any answer to our CONNECT: {port}, or {five}a broker that refuses us without a word, \
          whose log says why"
     )
 }

@@ -5,6 +5,8 @@ mod address_file;
 mod addresses;
 mod client_id;
 mod connect_failure;
+mod protocol;
+mod reason;
 mod refusal;
 mod returning;
 mod servers;
@@ -19,6 +21,10 @@ pub use addresses::{AddressChange, Addresses};
 use bytes::Bytes;
 pub use client_id::{ClientId, ClientIdForm};
 pub use connect_failure::{ConnectFailure, FailureKind, explain, unanswered, unanswered_beside};
+pub use protocol::Protocol;
+pub use reason::{
+    REASONS, Reason, reason_of, said as reason_said, with as with_text, words_of as reason_words,
+};
 pub use refusal::{Refused, filter_refusal, refusal};
 pub use returning::Returning;
 pub use servers::{InUse, Next, Order, Server, Servers, Stay};
@@ -33,6 +39,8 @@ pub struct BrokerSettings {
     /// of them begin with.
     pub client_id: String,
     pub client_id_form: ClientIdForm,
+    /// Which MQTT is spoken with it.
+    pub protocol: Protocol,
     pub credentials: Option<Credentials>,
     pub keep_alive: Duration,
     /// Longest wait for each of TCP connection, TLS handshake and CONNACK.
@@ -41,6 +49,8 @@ pub struct BrokerSettings {
     pub answer_within: Duration,
     /// Largest packet that is taken from the broker, in bytes.
     pub max_packet_bytes: usize,
+    /// Of MQTT 5 alone.
+    pub five: FiveSettings,
     /// Publications per second that the broker takes on one connection; `None`: as many as there are.
     pub publishes_per_s: Option<NonZeroU32>,
     /// How long the first server has to take connections until it is used again; `None`: it isn't, as long
@@ -58,6 +68,17 @@ impl BrokerSettings {
     pub fn with_only(&self, server: &Arc<Server>) -> BrokerSettings {
         BrokerSettings { servers: Arc::new(Servers::alone(server)), ..self.clone() }
     }
+}
+
+/// What is asked of a broker in MQTT 5 alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FiveSettings {
+    /// How long the broker is to keep a session whose connection is over.
+    pub session_expiry: Duration,
+    /// Whether the broker is told how large a packet may be: it drops larger ones without a word.
+    pub announces_max_packet: bool,
+    /// Whether topics that are published to often have a number in place of their name.
+    pub has_topic_aliases: bool,
 }
 
 /// MQTT user, and where the password comes from.

@@ -16,12 +16,12 @@ use crate::manual::{Page, explanations};
 ///
 /// Prints what it means, what to do about it, and an example: for a word from the log
 /// (BROKER_DOWN), for why something didn't cross (over_cap), for the code of an error or a warning
-/// (P112, C004, S008), for how the program ended (77), for a key or a table of a policy (weekly,
+/// (P112, C004, S008), for how the program ended (77), for what a broker says (0x87), for a key or a table of a policy (weekly,
 /// pseudonym, rule.rate) or of the configuration (keyframe-every-s).
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  sparkdiode explain BROKER_DOWN\n  sparkdiode explain over_cap\n  \
-                        sparkdiode explain P112\n  sparkdiode explain weekly\n  sparkdiode explain 77\n\n\
+                        sparkdiode explain P112\n  sparkdiode explain weekly\n  sparkdiode explain 77\n  sparkdiode explain 0x87\n\n\
                         All of them: `sparkdiode help events`, `help reasons`, `help diagnostics`; the keys of a \
                         policy in `help policy`,\nof cases in `help policies`, of the configuration in `help ot.toml` and `help it.toml`."
 )]
@@ -64,7 +64,22 @@ fn entry(asked: &str) -> Option<String> {
     if let Some(code) = explanations::codes().find(|code| code.code == upper) {
         return Some(explanations::code_entry(code));
     }
-    exit_entry(asked).or_else(|| key_entry(asked))
+    mqtt_entry(asked).or_else(|| exit_entry(asked)).or_else(|| key_entry(asked))
+}
+
+/// A reason code of MQTT 5, as the log has it: `0x87`.
+fn mqtt_entry(asked: &str) -> Option<String> {
+    let digits = asked.strip_prefix("0x").or_else(|| asked.strip_prefix("0X"))?;
+    let code = u8::from_str_radix(digits, 16).ok()?;
+    let broker::Reason { name, words, advice, .. } = broker::reason_of(code)?;
+    let advice = match *advice {
+        "" => String::new(),
+        advice => format!("**What to do**: {advice}.\n\n"),
+    };
+    Some(format!(
+        "### {code:#04x}, {name}\n\nOf a broker, in MQTT 5: {words}.\n\n{advice}All of them: \
+         `sparkdiode help mqtt5`.\n"
+    ))
 }
 
 /// The row of an exit code, from the page that has them.
@@ -154,6 +169,10 @@ mod tests {
             let text = entry(name).unwrap_or_else(|| panic!("{name}"));
             assert!(text.contains(name), "{name}: {text}");
         }
+        for reason in broker::REASONS {
+            let text = entry(&format!("{:#04x}", reason.code)).unwrap();
+            assert!(text.contains(reason.name) && text.contains(reason.advice), "{text}");
+        }
         for exit in Exit::ALL {
             assert!(entry(&(exit as u8).to_string()).is_some(), "{exit:?}");
         }
@@ -169,6 +188,8 @@ mod tests {
             ("over-cap", "### `over_cap`"),
             ("`OVER_CAP`", "### `over_cap`"),
             ("exit_77", "### Exit code 77"),
+            ("0x87", "### 0x87, Not authorized"),
+            ("0X9D:", "### 0x9d, Server moved"),
             ("KEYFRAME_EVERY_S", "### `[relay] keyframe-every-s` in `ot.toml`"),
             ("weekly", "### `weekly` of a policy"),
             ("pseudonym", "### `[rule.shape] pseudonym` in a policy"),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use broker::{
-    BrokerSettings, ClientIdForm, Credentials, Order, ReadPassword, Server, Servers, TlsSettings,
+    BrokerSettings, ClientIdForm, Credentials, FiveSettings, Order, Protocol, ReadPassword, Server,
+    Servers, TlsSettings,
 };
 use bytes::Bytes;
 use clap::Args;
@@ -142,6 +143,15 @@ pub(super) fn broker_settings(
             config::ClientIdForm::Auto => ClientIdForm::Auto,
             config::ClientIdForm::Short => ClientIdForm::Short,
             config::ClientIdForm::Readable => ClientIdForm::Readable,
+        },
+        protocol: match broker.protocol {
+            config::Protocol::Three => Protocol::Three,
+            config::Protocol::Five => Protocol::Five,
+        },
+        five: FiveSettings {
+            session_expiry: broker.five.session_expiry,
+            announces_max_packet: broker.five.announces_packet_limit,
+            has_topic_aliases: broker.five.topic_aliases,
         },
         credentials,
         keep_alive: broker.keep_alive,

@@ -161,6 +161,12 @@ mod tests {
             addresses_file: None,
             credentials: None,
             client_id_form: config::ClientIdForm::Auto,
+            protocol: config::Protocol::Three,
+            five: config::FiveConfig {
+                session_expiry: Duration::ZERO,
+                announces_packet_limit: false,
+                topic_aliases: false,
+            },
             keep_alive: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_secs(30),

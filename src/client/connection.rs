@@ -3,13 +3,13 @@
 use crate::error::Error;
 use crate::event::Event;
 use crate::options::Attempt;
-use crate::three;
+use crate::requests::Happening;
 
 /// The connection of a client.
-pub struct Connection(three::Connection);
+pub struct Connection(Happening);
 
 impl Connection {
-    pub(crate) fn new(connection: three::Connection) -> Connection {
+    pub(crate) fn new(connection: Happening) -> Connection {
         Connection(connection)
     }
 

@@ -4,16 +4,21 @@
 use std::io;
 
 use broker::{ConnectFailure, Refusal, Refused, explain, refusal};
+use stream::{FramingError, NoSession};
+
+/// Said where the broker, or something before it, doesn't keep to MQTT.
+pub(crate) const LOOK: &str =
+    "look in its log, and whether something between us changes what it sends";
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Of the network, of TLS, or of the stream below the client.
     #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The code by which the broker refuses the session.
-    #[error("the broker refuses the session ({0:#04x})")]
-    Refused(u8),
+    Io(io::Error),
+    /// The code by which the broker refuses the session, and what it says in its own words.
+    #[error("the broker refuses the session ({code:#04x})")]
+    Refused { code: u8, text: Option<String> },
     #[error("the broker ended the connection")]
     Ended,
     /// By a DISCONNECT, or since nobody is left who could ask for anything.
@@ -30,10 +35,20 @@ pub enum Error {
 pub struct NotTaken(pub(crate) String);
 
 impl Error {
+    pub(crate) fn of_io(error: io::Error) -> Error {
+        let framing = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match framing {
+            Some(FramingError::Answer(NoSession::Refused { code, text })) => {
+                Error::Refused { code: *code, text: text.clone() }
+            }
+            _ => Error::Io(error),
+        }
+    }
+
     /// In words. `refused`: whose session it was.
     pub fn failure(&self, refused: Refused<'_>) -> ConnectFailure {
         match self {
-            Error::Refused(code) => refusal(*code, refused),
+            Error::Refused { code, text } => refusal(*code, text.as_deref(), refused),
             Error::Io(error) => explain(error),
             Error::Ended | Error::Done | Error::Other(_) => ConnectFailure::other(self.to_string()),
         }
@@ -47,15 +62,15 @@ impl Error {
             Error::Io(error) => {
                 matches!(error.kind(), ConnectionReset | BrokenPipe | UnexpectedEof)
             }
-            Error::Refused(_) | Error::Done | Error::Other(_) => false,
+            Error::Refused { .. } | Error::Done | Error::Other(_) => false,
         }
     }
 
     /// What an attempt without a session says of the client identifier; `spoken`: the CONNECT left.
     pub fn refusal(&self, spoken: bool) -> Refusal {
         match self {
-            Error::Refused(2 | 0x85) => Refusal::Identifier,
-            Error::Refused(_) => Refusal::Other,
+            Error::Refused { code: 2 | 0x85, .. } => Refusal::Identifier,
+            Error::Refused { .. } => Refusal::Other,
             _ if spoken && self.is_ended_by_broker() => Refusal::Ended,
             _ => Refusal::Other,
         }

@@ -13,15 +13,17 @@
 mod connection;
 mod error;
 mod event;
+mod five;
 mod options;
 mod publisher;
+mod requests;
 mod subscriber;
 mod three;
 
 pub use connection::Connection;
 pub use error::{Error, NotTaken};
 pub use event::{Ack, Event, Grant, Message, Sent};
-pub use options::{Attempt, Login, Options, Qos, Will};
+pub use options::{Attempt, Five, Login, Naming, Options, Qos, Will};
 pub use publisher::{Publisher, publisher};
 pub use subscriber::{Subscriber, subscriber};
 

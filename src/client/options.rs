@@ -2,17 +2,34 @@
 
 use std::time::Duration;
 
+use broker::Protocol;
 use bytes::Bytes;
 
 /// What stays as it is for all connections of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
+    pub protocol: Protocol,
     /// Largest packet that is taken, in bytes behind the fixed header. What is larger ends the session.
     pub max_incoming_bytes: usize,
     /// Largest packet that may be sent, in bytes behind the fixed header.
     pub max_outgoing_bytes: usize,
     /// Requests that one wake-up writes, at most.
     pub request_batch: usize,
+    /// Of MQTT 5 alone.
+    pub five: Five,
+}
+
+/// What is asked for in MQTT 5 alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Five {
+    /// How long the broker is to keep a session that isn't clean, when the connection is over.
+    pub session_expiry: Duration,
+    /// Messages at QoS 1 that may be without an acknowledgement; `None`: as many as MQTT has numbers for.
+    pub receive_maximum: Option<u16>,
+    /// Whether the broker is told how large a packet may be. It drops larger ones without a word.
+    pub announces_max_packet: bool,
+    /// Whether topics may have a number in place of their name, where the broker offers that.
+    pub has_topic_aliases: bool,
 }
 
 /// What one connection asks for.
@@ -48,6 +65,21 @@ impl std::fmt::Debug for Login {
 pub struct Will {
     pub topic: String,
     pub payload: Vec<u8>,
+}
+
+/// How messages are acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acks {
+    ByHand,
+    AtOnce,
+}
+
+/// How the topic of a publication is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    Full,
+    /// As a number, once the broker knows it, if both sides have such: for one that is published to often.
+    Short,
 }
 
 /// Quality of service; nothing here is sent or asked for at 2.

@@ -6,12 +6,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connection::Connection;
 use crate::error::NotTaken;
-use crate::options::{Attempt, Options, Qos, Will};
-use crate::three;
+use crate::options::{Acks, Attempt, Naming, Options, Qos, Will};
+use crate::requests::{Requests, build};
 
 /// Requests of a client that publishes; what comes is acknowledged as it comes.
 #[derive(Clone, Debug)]
-pub struct Publisher(three::Requests);
+pub struct Publisher(Requests);
 
 /// Prepares a client that publishes. `connect` makes the stream to the broker, for each connection anew.
 pub fn publisher<Connect, Fut, Stream>(
@@ -25,9 +25,7 @@ where
     Fut: Future<Output = io::Result<Stream>> + Send + 'static,
     Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
 {
-    let mut prepared = three::options(options, attempt, three::Acks::AtOnce, connect);
-    three::leave(&mut prepared, will);
-    let (requests, connection) = three::build(prepared);
+    let (requests, connection) = build(options, attempt, Acks::AtOnce, Some(will), connect);
     (Publisher(requests), Connection::new(connection))
 }
 
@@ -36,8 +34,14 @@ impl Publisher {
     ///
     /// # Errors
     /// The connection is over for good, or MQTT has no such topic.
-    pub fn publish(&self, topic: &str, payload: Vec<u8>, qos: Qos) -> Result<(), NotTaken> {
-        self.0.publish(topic, payload, qos)
+    pub fn publish(
+        &self,
+        topic: &str,
+        payload: Vec<u8>,
+        qos: Qos,
+        naming: Naming,
+    ) -> Result<(), NotTaken> {
+        self.0.publish(topic, payload, qos, naming)
     }
 
     /// Asks for these filters, in one SUBSCRIBE.
@@ -56,7 +60,7 @@ impl Publisher {
         self.0.unsubscribe(vec![filter.to_owned()])
     }
 
-    /// Sends DISCONNECT behind everything that was asked for before.
+    /// Sends DISCONNECT behind everything that was asked for before; the will isn't published then.
     ///
     /// # Errors
     /// The connection is over for good.

@@ -7,12 +7,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::connection::Connection;
 use crate::error::NotTaken;
 use crate::event::Ack;
-use crate::options::{Attempt, Options, Qos};
-use crate::three;
+use crate::options::{Acks, Attempt, Options, Qos};
+use crate::requests::{Requests, build};
 
 /// Requests of a client that only subscribes; what comes is acknowledged by hand.
 #[derive(Clone, Debug)]
-pub struct Subscriber(three::Requests);
+pub struct Subscriber(Requests);
 
 /// Prepares a client that only subscribes, without a will. `connect` makes the stream to the broker, for each
 /// connection anew.
@@ -26,8 +26,7 @@ where
     Fut: Future<Output = io::Result<Stream>> + Send + 'static,
     Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
 {
-    let prepared = three::options(options, attempt, three::Acks::ByHand, connect);
-    let (requests, connection) = three::build(prepared);
+    let (requests, connection) = build(options, attempt, Acks::ByHand, None, connect);
     (Subscriber(requests), Connection::new(connection))
 }
 

@@ -12,20 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::{Error, NotTaken};
 use crate::event::{Ack, Event, Grant, Message, Sent};
-use crate::options::{Attempt, Login, Options, Qos, Will};
+use crate::options::{Acks, Attempt, Login, Options, Qos, Will};
 
 /// rumqttc has one limit for all that a connection takes, and for each write; those of the stream, which know
 /// of progress, come long before.
 const BEYOND_ALL_LIMITS_S: u64 = 24 * 3_600;
 /// Said to rumqttc, which connects to nothing by itself.
 const NOWHERE: (&str, u16) = ("broker", 1883);
-
-/// How messages are acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Acks {
-    ByHand,
-    AtOnce,
-}
 
 /// What is asked for.
 #[derive(Clone, Debug)]

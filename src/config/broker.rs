@@ -8,6 +8,7 @@ use tls::TlsConfig;
 
 use super::broker_tls::read_broker_tls;
 use super::code;
+use super::five::{self, FiveConfig, Protocol};
 use super::profile::{PROFILES, Profile};
 use super::reader::Reader;
 use super::servers::{self, AddressesPath, ServersConfig};
@@ -45,6 +46,10 @@ pub(super) const BROKER_KEYS: &[&str] = &[
     "connect-timeout-s",
     "answer-timeout-s",
     "max-packet-bytes",
+    "protocol",
+    "session-expiry-s",
+    "announce-packet-limit",
+    "topic-aliases",
     "profile",
     "plaintext",
     "tls",
@@ -57,6 +62,9 @@ pub struct BrokerConfig {
     /// Where somebody outside of the seal keeps what their names are at the moment.
     pub addresses_file: Option<AddressesPath>,
     pub client_id_form: ClientIdForm,
+    pub protocol: Protocol,
+    /// Of MQTT 5 alone.
+    pub five: FiveConfig,
     /// User and password, if the broker asks for them.
     pub credentials: Option<Credentials>,
     /// MQTT keep alive. 5 s to 1 h.
@@ -115,6 +123,7 @@ impl BrokerConfig {
             ("readable", ClientIdForm::Readable),
         ];
         let client_id_form = reader.word(section, "client-id-form", &forms, ClientIdForm::Auto);
+        let (protocol, five) = five::read(reader, section);
         let keep_alive_s = reader.number(section, "keep-alive-s", 5..=3_600, DEFAULT_KEEP_ALIVE_S);
         let connect_timeout_s =
             reader.number(section, "connect-timeout-s", 1..=600, DEFAULT_CONNECT_TIMEOUT_S);
@@ -157,6 +166,8 @@ impl BrokerConfig {
             servers: servers::typed(named?, names, how)?,
             addresses_file,
             client_id_form,
+            protocol,
+            five,
             credentials: credentials?,
             keep_alive: Duration::from_secs(keep_alive_s),
             connect_timeout: Duration::from_secs(connect_timeout_s),

@@ -36,14 +36,14 @@ impl Half {
 /// Keys that only one half has: `""` is the file itself.
 const OF_OT: &[(&str, &[&str])] = &[
     ("", &["name", "relay"]),
-    ("broker", &["client-id"]),
+    ("broker", &["client-id", "session-expiry-s"]),
     ("policies", &["observe", "pseudonym-key-file"]),
     ("journal", &["segment-bytes", "retain-bytes", "retain-age-h", "durability"]),
 ];
 const OF_IT: &[(&str, &[&str])] = &[
     ("", &["mirror", "backfill", "health"]),
     ("link", &["bytes-per-s"]),
-    ("broker", &["client-id-prefix"]),
+    ("broker", &["client-id-prefix", "topic-aliases"]),
     ("journal", &["first-start"]),
 ];
 

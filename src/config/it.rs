@@ -210,6 +210,12 @@ impl ItConfig {
                 .label("the IT half has a session per edge node: `client-id-prefix`");
             reader.push(problem);
         }
+        if let Some(span) = broker.key_span("session-expiry-s") {
+            let problem = reader
+                .error(code::COMBINATION, span, "`session-expiry-s` belongs into `ot.toml`")
+                .label("sessions of edge nodes end with their connections, as Sparkplug has it");
+            reader.push(problem);
+        }
         let prefix = reader.text(broker, "client-id-prefix", prefix_fault);
         let broker = BrokerConfig::read(reader, broker, DEFAULT_IT_MAX_PACKET_BYTES);
         let link = &mut reader.table(top, "link", &["bytes-per-s"]);

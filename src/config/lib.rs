@@ -10,6 +10,7 @@ mod broker_at;
 mod broker_tls;
 mod code;
 mod credentials;
+mod five;
 mod half;
 mod it;
 mod journal;
@@ -39,6 +40,7 @@ pub use address::{Address, parse_address};
 pub use broker::{BrokerConfig, ClientIdForm, Credentials};
 pub use broker_at::BrokerAt;
 use diagnostic::Section;
+pub use five::{FiveConfig, Protocol};
 pub use half::{Half, half_of};
 pub use it::{
     Aliases, BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap,

@@ -142,6 +142,12 @@ impl OtConfig {
                 .label("the OT half has a single session: `client-id`");
             reader.push(problem);
         }
+        if let Some(span) = broker.key_span("topic-aliases") {
+            let problem = reader
+                .error(code::COMBINATION, span, "`topic-aliases` belongs into `it.toml`")
+                .label("the OT half publishes nothing");
+            reader.push(problem);
+        }
         let client_id = reader.text(broker, "client-id", client_id_fault);
         let share_sessions = reader.boolean(broker, "share-sessions", false);
         if broker.key_span("address").is_some() {

@@ -42,6 +42,8 @@ pub struct Found {
     pub handshake: Option<Result<(), String>>,
     /// CONNACK.
     pub session: Option<Result<(), ConnectFailure>>,
+    /// What the broker says of its limits, in MQTT 5.
+    pub offers: Vec<String>,
     /// The broker refuses readable client identifiers and takes short ones.
     pub needs_short_id: bool,
     pub granted: Vec<String>,

@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{BrokerSettings, ClientId, ClientIdForm, ConnectFailure, Refused, TlsSettings};
-use stream::{Framing, Mark, Patience, Stream, Traffic, Watched};
+use broker::{
+    BrokerSettings, ClientId, ClientIdForm, ConnectFailure, Protocol, Refused, TlsSettings,
+};
+use stream::{Framing, FramingError, Mark, Patience, Stream, Traffic, Watched};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -23,6 +25,8 @@ type Hear<'a> = &'a mut dyn FnMut(Heard<'_>);
 
 /// A session that stands, and what of it was read and isn't used up.
 struct Session {
+    protocol: Protocol,
+    traffic: Arc<Traffic>,
     stream: Watched<Stream<TcpStream>>,
     unread: Vec<u8>,
 }
@@ -31,7 +35,7 @@ struct Session {
 enum NoSession {
     Connection(String),
     Handshake(String),
-    Refused(u8),
+    Refused(u8, Option<String>),
     Other(ConnectFailure),
 }
 
@@ -41,7 +45,7 @@ pub(crate) async fn pay(visit: &Visit, hear: Hear<'_>) -> Found {
     let short = visit.broker.client_id_form == ClientIdForm::Short;
     let mut name = if short { &id.short } else { &id.readable };
     let mut opened = open(&visit.broker, name).await;
-    if let Err(NoSession::Refused(code)) = &opened
+    if let Err(NoSession::Refused(code, _)) = &opened
         && IDENTIFIER_REJECTED.contains(code)
         && visit.broker.client_id_form == ClientIdForm::Auto
         && id.has_two_forms()
@@ -63,6 +67,7 @@ pub(crate) async fn pay(visit: &Visit, hear: Hear<'_>) -> Found {
     };
     reached(visit, &mut found);
     found.session = Some(Ok(()));
+    found.offers = first.traffic.offers().map(|offers| offers.words()).unwrap_or_default();
     found.sessions = 1;
     ask(&mut first, visit, hear, &mut found).await;
     more(visit, &mut found).await;
@@ -83,12 +88,13 @@ fn not_opened(why: NoSession, visit: &Visit, name: &str, found: &mut Found) {
             found.connection = Some(Ok(()));
             found.handshake = Some(Err(text));
         }
-        NoSession::Refused(code) => {
+        NoSession::Refused(code, text) => {
             reached(visit, found);
             let user = visit.broker.credentials.as_ref().map(|own| own.user.as_str());
             let keep_alive = visit.broker.keep_alive;
-            let refused = Refused { client_id: name, keep_alive, user };
-            found.session = Some(Err(broker::refusal(code, refused)));
+            let protocol = visit.broker.protocol;
+            let refused = Refused { client_id: name, keep_alive, protocol, user };
+            found.session = Some(Err(broker::refusal(code, text.as_deref(), refused)));
         }
         NoSession::Other(failure) => {
             reached(visit, found);
@@ -107,19 +113,21 @@ async fn open(broker: &BrokerSettings, client_id: &str) -> Result<Session, NoSes
         .map_err(|error| NoSession::Connection(broker::explain(&error).text))?;
     server.addresses.found(address);
     let tls = server.tls.as_ref().map(TlsSettings::now);
-    let framing = Framing::new(broker.max_packet_bytes, Mark::new());
+    let protocol = broker.protocol;
+    let framing = Framing::new(broker.max_packet_bytes, Mark::new()).speaking(protocol);
     let patience = Patience { keep_alive: broker.keep_alive, connack: within };
-    let stream = stream::open(stream, tls, framing, patience, traffic)
+    let stream = stream::open(stream, tls, framing, patience, Arc::clone(&traffic))
         .await
         .map_err(|error| NoSession::Handshake(broker::explain(&error).text))?;
-    let mut session = Session { stream, unread: Vec::new() };
+    let mut session = Session { protocol, traffic, stream, unread: Vec::new() };
     let password = match broker.credentials.as_ref().and_then(|own| own.password.as_ref()) {
         None => None,
         Some(read) => Some(read().map_err(|text| NoSession::Other(ConnectFailure::other(text)))?),
     };
     let user = broker.credentials.as_ref().map(|own| own.user.as_str());
     let keep_alive_s = u16::try_from(broker.keep_alive.as_secs()).unwrap_or(u16::MAX);
-    let packet = connect(client_id, keep_alive_s, user.map(|user| (user, password.as_deref())));
+    let packet =
+        connect(protocol, client_id, keep_alive_s, user.map(|user| (user, password.as_deref())));
     let has_tls = server.tls.is_some();
     let answer = async {
         session.send(&packet).await?;
@@ -127,8 +135,11 @@ async fn open(broker: &BrokerSettings, client_id: &str) -> Result<Session, NoSes
     };
     match timeout(within, answer).await {
         Ok(Ok(0)) => Ok(session),
-        Ok(Ok(code)) => Err(NoSession::Refused(code)),
-        Ok(Err(error)) => Err(NoSession::Other(no_answer(&error, has_tls))),
+        Ok(Ok(code)) => Err(NoSession::Refused(code, None)),
+        Ok(Err(error)) => match refused_by(&error) {
+            Some((code, text)) => Err(NoSession::Refused(code, text)),
+            None => Err(NoSession::Other(no_answer(&error, protocol, has_tls))),
+        },
         Err(_) => Err(NoSession::Other(ConnectFailure::other(format!(
             "the port takes connections, and answers no CONNECT within {} s: is that a port for MQTT?",
             within.as_secs()
@@ -136,8 +147,18 @@ async fn open(broker: &BrokerSettings, client_id: &str) -> Result<Session, NoSes
     }
 }
 
+/// The code of a CONNACK of MQTT 5, which the stream takes for the end, and what the broker says besides.
+fn refused_by(error: &io::Error) -> Option<(u8, Option<String>)> {
+    match error.get_ref()?.downcast_ref()? {
+        FramingError::Answer(stream::NoSession::Refused { code, text }) => {
+            Some((*code, text.clone()))
+        }
+        _ => None,
+    }
+}
+
 /// What ended the connection before a CONNACK.
-fn no_answer(error: &io::Error, tls: bool) -> ConnectFailure {
+fn no_answer(error: &io::Error, protocol: Protocol, tls: bool) -> ConnectFailure {
     let failure = broker::explain(error);
     let ended = matches!(
         error.kind(),
@@ -146,7 +167,7 @@ fn no_answer(error: &io::Error, tls: bool) -> ConnectFailure {
             | io::ErrorKind::BrokenPipe
     ) || is_end(error);
     if ended {
-        ConnectFailure::other(broker::unanswered("the broker ended the connection", tls))
+        ConnectFailure::other(broker::unanswered("the broker ended the connection", protocol, tls))
     } else {
         failure
     }
@@ -163,7 +184,7 @@ async fn ask(session: &mut Session, visit: &Visit, hear: Hear<'_>, found: &mut F
         let mut id = 0_u16;
         for filters in visit.filters.chunks(FILTERS_AT_ONCE) {
             id = id.saturating_add(1);
-            session.send(&subscribe(id, filters)).await?;
+            session.send(&subscribe(session.protocol, id, filters)).await?;
             let codes = session.suback(id, hear).await?;
             for (at, filter) in filters.iter().enumerate() {
                 let refused = codes.get(at).is_none_or(|code| *code >= REFUSED);
@@ -253,7 +274,8 @@ impl Session {
     /// answered what matters.
     async fn listen(&mut self, extras: &[String], hear: Hear<'_>) -> io::Result<()> {
         for filter in extras {
-            self.send(&subscribe(u16::MAX, std::slice::from_ref(filter))).await?;
+            let packet = subscribe(self.protocol, u16::MAX, std::slice::from_ref(filter));
+            self.send(&packet).await?;
         }
         loop {
             self.next(hear, |_| None::<()>).await?;
@@ -267,7 +289,7 @@ impl Session {
         wanted: impl Fn(&Packet<'_>) -> Option<T>,
     ) -> io::Result<Option<T>> {
         loop {
-            let taken = match read(&self.unread) {
+            let taken = match read(self.protocol, &self.unread) {
                 Ok(taken) => taken,
                 Err(text) => return Err(io::Error::new(io::ErrorKind::InvalidData, text)),
             };

@@ -11,6 +11,7 @@ mod commands;
 mod identities;
 mod leaving;
 mod limits;
+mod offered;
 mod pace;
 mod shared;
 mod task;
@@ -20,12 +21,13 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use at_subscribe::AtSubscribe;
 use barriers::Barriers;
 use broker::{BrokerSettings, Credentials, InUse, Server, Stay, TlsSettings};
 use bytes::Bytes;
-use client::{Attempt, Connection, Login, Options, Publisher, Will, publisher};
+use client::{Attempt, Connection, Five, Login, Naming, Options, Publisher, Will, publisher};
 use commands::Commands;
 use identities::Identities;
 use limits::{Limits, PUBLICATION_BYTES};
@@ -156,11 +158,20 @@ impl Sessions {
         traffic: &Arc<Traffic>,
     ) -> (Publisher, Connection) {
         let broker = &self.broker;
+        let protocol = broker.protocol;
         let options = Options {
+            protocol,
             max_incoming_bytes: Framing::client_limit(MAX_INCOMING_BYTES),
             max_outgoing_bytes: broker.max_packet_bytes.saturating_mul(OUTGOING_FACTOR),
             // One that is paced takes one after the other.
             request_batch: broker.publishes_per_s.map_or(REQUEST_BATCH, |_| 1),
+            five: Five {
+                // Sparkplug 3.0, `principles-persistence-clean-session-50`.
+                session_expiry: Duration::ZERO,
+                receive_maximum: None,
+                announces_max_packet: broker.five.announces_max_packet,
+                has_topic_aliases: broker.five.has_topic_aliases,
+            },
         };
         let attempt = Attempt {
             client_id: client_id.to_owned(),
@@ -179,7 +190,7 @@ impl Sessions {
         publisher(&options, attempt, will, move || {
             let (server, tls) = (Arc::clone(&server), tls.clone());
             let (traffic, budget) = (Arc::clone(&traffic), budget.clone());
-            let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone());
+            let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone()).speaking(protocol);
             async move {
                 let all = server.addresses.in_turn();
                 let (stream, address) = stream::dial(all, patience.connack, &traffic).await?;
@@ -190,6 +201,11 @@ impl Sessions {
             }
         })
     }
+}
+
+/// Of one that is published to often; births and deaths are seldom.
+fn is_data(topic: &str) -> bool {
+    topic.split('/').nth(2).is_some_and(|kind| ["NDATA", "DDATA"].contains(&kind))
 }
 
 impl Pool for Sessions {
@@ -237,6 +253,7 @@ impl Pool for Sessions {
             user: self.broker.credentials.as_ref().map(|credentials| credentials.user.clone()),
             keep_alive: self.broker.keep_alive,
             connect_within: self.broker.connect_within,
+            protocol: self.broker.protocol,
             has_tls: server.tls.is_some(),
             chosen,
             identities: Arc::clone(&self.identities),
@@ -309,7 +326,8 @@ impl Pool for Sessions {
             }
         };
         // The client ends only with the task, whose end is reported.
-        let _ = live.client.publish(&topic, payload, qos);
+        let naming = if is_data(&topic) { Naming::Short } else { Naming::Full };
+        let _ = live.client.publish(&topic, payload, qos, naming);
     }
 
     fn hurry(&mut self, node: NodeId) {

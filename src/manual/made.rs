@@ -23,6 +23,9 @@ pub fn page(name: &str) -> Option<String> {
 
 /// The part of this name, such as `ot.toml [broker]` or `policy [[rule]]`.
 pub fn part(name: &str) -> Option<String> {
+    if name == "mqtt reason-codes" {
+        return Some(reason_codes());
+    }
     let (file, table) = name.split_once(' ')?;
     if file == "policy" {
         let known = policy_keys::TABLES.iter().find(|known| known.name == table);
@@ -31,6 +34,15 @@ pub fn part(name: &str) -> Option<String> {
     let (_, tables) = keys::FILES.iter().find(|(name, _)| *name == file)?;
     let table = if table == "(top)" { "" } else { table };
     tables.iter().find(|known| known.name == table).map(keys::Table::markdown)
+}
+
+/// The reason codes of MQTT 5, in Markdown.
+fn reason_codes() -> String {
+    let mut text = String::from("| code | name | in the log | what to do |\n|---|---|---|---|\n");
+    for broker::Reason { code, name, words, advice } in broker::REASONS {
+        text.push_str(&format!("| `{code:#04x}` | {name} | {words} | {advice} |\n"));
+    }
+    text
 }
 
 /// `text` with its made parts made anew.

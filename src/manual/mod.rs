@@ -92,6 +92,7 @@ pages! {
     log = "log" 7,
     memory = "memory" 7,
     monitoring = "monitoring" 7,
+    mqtt5 = "mqtt5" 7,
     ot_toml = "ot.toml" 5,
     performance = "performance" 7,
     policies = "policies" 7,

@@ -60,6 +60,9 @@ pub(super) const QUEUE_BYTES: usize = (MAX_UNANSWERED * 2 + BURST_MESSAGES * 64)
 /// Pause until it is looked again whether they are fewer.
 const UNANSWERED_PAUSE: Duration = Duration::from_millis(1);
 
+/// Said of filters that aren't asked for, since the broker has said beforehand that it refuses them.
+const NO_WILDCARDS: &str = "CONNACK: it takes no wildcards in topic filters";
+
 /// What happened in a session.
 #[derive(Debug)]
 pub(super) enum SessionEvent {
@@ -321,12 +324,22 @@ impl Session {
         self.stands = true;
         let broker = self.way.address();
         self.remember_server();
-        event!(BrokerUp, broker, session_present = present);
+        let offers = self.way.offers();
+        let said = offers.as_ref().map(|offers| offers.words().join(", "));
+        let said = said.filter(|said| !said.is_empty());
+        event!(BrokerUp, broker, session_present = present, offers = said);
         if let Some(times) = self.endings.connected(clock::steady()) {
             let client_id = &**self.identity.current();
             event!(SessionTakenOver, client_id, times, broker);
         }
-        self.common.subscriptions.borrow_mut().connected(present);
+        let refused = {
+            let mut subscriptions = self.common.subscriptions.borrow_mut();
+            subscriptions.connected(present);
+            subscriptions.take_wildcards(offers.is_none_or(|offers| offers.has_wildcards))
+        };
+        if let Some(refused) = refused {
+            telling::tell(&self.way.address(), &refused, Some(NO_WILDCARDS));
+        }
         self.ask();
         sink.put(SessionEvent::Connected { present }).await;
         self.tell_subscribed(sink).await;
@@ -334,7 +347,8 @@ impl Session {
 
     fn subscribed(&self, id: u16, grants: &[Grant]) {
         let said = self.common.subscriptions.borrow_mut().answered(clock::steady(), grants);
-        let why = self.way.take_codes(id).and_then(|codes| broker::filter_refusal(&codes));
+        let why = self.way.take_codes(id);
+        let why = why.and_then(|said| broker::filter_refusal(&said.codes, said.text.as_deref()));
         said.iter().for_each(|said| telling::tell(&self.way.address(), said, why.as_deref()));
         self.ask();
     }

@@ -1,44 +1,16 @@
 //! Short answers of a broker that are looked at as a whole before they go on: CONNACK, SUBACK and
 //! DISCONNECT. Brokers that speak MQTT 5 as well give codes of it to a client of MQTT 3.1.1, which
-//! that client takes for the end of the session.
+//! that client takes for the end of the session. Answers of MQTT 5 come here in the shape of MQTT 3.1.1.
 
 /// Packet types.
-const CONNACK: u8 = 2;
+pub(crate) const CONNACK: u8 = 2;
 const SUBACK: u8 = 9;
-const DISCONNECT: u8 = 14;
+pub(crate) const DISCONNECT: u8 = 14;
 /// An answer that is larger goes on as it is.
 const LONGEST: usize = 65_535;
 /// Of a SUBACK: granted with quality of service 0 to 2; and what MQTT 3.1.1 has for all refusals.
 const GRANTED: std::ops::RangeInclusive<u8> = 0..=2;
 const REFUSED: u8 = 0x80;
-
-/// Reasons of a DISCONNECT (MQTT 5 §3.14.2.1).
-const REASONS: &[(u8, &str)] = &[
-    (0x00, "without a reason"),
-    (0x80, "without a reason"),
-    (0x81, "what we sent is malformed, it says"),
-    (0x82, "what we sent is against the protocol, it says"),
-    (0x83, "for a reason of its own"),
-    (0x87, "not authorised"),
-    (0x89, "it is busy"),
-    (0x8b, "it is shutting down"),
-    (0x8d, "it heard nothing within the keep alive (`keep-alive-s`)"),
-    (0x8e, "the session was taken over by another client with this identifier"),
-    (0x8f, "a topic filter is invalid"),
-    (0x90, "a topic name is invalid"),
-    (0x93, "more publications without an answer than it takes"),
-    (0x95, "a packet of ours is larger than it takes"),
-    (0x96, "the rate of messages is too high"),
-    (0x97, "quota exceeded"),
-    (0x98, "ended by its administrator"),
-    (0x99, "the form of a payload is invalid"),
-    (0x9a, "it keeps no retained messages"),
-    (0x9b, "it doesn't take this quality of service"),
-    (0x9c, "use another server"),
-    (0x9d, "use another server"),
-    (0x9f, "connection rate exceeded"),
-    (0xa0, "its longest time for a connection is over"),
-];
 
 /// An answer while it comes.
 #[derive(Debug)]
@@ -49,8 +21,15 @@ pub(crate) struct Held {
     rest: usize,
 }
 
-/// The codes of a SUBACK: its packet identifier, and what was in it, as it came.
-pub(crate) type Codes = (u16, Vec<u8>);
+/// The codes of a SUBACK, as they came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Codes {
+    /// Its packet identifier.
+    pub(crate) id: u16,
+    pub codes: Vec<u8>,
+    /// What the broker says in its own words.
+    pub text: Option<String>,
+}
 
 impl Held {
     /// Whether a packet is held that begins with this byte.
@@ -95,7 +74,10 @@ impl Held {
         let kind = bytes.first().map_or(0, |first| first >> 4);
         let body = bytes.get_mut(header..).unwrap_or_default();
         match (kind, body) {
-            (DISCONNECT, body) => Err(NoSession::Disconnect(Disconnect(body.first().copied()))),
+            (DISCONNECT, body) => {
+                let code = body.first().copied();
+                Err(NoSession::Disconnect(Disconnect { code, text: None }))
+            }
             // Flags, code, properties. What follows such a session is MQTT 5, too.
             (CONNACK, [_, 0, _, ..]) => Err(NoSession::Five),
             (CONNACK, [flags, code, _, ..]) => Ok((vec![CONNACK << 4, 2, *flags & 1, *code], None)),
@@ -103,7 +85,7 @@ impl Held {
                 let id = u16::from_be_bytes([*high, *low]);
                 let is_known = |code: &u8| GRANTED.contains(code) || *code == REFUSED;
                 let unknown = !codes.iter().all(is_known);
-                let kept = unknown.then(|| (id, codes.to_vec()));
+                let kept = unknown.then(|| Codes { id, codes: codes.to_vec(), text: None });
                 codes.iter_mut().filter(|code| !is_known(code)).for_each(|code| *code = REFUSED);
                 Ok((bytes, kept))
             }
@@ -113,7 +95,7 @@ impl Held {
 }
 
 /// Why an answer ends the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSession {
     /// MQTT 3.1.1 has no such packet.
     #[error("the broker ended the session by a DISCONNECT ({0})")]
@@ -121,21 +103,44 @@ pub enum NoSession {
     /// A session that was asked for in MQTT 3.1.1.
     #[error(
         "the broker answers our CONNECT of MQTT 3.1.1 in MQTT 5, with a longer CONNACK: have it speak \
-         MQTT 3.1.1, too"
+         MQTT 3.1.1, too, or set `protocol = \"5\"`"
     )]
     Five,
+    /// A session that was asked for in MQTT 5.
+    #[error(
+        "the broker answers our CONNECT of MQTT 5 in MQTT 3.1.1, with a CONNACK without properties: set \
+         `protocol = \"3.1.1\"`"
+    )]
+    Three,
+    /// A CONNACK of MQTT 5, or one of MQTT 3.1.1 to our CONNECT of MQTT 5, with what the broker says in its
+    /// own words.
+    #[error("the broker refuses the session ({code:#04x})")]
+    Refused { code: u8, text: Option<String> },
+    #[error(
+        "the broker sent a {0} whose properties aren't those of MQTT 5: look in its log, and whether something \
+         between us changes what it sends"
+    )]
+    Unreadable(&'static str),
+    #[error("the broker offers {0}, which MQTT doesn't have")]
+    Offer(&'static str),
 }
 
 /// A DISCONNECT of the broker, with its reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Disconnect(pub(crate) Option<u8>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disconnect {
+    pub(crate) code: Option<u8>,
+    /// In the broker's own words.
+    pub(crate) text: Option<String>,
+}
 
 impl std::fmt::Display for Disconnect {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let code = self.0.unwrap_or(0);
-        match REASONS.iter().find(|(known, _)| *known == code) {
-            Some((0, words)) => formatter.write_str(words),
-            Some((_, words)) => write!(formatter, "{code:#04x}: {words}"),
+        let (code, text) = (self.code.unwrap_or(0), self.text.as_deref());
+        match broker::reason_of(code) {
+            Some(reason) if code == 0 => {
+                formatter.write_str(&broker::with_text(reason.words.to_owned(), text))
+            }
+            Some(_) => formatter.write_str(&broker::reason_said(code, text)),
             None => write!(formatter, "{code:#04x}, which MQTT doesn't have"),
         }
     }
@@ -159,7 +164,7 @@ mod tests {
         assert_eq!(answer(&plain), Ok((plain.to_vec(), None)));
         for code in (3..=0xff).filter(|code| *code != 0x80) {
             let mut came = [0x90, 5, 1, 2, 1, code, 0x80];
-            let kept = Some((0x0102, vec![1, code, 0x80]));
+            let kept = Some(Codes { id: 0x0102, codes: vec![1, code, 0x80], text: None });
             let Ok((goes_on, codes)) = answer(&came) else { panic!("{code:#x}") };
             came[5] = 0x80;
             assert_eq!((goes_on.as_slice(), codes), (&came[..], kept));

@@ -7,9 +7,13 @@
 //! goes on. Whatever else is too large, or is no MQTT at all, ends the session. Some answers are held
 //! until they are whole.
 
+use broker::Protocol;
+
 use crate::answers::{Codes, Held, NoSession};
+use crate::five::{self, Said};
 use crate::mark::{LONGEST_REPLACEMENT, Mark};
 use crate::message::{Fate, Head, Message, look};
+use crate::offers::Offers;
 use crate::owed::{Answer, Odd, Owed};
 
 /// Packet type of a message.
@@ -18,7 +22,7 @@ const MESSAGE: u8 = 3;
 const MAX_LENGTH_BYTES: usize = 4;
 const SHIFTS: [u32; MAX_LENGTH_BYTES] = [0, 7, 14, 21];
 /// Why a session can't go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// No MQTT server sends this.
     #[error("{}", no_packet(*.0))]
@@ -69,6 +73,9 @@ pub struct Framing {
     owed: Owed,
     /// An answer that isn't as MQTT has it.
     odd: Option<Odd>,
+    protocol: Protocol,
+    /// What an answer said besides.
+    said: Option<Said>,
 }
 
 #[derive(Debug)]
@@ -86,8 +93,23 @@ enum State {
 impl Framing {
     /// `limit`: the largest packet that goes on, without its fixed header.
     pub fn new(limit: usize, mark: Mark) -> Framing {
-        let (state, insert) = (State::Header(Vec::new()), Vec::new());
-        Framing { limit, mark, state, insert, codes: None, owed: Owed::default(), odd: None }
+        Framing {
+            limit,
+            mark,
+            state: State::Header(Vec::new()),
+            insert: Vec::new(),
+            codes: None,
+            owed: Owed::default(),
+            odd: None,
+            protocol: Protocol::default(),
+            said: None,
+        }
+    }
+
+    /// Of this protocol.
+    #[must_use]
+    pub fn speaking(self, protocol: Protocol) -> Framing {
+        Framing { protocol, ..self }
     }
 
     /// What the MQTT client behind it has to take: packets up to `limit`, and what stands for
@@ -109,6 +131,28 @@ impl Framing {
     /// What the client writes, from now on all of it.
     pub(crate) fn owed(&mut self) -> &mut Owed {
         &mut self.owed
+    }
+
+    /// What the broker offers, where the CONNACK that goes on next said so.
+    pub(crate) fn take_offers(&mut self) -> Option<Offers> {
+        match self.said.take() {
+            Some(Said::Offers(offers)) => Some(*offers),
+            said => {
+                self.said = said;
+                None
+            }
+        }
+    }
+
+    /// The code by which a publication was refused, and the broker's words.
+    pub(crate) fn take_refusal(&mut self) -> Option<(u8, Option<String>)> {
+        match self.said.take() {
+            Some(Said::Refusal(code, text)) => Some((code, text)),
+            said => {
+                self.said = said;
+                None
+            }
+        }
     }
 
     /// What was odd about an answer.
@@ -160,7 +204,8 @@ impl Framing {
     /// A message begins that isn't as it is to go on, as far as is known.
     fn begin_message(&mut self, header: &Header) {
         let is_too_large = header.length > self.limit;
-        self.state = State::Message(Message::new(header.first, header.length, is_too_large));
+        self.state =
+            State::Message(Message::new(self.protocol, header.first, header.length, is_too_large));
         // One without a byte is over with its header.
         self.within_message(&[]);
     }
@@ -172,12 +217,37 @@ impl Framing {
                 std::mem::replace(&mut self.state, State::Header(Vec::new()))
         {
             let (bytes, header) = held.into_parts();
-            match self.owed.answered(bytes, header) {
-                Answer::SteppedOver(odd) => self.odd = Some(odd),
-                Answer::GoesOn(packet, odd) => {
-                    self.odd = odd;
-                    (self.insert, self.codes) = Held::whole(packet).answer()?;
+            match self.protocol {
+                Protocol::Three => self.answered(bytes, header)?,
+                Protocol::Five => {
+                    let filters = self.owed.unsubscribed(&bytes, header);
+                    let plain = five::plain(bytes, header)?;
+                    self.answered(plain.packet, plain.header)?;
+                    if !self.insert.is_empty() {
+                        let packet = std::mem::take(&mut self.insert);
+                        match plain.said {
+                            Said::Text(text) => match &mut self.codes {
+                                Some(codes) => codes.text = Some(text),
+                                None => self.codes = five::codes(&packet, text),
+                            },
+                            said => self.said = Some(said),
+                        }
+                        let said = self.said.as_ref().unwrap_or(&Said::Nothing);
+                        self.insert = five::again(packet, said, filters);
+                    }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// An answer in the shape of MQTT 3.1.1.
+    fn answered(&mut self, bytes: Vec<u8>, header: usize) -> Result<(), FramingError> {
+        match self.owed.answered(bytes, header) {
+            Answer::SteppedOver(odd) => self.odd = Some(odd),
+            Answer::GoesOn(packet, odd) => {
+                self.odd = odd;
+                (self.insert, self.codes) = Held::whole(packet).answer()?;
             }
         }
         Ok(())
@@ -189,7 +259,7 @@ impl Framing {
         while let Some(rest) = bytes.get(passed..).filter(|rest| !rest.is_empty()) {
             let header = match Header::read(rest).and_then(|header| self.judge(header)) {
                 Ok(Fixed::Fits(header)) => header,
-                Ok(Fixed::Message(header)) if header.fits(rest) => header,
+                Ok(Fixed::Message(header)) if header.fits(self.protocol, rest) => header,
                 Ok(Fixed::Answer(header)) if self.owed.settles(rest) => header,
                 // The next call's, once what is before it is gone.
                 _ if passed > 0 => break,
@@ -309,10 +379,10 @@ impl Header {
 
     /// Whether a message that begins with `bytes` has a head which the client takes, as it is and as
     /// far as it is known: all of it is.
-    fn fits(&self, bytes: &[u8]) -> bool {
+    fn fits(&self, protocol: Protocol, bytes: &[u8]) -> bool {
         let end = self.size.saturating_add(self.length).min(bytes.len());
         let body = bytes.get(self.size..end).unwrap_or_default();
-        look(self.first, self.length, body) == Head::Fits
+        look(protocol, self.first, self.length, body) == Head::Fits
     }
 }
 

@@ -47,16 +47,20 @@ pub enum Fault {
     /// Nothing can be acknowledged of it.
     #[error("the packet ends before its identifier")]
     EndsInIdentifier,
+    /// MQTT 5 §2.2.2.
+    #[error("the packet ends within its properties")]
+    EndsInProperties,
 }
 
 impl Fault {
-    const ALL: [Fault; 6] = [
+    const ALL: [Fault; 7] = [
         Fault::Empty,
         Fault::Wildcard,
         Fault::Nul,
         Fault::NotUtf8,
         Fault::EndsInTopic,
         Fault::EndsInIdentifier,
+        Fault::EndsInProperties,
     ];
 
     /// What is wrong with a topic, if anything is: what the client refuses, and nothing else.
@@ -79,7 +83,7 @@ impl Fault {
 
     /// It is known under which topic it was published.
     pub fn has_topic(self) -> bool {
-        self == Fault::EndsInIdentifier
+        matches!(self, Fault::EndsInIdentifier | Fault::EndsInProperties)
     }
 }
 
@@ -145,7 +149,7 @@ mod tests {
             assert_eq!(Mark::new().read_unfit(&payload), None);
         }
         assert_eq!(mark.read_unfit(&mark.of(7)), None);
-        assert_eq!(mark.read_unfit(&[&mark.of(7)[..], &[6]].concat()), None);
+        assert_eq!(mark.read_unfit(&[&mark.of(7)[..], &[7]].concat()), None);
     }
 
     #[test]

@@ -5,22 +5,27 @@
 //! The client ends the session for a message that MQTT doesn't allow, and the broker sends it again with the
 //! next one. So none of them gets there.
 
+use broker::Protocol;
+
 use crate::mark::{Fault, Mark};
 
 const DUP: u8 = 0b1000;
 const QOS: u8 = 0b0110;
 const LENGTH_BYTES: usize = 2;
+/// Of a variable byte integer, at most (MQTT 5 §1.5.5).
+const VARINT_BYTES: usize = 4;
 /// The topic of what stands for a message with an impossible one; it is read from the mark.
 const STAND_IN: &[u8] = b"-";
 
 /// A message of which not all of the head was there at once, or that doesn't go on as it is.
 #[derive(Debug)]
 pub(crate) struct Message {
+    protocol: Protocol,
     first: u8,
     /// Without the fixed header.
     bytes: usize,
     rest: usize,
-    /// Length of the topic, the topic, and the packet identifier.
+    /// Length of the topic, the topic, the packet identifier, and the properties.
     pub(crate) head: Vec<u8>,
     /// It is dropped, for this.
     dropped: Option<Dropped>,
@@ -42,6 +47,9 @@ pub(crate) enum Head {
     Repetition,
     /// Nothing can be acknowledged with the identifier 0.
     NoIdentifier,
+    /// It fits, but for its properties, which the client doesn't get: Sparkplug has no use for them, and one
+    /// that MQTT 5 doesn't have would end the session.
+    Properties,
     Unfit(Fault),
 }
 
@@ -57,7 +65,7 @@ pub(crate) enum Fate {
 }
 
 /// Looks at the head of a message of so many bytes; `body`: those of them that are here.
-pub(crate) fn look(first: u8, bytes: usize, body: &[u8]) -> Head {
+pub(crate) fn look(protocol: Protocol, first: u8, bytes: usize, body: &[u8]) -> Head {
     let has_identifier = first & QOS != 0;
     let (topic, behind) = match body.split_first_chunk::<LENGTH_BYTES>() {
         None if bytes < LENGTH_BYTES => return Head::Unfit(Fault::EndsInTopic),
@@ -81,19 +89,44 @@ pub(crate) fn look(first: u8, bytes: usize, body: &[u8]) -> Head {
     if has_identifier && identifier.is_none() {
         return Head::Incomplete;
     }
+    let properties = match protocol {
+        Protocol::Three => Head::Fits,
+        Protocol::Five => {
+            let identifier = if has_identifier { LENGTH_BYTES } else { 0 };
+            let before = head.saturating_add(identifier);
+            properties(bytes.saturating_sub(before), behind.get(identifier..).unwrap_or_default())
+        }
+    };
     match Fault::of_topic(topic) {
         Some(fault) => Head::Unfit(fault),
+        None if matches!(properties, Head::Incomplete | Head::Unfit(_)) => properties,
         None if has_identifier && identifier == Some(&[0, 0]) => Head::NoIdentifier,
         None if !has_identifier && first & DUP != 0 => Head::Repetition,
-        None => Head::Fits,
+        None => properties,
+    }
+}
+
+/// Looks at the properties of a message, behind whose identifier there are so many bytes; `behind`: those of
+/// them that are here.
+fn properties(bytes: usize, behind: &[u8]) -> Head {
+    match read_varint(behind) {
+        Some((0, 1)) => Head::Fits,
+        Some((length, size)) => match length.saturating_add(size) {
+            all if all > bytes => Head::Unfit(Fault::EndsInProperties),
+            all if all > behind.len() => Head::Incomplete,
+            _ => Head::Properties,
+        },
+        // It is longer than a length may be, or the packet ends in it.
+        None if behind.len() >= VARINT_BYTES.min(bytes) => Head::Unfit(Fault::EndsInProperties),
+        None => Head::Incomplete,
     }
 }
 
 impl Message {
     /// With this first byte and so many bytes behind the fixed header.
-    pub(crate) fn new(first: u8, bytes: usize, is_too_large: bool) -> Message {
+    pub(crate) fn new(protocol: Protocol, first: u8, bytes: usize, is_too_large: bool) -> Message {
         let dropped = is_too_large.then_some(Dropped::TooLarge);
-        Message { first, bytes, rest: bytes, head: Vec::new(), dropped }
+        Message { protocol, first, bytes, rest: bytes, head: Vec::new(), dropped }
     }
 
     /// How much of the head there is to be, as far as that is known.
@@ -103,7 +136,21 @@ impl Message {
         };
         let identifier = if self.first & QOS == 0 { 0 } else { LENGTH_BYTES };
         let topic = usize::from(u16::from_be_bytes(*length));
-        topic.saturating_add(LENGTH_BYTES).saturating_add(identifier).min(self.bytes)
+        let plain = topic.saturating_add(LENGTH_BYTES).saturating_add(identifier);
+        plain.saturating_add(self.properties_wanted(plain)).min(self.bytes)
+    }
+
+    /// How much of that are properties, as far as it is known; `plain`: what is before them. Of one that is too
+    /// large nobody needs them.
+    fn properties_wanted(&self, plain: usize) -> usize {
+        if self.protocol == Protocol::Three || self.dropped.is_some() {
+            return 0;
+        }
+        let here = self.head.get(plain..).unwrap_or_default();
+        match read_varint(here) {
+            Some((length, size)) => length.saturating_add(size),
+            None => here.len().saturating_add(1).min(VARINT_BYTES),
+        }
     }
 
     /// Takes what of `bytes` belongs to it; how many that are, and what becomes of it. A message that
@@ -122,7 +169,7 @@ impl Message {
         let of_head = own.len().saturating_sub(rest.len());
         if self.head.len() >= self.head_wanted() && !self.is_refused() {
             let behind = self.rest.saturating_sub(of_head);
-            let head = look(self.first, self.bytes, &self.head);
+            let head = look(self.protocol, self.first, self.bytes, &self.head);
             if let Head::Unfit(fault) = head {
                 self.dropped = Some(Dropped::Unfit(fault));
             } else if self.dropped.is_none()
@@ -143,8 +190,11 @@ impl Message {
 
     /// Head of the packet that goes on.
     fn going_on(&self, head: Head) -> Option<Vec<u8>> {
+        if self.protocol == Protocol::Five {
+            return self.without_properties(head);
+        }
         match head {
-            Head::Incomplete | Head::Unfit(_) => None,
+            Head::Incomplete | Head::Unfit(_) | Head::Properties => None,
             Head::Fits => Some(packet(self.first, self.bytes, &self.head)),
             Head::Repetition => Some(packet(self.first & !DUP, self.bytes, &self.head)),
             Head::NoIdentifier => {
@@ -153,6 +203,24 @@ impl Message {
                 Some(packet(self.first & !(QOS | DUP), bytes, topic))
             }
         }
+    }
+
+    /// Head of the packet that goes on in MQTT 5, whose properties are left out.
+    fn without_properties(&self, head: Head) -> Option<Vec<u8>> {
+        let first = match head {
+            Head::Incomplete | Head::Unfit(_) => return None,
+            Head::Fits | Head::Properties => self.first,
+            Head::Repetition => self.first & !DUP,
+            Head::NoIdentifier => self.first & !(QOS | DUP),
+        };
+        let (topic, identifier) = self.parts();
+        let identifier = if first & QOS == 0 { &[] } else { identifier };
+        let length = u16::try_from(topic.len()).ok()?.to_be_bytes();
+        let plain = [&length, topic, identifier, &[0]].concat();
+        let payload = self.bytes.saturating_sub(self.head.len());
+        // The first bit that may be wrong with both: a repetition at QoS 0.
+        let first = if first & QOS == 0 { first & !DUP } else { first };
+        Some(packet(first, plain.len().saturating_add(payload), &plain))
     }
 
     /// The small message that takes its place: with its flags and its packet identifier, so that it is
@@ -177,7 +245,10 @@ impl Message {
             [] => (first & !DUP, head),
             _ => (first, head),
         };
-        let mut whole = packet(first, head.len().saturating_add(payload.len()), &head);
+        let properties: &[u8] = if self.protocol == Protocol::Five { &[0] } else { &[] };
+        let bytes = head.len().saturating_add(properties.len()).saturating_add(payload.len());
+        let mut whole = packet(first, bytes, &head);
+        whole.extend_from_slice(properties);
         whole.extend_from_slice(&payload);
         whole
     }
@@ -189,8 +260,8 @@ impl Message {
         };
         let (topic, behind) =
             rest.split_at_checked(u16::from_be_bytes(*length).into()).unwrap_or((rest, &[]));
-        let has_identifier = self.first & QOS != 0 && behind.len() == LENGTH_BYTES;
-        (topic, if has_identifier { behind } else { &[] })
+        let identifier = behind.get(..LENGTH_BYTES).filter(|_| self.first & QOS != 0);
+        (topic, identifier.unwrap_or_default())
     }
 }
 
@@ -200,15 +271,31 @@ fn stand_in() -> Vec<u8> {
 }
 
 /// A fixed header, with what follows at once.
-pub(crate) fn packet(first: u8, mut length: usize, head: &[u8]) -> Vec<u8> {
-    let mut packet = vec![first];
-    while let low = u8::try_from(length & 0x7f).unwrap_or(0)
-        && length > 0x7f
+pub(crate) fn packet(first: u8, length: usize, head: &[u8]) -> Vec<u8> {
+    [&[first], &varint(length)[..], head].concat()
+}
+
+/// A variable byte integer.
+pub(crate) fn varint(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(VARINT_BYTES);
+    while let low = u8::try_from(number & 0x7f).unwrap_or(0)
+        && number > 0x7f
     {
-        packet.push(low | 0x80);
-        length >>= 7;
+        bytes.push(low | 0x80);
+        number >>= 7;
     }
-    packet.push(u8::try_from(length).unwrap_or(0));
-    packet.extend_from_slice(head);
-    packet
+    bytes.push(u8::try_from(number).unwrap_or(0));
+    bytes
+}
+
+/// A variable byte integer, and how many bytes it takes; `None`: it doesn't end here.
+pub(crate) fn read_varint(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut number = 0_usize;
+    for (byte, place) in bytes.iter().zip(0_u32..).take(VARINT_BYTES) {
+        number |= usize::from(byte & 0x7f).checked_shl(place.saturating_mul(7))?;
+        if byte & 0x80 == 0 {
+            return Some((number, usize::try_from(place.saturating_add(1)).ok()?));
+        }
+    }
+    None
 }

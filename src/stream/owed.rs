@@ -4,14 +4,14 @@
 
 use std::collections::HashSet;
 
-use crate::message::packet;
+use crate::message::{packet, read_varint};
 
 const CONNECT: u8 = 1;
 pub(crate) const CONNACK: u8 = 2;
 const PUBLISH: u8 = 3;
 pub(crate) const PUBACK: u8 = 4;
-const PUBREC: u8 = 5;
-const PUBCOMP: u8 = 7;
+pub(crate) const PUBREC: u8 = 5;
+pub(crate) const PUBCOMP: u8 = 7;
 const SUBSCRIBE: u8 = 8;
 pub(crate) const SUBACK: u8 = 9;
 const UNSUBSCRIBE: u8 = 10;
@@ -19,7 +19,10 @@ pub(crate) const UNSUBACK: u8 = 11;
 pub(crate) const PINGRESP: u8 = 13;
 /// A code of a SUBACK: refused.
 const REFUSED: u8 = 0x80;
-/// Where the flags of a CONNECT of MQTT 3.1.1 are, and the one of them that asks for a new session.
+/// Where the protocol level of a CONNECT is, MQTT 5's level, where its flags are, and the one of them that asks
+/// for a new session.
+const CONNECT_LEVEL: usize = 6;
+const FIVE: u8 = 5;
 const CONNECT_FLAGS: usize = 7;
 const CLEAN: u8 = 0b10;
 
@@ -30,9 +33,11 @@ pub(crate) struct Owed(Option<Waits>);
 #[derive(Debug, Default)]
 struct Waits {
     connect: Option<Connect>,
+    /// Requests have properties.
+    is_five: bool,
     /// Packet identifiers, with their numbers of filters.
     subscribes: Vec<(u16, usize)>,
-    unsubscribes: Vec<u16>,
+    unsubscribes: Vec<(u16, usize)>,
     /// At QoS 1.
     publications: HashSet<u16>,
     /// Something was published at QoS 2, whose answers go on as they are.
@@ -95,6 +100,14 @@ impl Owed {
         }
     }
 
+    /// Filters of the UNSUBSCRIBE that a whole UNSUBACK answers, of which so many bytes are its fixed header.
+    pub(crate) fn unsubscribed(&self, whole: &[u8], header: usize) -> usize {
+        let asked = self.0.as_ref().zip(number(whole.get(header..).unwrap_or_default()));
+        let found =
+            asked.and_then(|(waits, id)| waits.unsubscribes.iter().find(|(asked, _)| *asked == id));
+        found.map_or(1, |(_, filters)| *filters)
+    }
+
     /// Whether this is a plain PUBACK that is owed, which settles it: by far most answers.
     pub(crate) fn settles(&mut self, packet: &[u8]) -> bool {
         match (packet, &mut self.0) {
@@ -144,6 +157,7 @@ impl Waits {
     fn one(&mut self, first: u8, body: &[u8]) -> Option<()> {
         match first >> 4 {
             CONNECT => {
+                self.is_five = *body.get(CONNECT_LEVEL)? == FIVE;
                 let is_clean = body.get(CONNECT_FLAGS)? & CLEAN != 0;
                 self.connect = Some(Connect { is_clean, is_answered: false });
             }
@@ -156,7 +170,7 @@ impl Waits {
                 _ => self.exactly_once = true,
             },
             SUBSCRIBE => {
-                let (id, mut rest) = (number(body)?, body.get(2..)?);
+                let (id, mut rest) = (number(body)?, self.behind_properties(body.get(2..)?)?);
                 let mut filters = 0_usize;
                 while !rest.is_empty() {
                     rest = text(rest)?.1.get(1..)?;
@@ -164,10 +178,27 @@ impl Waits {
                 }
                 self.subscribes.push((id, filters));
             }
-            UNSUBSCRIBE => self.unsubscribes.push(number(body)?),
+            UNSUBSCRIBE => {
+                let (id, mut rest) = (number(body)?, self.behind_properties(body.get(2..)?)?);
+                let mut filters = 0_usize;
+                while !rest.is_empty() {
+                    rest = text(rest)?.1;
+                    filters = filters.saturating_add(1);
+                }
+                self.unsubscribes.push((id, filters));
+            }
             _ => {}
         }
         Some(())
+    }
+
+    /// What is behind the properties, where there are any.
+    fn behind_properties<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        if !self.is_five {
+            return Some(bytes);
+        }
+        let (length, size) = read_varint(bytes)?;
+        bytes.get(length.saturating_add(size)..)
     }
 
     fn look(&mut self, first: u8, body: &[u8]) -> Looked {
@@ -181,7 +212,7 @@ impl Waits {
                 self.numbered(first, body, "a PUBACK", |waits, id| waits.publications.remove(&id))
             }
             UNSUBACK => self.numbered(first, body, "an UNSUBACK", |waits, id| {
-                let place = waits.unsubscribes.iter().position(|asked| *asked == id);
+                let place = waits.unsubscribes.iter().position(|(asked, _)| *asked == id);
                 place.map(|place| waits.unsubscribes.remove(place)).is_some()
             }),
             SUBACK => self.suback(first, body),

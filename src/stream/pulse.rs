@@ -66,6 +66,14 @@ impl Pulse {
         }
     }
 
+    /// The broker asks for this keep alive (MQTT 5 §3.2.2.3.14); zero: for none. One that is longer than ours changes
+    /// nothing: a client may always speak sooner.
+    pub(crate) fn keep_alive(&mut self, wanted: Duration) {
+        if !wanted.is_zero() {
+            self.patience.keep_alive = self.patience.keep_alive.min(wanted);
+        }
+    }
+
     /// No byte came yet.
     pub(crate) fn is_unheard(&self) -> bool {
         self.heard.is_none()
@@ -194,6 +202,16 @@ mod tests {
         assert_eq!(why, "no byte came for 10 s after a PINGREQ (`keep-alive-s`)");
         pulse.heard(clock.at(20));
         assert_eq!(pulse.look(clock.at(20)), Look::Ping, "nothing was sent since the last one");
+    }
+
+    #[test]
+    fn a_broker_that_wants_to_hear_more_often_does() {
+        for (wanted, pings_at) in [(4, 4), (60, 10), (0, 10)] {
+            let (mut pulse, clock) = connected();
+            pulse.keep_alive(Duration::from_secs(wanted));
+            assert_eq!(pulse.look(clock.at(pings_at - 1)), Look::Wait(clock.at(pings_at)));
+            assert_eq!(pulse.look(clock.at(pings_at)), Look::Ping, "{wanted}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tls::FIRST_BYTES;
 use tokio::time::Instant;
 
+use crate::answers::Codes;
+use crate::offers::Offers;
 use crate::owed::Odd;
 use crate::silence::{Awaited, Silence, silence};
 
@@ -26,8 +28,13 @@ pub struct Traffic {
     /// Up to here what was accepted is urgent; the highest number: what will be, too.
     urgent_to: AtomicU64,
     heard: AtomicU64,
-    /// Codes of SUBACKs that the client took for plain refusals, by packet identifier.
-    codes: Mutex<VecDeque<(u16, Vec<u8>)>>,
+    /// Codes of SUBACKs that the client took for plain refusals.
+    codes: Mutex<VecDeque<Codes>>,
+    /// What the broker offers, in MQTT 5.
+    offers: OnceLock<Offers>,
+    /// Codes by which publications were refused, in MQTT 5, until somebody tells of them.
+    refusals: Mutex<VecDeque<(u8, Option<String>)>>,
+    has_refusals: AtomicBool,
     /// Answers that weren't as MQTT has them, until somebody tells of them.
     odd: Mutex<VecDeque<Odd>>,
     has_odd: AtomicBool,
@@ -94,20 +101,20 @@ impl Traffic {
         silence(awaited, first, Instant::now().saturating_duration_since(since), within)
     }
 
-    pub(crate) fn keep_codes(&self, id: u16, codes: Vec<u8>) {
+    pub(crate) fn keep_codes(&self, codes: Codes) {
         if let Ok(mut kept) = self.codes.lock() {
             if kept.len() >= MAX_KEPT {
                 kept.pop_front();
             }
-            kept.push_back((id, codes));
+            kept.push_back(codes);
         }
     }
 
     /// The codes of this SUBACK, if there are any in it that MQTT 3.1.1 doesn't have.
-    pub fn take_codes(&self, id: u16) -> Option<Vec<u8>> {
+    pub fn take_codes(&self, id: u16) -> Option<Codes> {
         let mut kept = self.codes.lock().ok()?;
-        let place = kept.iter().position(|(known, _)| *known == id)?;
-        kept.remove(place).map(|(_, codes)| codes)
+        let place = kept.iter().position(|codes| codes.id == id)?;
+        kept.remove(place)
     }
 
     pub(crate) fn keep_odd(&self, odd: Odd) {
@@ -129,6 +136,36 @@ impl Traffic {
         let odd = kept.pop_front();
         self.has_odd.store(!kept.is_empty(), Ordering::Release);
         odd
+    }
+
+    pub(crate) fn keep_offers(&self, offers: Offers) {
+        let _ = self.offers.set(offers);
+    }
+
+    /// What the broker offers and asks for, once there is a session of MQTT 5.
+    pub fn offers(&self) -> Option<&Offers> {
+        self.offers.get()
+    }
+
+    pub(crate) fn keep_refusal(&self, code: u8, text: Option<String>) {
+        if let Ok(mut kept) = self.refusals.lock() {
+            if kept.len() >= MAX_KEPT {
+                kept.pop_front();
+            }
+            kept.push_back((code, text));
+            self.has_refusals.store(true, Ordering::Release);
+        }
+    }
+
+    /// The next code by which the broker refused a publication, and what it says in its own words.
+    pub fn take_refusal(&self) -> Option<(u8, Option<String>)> {
+        if !self.has_refusals.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut kept = self.refusals.lock().ok()?;
+        let refusal = kept.pop_front();
+        self.has_refusals.store(!kept.is_empty(), Ordering::Release);
+        refusal
     }
 
     pub(crate) fn begins_with(&self, bytes: &[u8]) {

@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tls::Speaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -130,8 +131,17 @@ impl<S> Watched<S> {
 
     /// What becomes of the next bytes of what was read.
     fn begin(&mut self, portion: Portion) {
-        if let Some((id, codes)) = self.framing.take_codes() {
-            self.outbox.traffic().keep_codes(id, codes);
+        if let Some(codes) = self.framing.take_codes() {
+            self.outbox.traffic().keep_codes(codes);
+        }
+        if let Some(offers) = self.framing.take_offers() {
+            if let Some(seconds) = offers.keep_alive_s {
+                self.pulse.keep_alive(Duration::from_secs(seconds.into()));
+            }
+            self.outbox.traffic().keep_offers(offers);
+        }
+        if let Some((code, text)) = self.framing.take_refusal() {
+            self.outbox.traffic().keep_refusal(code, text);
         }
         if let Some(odd) = self.framing.take_odd() {
             self.outbox.traffic().keep_odd(odd);

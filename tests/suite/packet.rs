@@ -1,10 +1,15 @@
-//! A small MQTT 3.1.1 codec of the suite's own, so that nothing which the product uses to speak
-//! MQTT also judges it.
+//! A small MQTT codec of the suite's own, so that nothing which the product uses to speak MQTT also
+//! judges it. MQTT 5 is read and not written: its packets come out as those of MQTT 3.1.1, with their
+//! topics in full, and what a test may ask for besides is kept.
 //!
 //! ```text
 //! fixed header: type<<4 | flags (1 byte), remaining length (1..=4 bytes, 7 bits each)
 //! strings and binary data: u16 length, bytes
 //! ```
+
+mod five;
+
+pub(crate) use five::Decoder;
 
 /// The largest packet that the suite takes; real births are far smaller.
 const MAX_PACKET_BYTES: usize = 16 * 1024 * 1024;
@@ -29,12 +34,32 @@ pub(crate) enum Packet {
 
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(crate) struct Connect {
+    /// Protocol level: 4 is MQTT 3.1.1, 5 is MQTT 5.
+    pub(crate) level: Level,
+    /// Seconds, in MQTT 5.
+    pub(crate) session_expiry: Option<u32>,
     pub(crate) client_id: String,
     pub(crate) clean_session: bool,
     pub(crate) keep_alive_s: u16,
     pub(crate) will: Option<Will>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Vec<u8>>,
+}
+
+/// MQTT 3.1.1 unless it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Level(pub(crate) u8);
+
+impl Default for Level {
+    fn default() -> Level {
+        Level(4)
+    }
+}
+
+impl Level {
+    fn is_five(self) -> bool {
+        self.0 == 5
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +105,13 @@ impl Packet {
 
 /// The first packet of `bytes` and how many bytes it takes; `None` when more bytes are needed.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Packet, usize)>, String> {
+    Decoder::default().decode_in(bytes, true)
+}
+
+type Frame<'a> = (u8, &'a [u8], usize);
+
+/// The first packet of `bytes`: its first byte, what is behind its fixed header, and how many bytes it takes.
+fn frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, String> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     let mut length = 0usize;
     let mut header = 1;
@@ -98,8 +130,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Packet, usize)>, String> {
         return Err(format!("packet of {length} bytes"));
     }
     let Some(body) = bytes.get(header..header + length) else { return Ok(None) };
-    let packet = decode_body(first, &mut Cursor { bytes: body })?;
-    Ok(Some((packet, header + length)))
+    Ok(Some((first, body, header + length)))
 }
 
 pub(crate) fn encode(packet: &Packet) -> Vec<u8> {
@@ -196,7 +227,6 @@ fn put_id(body: &mut Vec<u8>, id: u16, first: u8) -> u8 {
 
 fn decode_body(first: u8, body: &mut Cursor<'_>) -> Result<Packet, String> {
     let packet = match first >> 4 {
-        1 => Packet::Connect(decode_connect(body)?),
         2 => Packet::ConnAck { session_present: body.byte()? & 1 == 1, code: body.byte()? },
         3 => {
             let qos = first >> 1 & 3;
@@ -240,16 +270,26 @@ fn decode_body(first: u8, body: &mut Cursor<'_>) -> Result<Packet, String> {
     }
 }
 
-fn decode_connect(body: &mut Cursor<'_>) -> Result<Connect, String> {
+fn decode_connect(body: &mut Cursor<'_>, only_three: bool) -> Result<Connect, String> {
     let protocol = body.string()?;
     let level = body.byte()?;
-    if protocol != "MQTT" || level != 4 {
-        return Err(format!("protocol `{protocol}` level {level}, not MQTT 3.1.1"));
+    let level = Level(level);
+    if protocol != "MQTT" || !(level == Level(4) || level.is_five() && !only_three) {
+        return Err(format!("protocol `{protocol}` level {}, not MQTT 3.1.1", level.0));
     }
     let flags = body.byte()?;
     let keep_alive_s = body.number()?;
+    let properties = if level.is_five() { body.properties()? } else { Vec::new() };
+    // The first one that the relay writes.
+    let session_expiry = match properties[..] {
+        [0x11, a, b, c, d, ..] => Some(u32::from_be_bytes([a, b, c, d])),
+        _ => None,
+    };
     let client_id = body.string()?;
     let will = if flags & 0x04 != 0 {
+        if level.is_five() {
+            body.properties()?;
+        }
         let topic = body.string()?;
         let payload = body.binary()?;
         Some(Will { topic, payload, qos: flags >> 3 & 3, retain: flags & 0x20 != 0 })
@@ -259,7 +299,16 @@ fn decode_connect(body: &mut Cursor<'_>) -> Result<Connect, String> {
     let user = if flags & 0x80 != 0 { Some(body.string()?) } else { None };
     let password = if flags & 0x40 != 0 { Some(body.binary()?) } else { None };
     let clean_session = flags & 0x02 != 0;
-    Ok(Connect { client_id, clean_session, keep_alive_s, will, user, password })
+    Ok(Connect {
+        level,
+        session_expiry,
+        client_id,
+        clean_session,
+        keep_alive_s,
+        will,
+        user,
+        password,
+    })
 }
 
 struct Cursor<'a> {
@@ -293,6 +342,22 @@ impl Cursor<'_> {
         String::from_utf8(self.binary()?).map_err(|_| "a string that isn't UTF-8".into())
     }
 
+    /// Properties of MQTT 5, as they are.
+    fn properties(&mut self) -> Result<Vec<u8>, String> {
+        let (mut length, mut shift) = (0_usize, 0);
+        loop {
+            let byte = self.byte()?;
+            length |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                return self.take(length);
+            }
+            if shift == 28 {
+                return Err("properties with a length of more than 4 bytes".into());
+            }
+        }
+    }
+
     fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes).to_vec()
     }
@@ -303,6 +368,8 @@ fn every_packet_decodes_to_what_was_encoded_at_every_split() {
     let will = Will { topic: "a/b".into(), payload: vec![0; 300], qos: 1, retain: true };
     let packets = [
         Packet::Connect(Connect {
+            level: Level(4),
+            session_expiry: None,
             client_id: "edge".into(),
             clean_session: true,
             keep_alive_s: 30,

@@ -50,6 +50,14 @@ pub(crate) struct Variation {
     pub(crate) lists: bool,
 }
 
+/// Which MQTT both halves speak in every test that starts with a rig: `3.1.1` or `5`.
+const PROTOCOL: &str = "SPARKDIODE_TEST_PROTOCOL";
+
+/// The line of `[broker]` for it.
+fn protocol() -> String {
+    std::env::var(PROTOCOL).map(|value| format!("protocol = \"{value}\"\n")).unwrap_or_default()
+}
+
 impl Rig {
     /// Brokers, proxies and both halves run, and the OT half has its subscriptions. `None`
     /// when there is no broker to be had.
@@ -73,12 +81,13 @@ impl Rig {
         let it_broker = start(&variation.it_broker)?;
         let ot_proxy = Proxy::start(ot_broker.list_address.unwrap_or(ot_broker.address));
         let it_proxy = Proxy::start(it_broker.list_address.unwrap_or(it_broker.address));
+        let protocol = protocol();
         let settings = Settings {
             ot: Link::Plain(ot_proxy.address),
             it: Link::Plain(it_proxy.address),
             policy: policy.to_owned(),
-            ot_broker: variation.ot_connection.clone(),
-            it_broker: variation.it_connection.clone(),
+            ot_broker: format!("{protocol}{}", variation.ot_connection),
+            it_broker: format!("{protocol}{}", variation.it_connection),
             ot_extra: variation.ot_extra.clone(),
             mirror: variation.mirror.clone(),
             journal: variation.journal.clone(),

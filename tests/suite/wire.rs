@@ -1,4 +1,4 @@
-//! A recording TCP proxy between a client and a broker. It decodes MQTT 3.1.1 in both
+//! A recording TCP proxy between a client and a broker. It decodes MQTT 3.1.1 and 5 in both
 //! directions, keeps what it saw with the time it saw it, and can cut or stall connections.
 //!
 //! A packet is recorded before it is passed on, so that the order of records is causal: what a
@@ -6,12 +6,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::packet::{self, Packet};
+use crate::packet::{Decoder, Level, Packet};
 use crate::waiting::now_ms;
 
 /// How often a stalled pump looks whether it may go on.
@@ -28,7 +28,7 @@ pub(crate) enum Side {
 pub(crate) enum Event {
     Opened,
     Packet(Packet),
-    /// Bytes that aren't MQTT 3.1.1, and why; nothing after them is decoded.
+    /// Bytes that aren't MQTT, and why; nothing after them is decoded.
     Garbage(String),
     /// This side ended the connection, or it was cut.
     Closed,
@@ -157,7 +157,7 @@ pub(crate) fn ot_guard(records: &[Record]) -> Vec<String> {
             | Event::Opened
             | Event::Closed => continue,
             Event::Packet(packet) => format!("sent a {}: {packet:?}", packet.name()),
-            Event::Garbage(why) => format!("sent what isn't MQTT 3.1.1: {why}"),
+            Event::Garbage(why) => format!("sent what isn't MQTT: {why}"),
         };
         findings.push(format!("connection {}: {fault}", record.connection));
     }
@@ -181,18 +181,23 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         shared.record(connection, Side::Client, Event::Opened);
         let (client_read, broker_read) = (client.try_clone().unwrap(), broker.try_clone().unwrap());
         let (up, down) = (shared.clone(), shared.clone());
-        thread::spawn(move || pump(&up, connection, Side::Client, client_read, broker));
-        thread::spawn(move || pump(&down, connection, Side::Broker, broker_read, client));
+        // The broker answers in what the client's CONNECT says, which is recorded before.
+        let level = Arc::new(AtomicU8::new(Level::default().0));
+        let of_broker = Arc::clone(&level);
+        thread::spawn(move || pump(&up, (connection, Side::Client, &level), client_read, broker));
+        thread::spawn(move || {
+            pump(&down, (connection, Side::Broker, &of_broker), broker_read, client);
+        });
     }
 }
 
 fn pump(
     shared: &Shared,
-    connection: usize,
-    from: Side,
+    (connection, from, level): (usize, Side, &AtomicU8),
     mut source: TcpStream,
     mut sink: TcpStream,
 ) {
+    let mut decoder = Decoder::default();
     let mut pending = Vec::new();
     let mut decoding = true;
     let mut chunk = vec![0; 64 * 1024];
@@ -206,7 +211,11 @@ fn pump(
         }
         if decoding {
             pending.extend_from_slice(&chunk[..count]);
-            decoding = drain(shared, connection, from, &mut pending);
+            decoder.level = Level(level.load(Ordering::SeqCst));
+            decoding = drain(shared, (connection, from), &mut decoder, &mut pending);
+            if from == Side::Client {
+                level.store(decoder.level.0, Ordering::SeqCst);
+            }
         }
         if sink.write_all(&chunk[..count]).is_err() {
             break;
@@ -218,10 +227,15 @@ fn pump(
 }
 
 /// Records the whole packets in `pending`; false when the stream can't be decoded any further.
-fn drain(shared: &Shared, connection: usize, from: Side, pending: &mut Vec<u8>) -> bool {
+fn drain(
+    shared: &Shared,
+    (connection, from): (usize, Side),
+    decoder: &mut Decoder,
+    pending: &mut Vec<u8>,
+) -> bool {
     let mut used = 0;
     let decodable = loop {
-        match packet::decode(&pending[used..]) {
+        match decoder.decode(&pending[used..]) {
             Ok(Some((packet, bytes))) => {
                 shared.record(connection, from, Event::Packet(packet));
                 used += bytes;
@@ -249,7 +263,7 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::client::Client;
-    use crate::packet::{Connect, Publish, Will};
+    use crate::packet::{self, Connect, Publish, Will};
     use crate::waiting::wait_until;
 
     fn sent(packet: Packet) -> Record {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use config::{
-    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig, ServerOrder,
-    SyslogConfig,
+    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, Protocol, SandboxConfig,
+    ServerOrder, SyslogConfig,
 };
 use sandbox::{Layer, UserSpec};
 use text::{counted, escape, exact_size};
@@ -24,6 +24,14 @@ pub(super) fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
             false => "what one keeps while another is used is thrown away before it is used again",
         };
         item(text, "", words);
+    }
+    if broker.protocol == Protocol::Five {
+        let hours = broker.five.session_expiry.as_secs() / 3_600;
+        let words = format!(
+            "kept by the broker for {} while we are away, if it does",
+            counted(hours, "hour")
+        );
+        item(text, "session", &words);
     }
     let journal = &config.journal;
     item(text, "journal", &format!("{}, written", journal.path.display()));
@@ -224,6 +232,9 @@ fn describe_connection(text: &mut String, broker: &BrokerConfig) {
             let words = format!("{} isn't used: these are addresses", path.display());
             item(text, "", &words);
         }
+    }
+    if broker.protocol == Protocol::Five {
+        item(text, "", "in MQTT 5");
     }
     match &broker.tls {
         None => item(text, "protection", "NONE: plain TCP"),

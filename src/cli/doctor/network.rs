@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{FailureKind, Server};
-use config::{Address, BrokerConfig, ItConfig, OtConfig, SandboxConfig};
+use config::{Address, BrokerConfig, ItConfig, OtConfig, Protocol, SandboxConfig};
 use doctor::{Found, OpenedVisit, Visit};
 use sandbox::{Layer, Role};
 use sparkplug::{Caps, STATE_FILTERS};
@@ -231,7 +231,9 @@ fn steps(found: &Found, question: &Question, server: &Server) -> Vec<Finding> {
             "the broker takes short client identifiers alone, which each start finds out anew",
             "client-id-form = \"short\"",
         )),
-        Some(Ok(())) => findings.push(Finding::good("session", "the broker lets us in")),
+        Some(Ok(())) => {
+            findings.push(Finding::good("session", admitted(question.broker.protocol, found)))
+        }
         Some(Err(failure)) => {
             findings.push(Finding::bad("session", &failure.text, of_login(failure.kind)));
         }
@@ -244,6 +246,16 @@ fn steps(found: &Found, question: &Question, server: &Server) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// That we are in, by which MQTT, and what the broker says of its limits.
+fn admitted(protocol: Protocol, found: &Found) -> String {
+    let words = "the broker lets us in".to_owned();
+    match (protocol, found.offers.join(", ")) {
+        (Protocol::Three, _) => words,
+        (Protocol::Five, offers) if offers.is_empty() => format!("{words}, in MQTT 5"),
+        (Protocol::Five, offers) => format!("{words}, in MQTT 5; it says: {offers}"),
+    }
 }
 
 fn server_name(server: &Server) -> String {

@@ -4,16 +4,16 @@
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
 
-use crate::error::Error;
-
-const LOOK: &str = "look in its log, and whether something between us changes what it sends";
+use crate::error::{Error, LOOK};
 
 /// What it comes to.
 pub(crate) fn error(error: ConnectionError) -> Error {
     let text = match error {
         ConnectionError::MqttState(state) => return of_state(state),
-        ConnectionError::Io(error) => return Error::Io(error),
-        ConnectionError::ConnectionRefused(code) => return Error::Refused(code_of(code)),
+        ConnectionError::Io(error) => return Error::of_io(error),
+        ConnectionError::ConnectionRefused(code) => {
+            return Error::Refused { code: code_of(code), text: None };
+        }
         ConnectionError::RequestsDone => return Error::Done,
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
             "the network took nothing of what we send for too long"
@@ -45,7 +45,7 @@ fn code_of(code: ConnectReturnCode) -> u8 {
 
 fn of_state(error: StateError) -> Error {
     let text = match error {
-        StateError::Io(error) => return Error::Io(error),
+        StateError::Io(error) => return Error::of_io(error),
         StateError::Deserialization(packet) => return of_packet(packet),
         StateError::ConnectionAborted => return Error::Ended,
         StateError::Unsolicited(id) => {
@@ -70,8 +70,10 @@ fn of_state(error: StateError) -> Error {
 fn of_packet(error: PacketError) -> Error {
     let broken = |what: &str| format!("the broker sent {what}: {LOOK}");
     let text = match error {
-        PacketError::Io(error) => return Error::Io(error),
-        PacketError::InvalidConnectReturnCode(code) => return Error::Refused(code),
+        PacketError::Io(error) => return Error::of_io(error),
+        PacketError::InvalidConnectReturnCode(code) => {
+            return Error::Refused { code, text: None };
+        }
         PacketError::TopicNotUtf8 { .. } => {
             broken("a message whose topic isn't UTF-8, which ends the session each time it comes")
         }
@@ -164,8 +166,14 @@ mod tests {
     #[test]
     fn codes_of_mqtt_and_others_are_refusals() {
         let refused = |code| error(ConnectionError::ConnectionRefused(code));
-        assert!(matches!(refused(ConnectReturnCode::NotAuthorized), Error::Refused(5)));
+        assert!(matches!(
+            refused(ConnectReturnCode::NotAuthorized),
+            Error::Refused { code: 5, .. }
+        ));
         let odd = StateError::Deserialization(PacketError::InvalidConnectReturnCode(0x87));
-        assert!(matches!(error(ConnectionError::MqttState(odd)), Error::Refused(0x87)));
+        assert!(matches!(
+            error(ConnectionError::MqttState(odd)),
+            Error::Refused { code: 0x87, .. }
+        ));
     }
 }

@@ -14,6 +14,8 @@ pub(super) const BROKER: &[Row] = rows! {
 /// `[broker]`, and how the session is kept.
 pub(super) const SESSION: &[Row] = rows! {
     "client-id-form" = r#"`"readable"`: made of the names of the relay, or of group and edge node; `"short"`: 1 to 23 letters and digits made of that (a hash), which every broker has to take; `"auto"`: readable, and short where the broker takes nothing else. On OT that is found out by trying the short one beside the readable one, before anything is subscribed to, so that a session that the broker keeps isn't left behind"#, "", r#"`"auto"`"#;
+    "protocol" = "which MQTT is spoken: `\"3.1.1\"`, which every broker has, or `\"5\"`, by which the broker says why it refuses something, what it takes at most, and how long it keeps the session ([MQTT 5](mqtt5.md))", "", "`\"3.1.1\"`";
+    "announce-packet-limit" = "`true`: the broker is told how large a message may be. It then drops larger ones and says nothing: neither the log nor a count of the relay knows of them. For links that a large message would block", "only with `protocol = \"5\"`", "`false`: they come, are stepped over, and told with their topic";
     "user" = "MQTT user name. Without a password it goes alone, for brokers that know who we are by our certificate", "", "none";
     "password-file" = "file with the password, mode 0600 or 0640", "only with `user`", "none";
     "keep-alive-s" = "MQTT keep alive, seconds. A connection on which nothing moves for so long after a PINGREQ, or while bytes wait to be taken, is given up; what comes or goes slowly is a sign of life. Some brokers count whole packets: on a thin link it has to be longer than the largest birth takes", "5 to 3600", "30";

@@ -9,6 +9,7 @@ pub(super) const CLIENT: &[Row] = rows! {
 
 /// `[broker]`.
 pub(super) const PACKETS: &[Row] = rows! {
+    "topic-aliases" = "topics of data go as a number after the first time, where the broker offers that: fewer bytes on thin links. `false`: every message has its topic in full", "only with `protocol = \"5\"`", "`true`";
     "max-packet-bytes" = "a quarter of the largest packet that is sent: aliases become names on their way. Of what comes from IT nothing above 64 KiB is read", "16384 to 67108864", "4194304";
 };
 

@@ -15,6 +15,7 @@ pub(super) const CLIENT: &[Row] = rows! {
 
 /// `[broker]`.
 pub(super) const PACKETS: &[Row] = rows! {
+    "session-expiry-s" = "how long the broker is to keep the session, and what comes meanwhile at QoS 1, while the relay is away, seconds; some brokers keep it for a shorter time, and say so in `BROKER_UP`. In MQTT 3.1.1 it is the broker's setting alone", "60 to 4294967294; only with `protocol = \"5\"`", "604800, a week";
     "max-packet-bytes" = "largest message that is read; a larger one is dropped as it comes, acknowledged and counted (`too_large`)", "16384 to 67108864", "1048576";
 };
 

@@ -15,6 +15,8 @@ const OF_THE_OTHER_FILE: &[(&str, &str, &str)] = &[
     ("ot.toml", "[broker]", "client-id-prefix"),
     ("it.toml", "[broker]", "client-id"),
     ("it.toml", "[broker]", "share-sessions"),
+    ("ot.toml", "[broker]", "topic-aliases"),
+    ("it.toml", "[broker]", "session-expiry-s"),
     ("it.toml", "[policies]", "observe"),
     ("it.toml", "[policies]", "pseudonym-key-file"),
 ];

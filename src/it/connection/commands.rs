@@ -47,6 +47,16 @@ impl Commands {
         &self.asked
     }
 
+    /// The broker has said that it takes no wildcards (MQTT 5 §3.2.2.3.11): filters that have some aren't asked
+    /// for. Which they are.
+    pub(super) fn leave_wildcards(&mut self) -> Vec<String> {
+        let (left, kept) = std::mem::take(&mut self.filters)
+            .into_iter()
+            .partition(|filter: &String| filter.contains(['+', '#']));
+        self.filters = kept;
+        left
+    }
+
     /// What is asked for again; nothing while an answer is to come.
     pub(super) fn again(&mut self) -> &[String] {
         self.again = None;
@@ -130,6 +140,14 @@ mod tests {
         assert!(commands.due().is_none() && !commands.is_refused());
         commands.hasten(now);
         assert!(commands.due().is_none());
+    }
+
+    #[test]
+    fn filters_with_wildcards_are_left_where_the_broker_takes_none() {
+        let mut commands = Commands::new(names(&["n", "d/+"]));
+        assert_eq!(commands.leave_wildcards(), names(&["d/+"]));
+        assert_eq!(commands.first(), names(&["n"]));
+        assert_eq!(commands.answered(Instant::now(), &[true]), Answer::default());
     }
 
     #[test]

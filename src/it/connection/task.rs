@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::{Addresses, ConnectFailure, Refused};
+use broker::{Addresses, ConnectFailure, Protocol, Refused};
 use client::{Connection, Error, Event, Grant, Publisher, Qos, Sent};
 use stream::{Mark, Silence};
 use telemetry::event;
@@ -19,6 +19,7 @@ use super::commands::{Answer, Commands};
 use super::identities::{Chosen, Identities};
 use super::leaving::Leaving;
 use super::limits::Limits;
+use super::offered;
 use super::pace::Pace;
 use super::shared::{Asked, Shared};
 use super::unread::unread;
@@ -38,6 +39,7 @@ pub(super) struct Task {
     pub(super) user: Option<String>,
     pub(super) keep_alive: Duration,
     pub(super) connect_within: Duration,
+    pub(super) protocol: Protocol,
     pub(super) has_tls: bool,
     pub(super) chosen: Chosen,
     pub(super) identities: Arc<Mutex<Identities>>,
@@ -196,8 +198,12 @@ impl Task {
             while let Some(odd) = shared.traffic.take_odd() {
                 event!(AnswerImpossible, problem = odd.to_string(), broker = &*self.broker);
             }
+            offered::tell_refusals(&shared.traffic, &self.broker, &self.name);
             match event {
                 Ok(Event::Sent(Sent::Disconnect)) => return End::Closed,
+                Ok(Event::Connected { .. }) if !offered::has_qos_1(&shared.traffic) => {
+                    return End::GivenUp(offered::NO_QOS_1.to_owned());
+                }
                 Ok(event) => {
                     let is_suback = matches!(event, Event::Subscribed { .. });
                     let was_ready = self.progress == Progress::Ready;
@@ -326,6 +332,7 @@ impl Task {
             self.owed = 0;
             self.forgo(ends);
         } else {
+            offered::leave_wildcards(&self.shared.traffic, &self.broker, &mut self.commands);
             let filters = self.commands.first().to_vec();
             self.shared.subscribes(Asked::Commands);
             let _ = self.client.subscribe(filters, Qos::AtLeastOnce);
@@ -396,7 +403,8 @@ impl Task {
         let Answer { refused, granted } = self.commands.answered(Instant::now(), &granted);
         if !refused.is_empty() {
             let codes = self.shared.traffic.take_codes(id);
-            let error = codes.and_then(|codes| broker::filter_refusal(&codes));
+            let error =
+                codes.and_then(|said| broker::filter_refusal(&said.codes, said.text.as_deref()));
             let filters = refused.join(", ");
             event!(SubscriptionRefused, broker = &*self.broker, filters, error);
         }
@@ -426,7 +434,8 @@ impl Task {
     fn report(&self, error: &Error) {
         tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
         let (client_id, user) = (&*self.chosen.id, self.user.as_deref());
-        let refused = Refused { client_id, keep_alive: self.keep_alive, user };
+        let (keep_alive, protocol) = (self.keep_alive, self.protocol);
+        let refused = Refused { client_id, keep_alive, protocol, user };
         let mut failure = error.failure(refused);
         let mut beside = None;
         let by_broker = error.is_ended_by_broker();
@@ -438,7 +447,7 @@ impl Task {
                 let spoken = self.shared.traffic.accepted() > 0;
                 if spoken && by_broker && self.shared.traffic.heard() == 0 {
                     beside = Some(broker::unanswered_beside(&failure.text));
-                    failure.text = broker::unanswered(&failure.text, self.has_tls);
+                    failure.text = broker::unanswered(&failure.text, self.protocol, self.has_tls);
                 }
                 let refusal = error.refusal(spoken);
                 if let Ok(mut identities) = self.identities.lock() {

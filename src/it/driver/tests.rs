@@ -74,6 +74,8 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         connect_within: Duration::from_secs(30),
         answer_within: Duration::from_secs(30),
         max_packet_bytes: 1 << 20,
+        protocol: broker::Protocol::Three,
+        five: broker::FiveSettings::default(),
         publishes_per_s: None,
         return_after: None,
     };

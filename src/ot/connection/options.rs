@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use broker::{BrokerSettings, Credentials, InUse, Server, TlsSettings};
-use client::{Attempt, Connection, Login, Options, Subscriber, subscriber};
-use stream::{Framing, Mark, Patience, Silence, Traffic};
+use client::{Attempt, Connection, Five, Login, Options, Subscriber, subscriber};
+use stream::{Codes, Framing, Mark, Offers, Patience, Silence, Traffic};
 use telemetry::event;
 
+use super::MAX_UNANSWERED;
 use crate::socket::Socket;
 
 /// Acknowledgements written with one wake-up.
@@ -58,8 +59,13 @@ impl Way {
         self.traffic().heard()
     }
 
+    /// What the broker offers and asks for, in MQTT 5.
+    pub(super) fn offers(&self) -> Option<Offers> {
+        self.traffic().offers().cloned()
+    }
+
     /// The codes of a SUBACK, where MQTT 3.1.1 doesn't have them.
-    pub(super) fn take_codes(&self, id: u16) -> Option<Vec<u8>> {
+    pub(super) fn take_codes(&self, id: u16) -> Option<Codes> {
         self.traffic().take_codes(id)
     }
 
@@ -99,10 +105,18 @@ impl Way {
 /// The client, which has yet to be told what its first connection asks for.
 pub(super) fn prepared(broker: &BrokerSettings, mark: &Mark) -> (Subscriber, Connection, Arc<Way>) {
     let limit = broker.max_packet_bytes;
+    let protocol = broker.protocol;
     let options = Options {
+        protocol,
         max_incoming_bytes: Framing::client_limit(limit),
         max_outgoing_bytes: limit,
         request_batch: REQUEST_BATCH,
+        five: Five {
+            session_expiry: broker.five.session_expiry,
+            receive_maximum: u16::try_from(MAX_UNANSWERED).ok(),
+            announces_max_packet: broker.five.announces_max_packet,
+            has_topic_aliases: false,
+        },
     };
     let attempt = Attempt {
         client_id: broker.client_id.clone(),
@@ -117,7 +131,7 @@ pub(super) fn prepared(broker: &BrokerSettings, mark: &Mark) -> (Subscriber, Con
     let (mark, ours) = (mark.clone(), Arc::clone(&way));
     let (client, connection) = subscriber(&options, attempt, move || {
         let (server, traffic) = (ours.server(), ours.traffic());
-        let framing = Framing::new(limit, mark.clone());
+        let framing = Framing::new(limit, mark.clone()).speaking(protocol);
         async move {
             let (all, tls) =
                 (server.addresses.in_turn(), server.tls.as_ref().map(TlsSettings::now));

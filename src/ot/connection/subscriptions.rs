@@ -91,6 +91,8 @@ pub(super) struct Subscriptions {
     /// Granted at QoS 0.
     weaker: BTreeSet<String>,
     extras: Extras,
+    /// The broker has said that it takes no wildcards.
+    without_wildcards: bool,
     connected: bool,
     /// To be asked for.
     due: BTreeSet<String>,
@@ -117,6 +119,7 @@ impl Subscriptions {
             refused: BTreeSet::new(),
             weaker: BTreeSet::new(),
             extras: Extras::default(),
+            without_wildcards: false,
             connected: false,
             due: BTreeSet::new(),
             asked: None,
@@ -158,6 +161,20 @@ impl Subscriptions {
         self.extras.connected();
     }
 
+    /// Whether the broker of this connection takes filters with wildcards (MQTT 5 §3.2.2.3.11); those that it
+    /// doesn't take aren't asked for, and count as refused.
+    pub(super) fn take_wildcards(&mut self, takes: bool) -> Option<Said> {
+        self.without_wildcards = !takes;
+        if takes {
+            return None;
+        }
+        let all = self.wanted.iter().filter(|filter| has_wildcard(filter));
+        let newly: Vec<String> =
+            all.filter(|filter| !self.refused.contains(*filter)).cloned().collect();
+        self.refused.extend(newly.iter().cloned());
+        (!newly.is_empty()).then_some(Said::Refused(newly))
+    }
+
     /// The next thing to send.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Request> {
         if self.again.is_some_and(|again| again <= now) {
@@ -175,6 +192,13 @@ impl Subscriptions {
         }
         let mut filters: Vec<String> = std::mem::take(&mut self.due).into_iter().collect();
         let mut extra = None;
+        if self.without_wildcards {
+            filters.retain(|filter| !has_wildcard(filter));
+            // What the relay can do without has some in each filter.
+            if filters.is_empty() {
+                return None;
+            }
+        }
         if filters.is_empty() {
             let next = self.extras.next()?;
             filters = next.filters();
@@ -325,6 +349,10 @@ impl Asked {
         let since = if self.told { self.heard } else { self.since };
         since.checked_add(within)
     }
+}
+
+fn has_wildcard(filter: &str) -> bool {
+    filter.contains(['+', '#'])
 }
 
 /// The first ones by name, and how many more there are.

@@ -74,7 +74,11 @@ pub(super) fn tell_end(
             ))
         }
     };
-    let error = if unheard { broker::unanswered(&error, server.tls.is_some()) } else { error };
+    let error = if unheard {
+        broker::unanswered(&error, settings.protocol, server.tls.is_some())
+    } else {
+        error
+    };
     match said {
         Some(Said::EndsSession { filters, times }) => {
             let filters = list(filters.iter());
@@ -119,5 +123,6 @@ pub(super) fn tell_end(
 
 fn failure(settings: &BrokerSettings, client_id: &str, error: &Error) -> ConnectFailure {
     let user = settings.credentials.as_ref().map(|credentials| credentials.user.as_str());
-    error.failure(Refused { client_id, keep_alive: settings.keep_alive, user })
+    let BrokerSettings { keep_alive, protocol, .. } = *settings;
+    error.failure(Refused { client_id, keep_alive, protocol, user })
 }

@@ -32,6 +32,8 @@ fn broker() -> BrokerSettings {
         max_packet_bytes: 1 << 20,
         publishes_per_s: None,
         return_after: None,
+        protocol: broker::Protocol::Three,
+        five: broker::FiveSettings::default(),
     }
 }
 
@@ -70,7 +72,7 @@ fn every_end_of_a_connection_is_told_by_its_cause() {
         (3, Event::BrokerDownForNow, "server unavailable"),
         (5, Event::LoginRefused, "not authorised"),
     ] {
-        let told = told(None, Error::Refused(code));
+        let told = told(None, Error::Refused { code, text: None });
         triggered(&told, event);
         assert!(told[0].message().contains(words), "{}", told[0].message());
         assert!(told[0].message().contains("client_id=relay"), "{}", told[0].message());

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::answers::Disconnect;
+use crate::answers::{Codes, Disconnect};
 use crate::mark::{Fault, TooLarge, Unfit};
 
 fn packet(first: u8, body: &[u8]) -> Vec<u8> {
@@ -95,10 +95,11 @@ fn answers_go_on_in_their_place_wherever_they_are_cut_and_keep_their_codes() {
         let mut framing = Framing::new(1_000, Mark::new());
         let (first, second) = sent.split_at(cut);
         assert_eq!(run(&mut framing, &[first, second]).unwrap(), wanted, "{cut}");
-        assert_eq!(framing.take_codes(), Some((7, vec![1, 0x87])), "{cut}");
+        let kept = Codes { id: 7, codes: vec![1, 0x87], text: None };
+        assert_eq!(framing.take_codes(), Some(kept), "{cut}");
         assert_eq!(framing.take_codes(), None);
     }
-    let ends = |code| FramingError::Answer(NoSession::Disconnect(Disconnect(code)));
+    let ends = |code| FramingError::Answer(NoSession::Disconnect(Disconnect { code, text: None }));
     assert_eq!(error(&[0xe0, 2, 0x8e, 0]), ends(Some(0x8e)));
     assert_eq!(error(&[0xe0, 0]), ends(None));
     assert_eq!(error(&[0x20, 3, 0, 0, 0]), FramingError::Answer(NoSession::Five));

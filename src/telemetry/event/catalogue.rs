@@ -57,7 +57,7 @@ events! {
     ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies, no TLS files and no file of addresses are configured here" {} "Nothing. To have every frame checked a second time, give `it.toml` a copy of the policy.";
     /// The session with the broker stands.
     BrokerUp = "BROKER_UP" (Notice, Both, PerKind) "connected" {
-        broker: "address of the broker", #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
+        broker: "address of the broker", #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile", #[optional] offers: "what the OT broker says it takes, where that is less than MQTT 5 has, and what it asks for", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
     } "Nothing. With session_present=false what was sent in the meantime is lost.";
     /// There is no session with the broker; the relay goes on trying. On IT: with no mirrored node.
     BrokerDown = "BROKER_DOWN" (Error, Both, PerKind) "not connected" {
@@ -102,6 +102,10 @@ events! {
     SubscriptionWeaker = "SUBSCRIPTION_WEAKER" (Warning, Ot, PerKind) "the broker grants QoS 0 where QoS 1 was asked for" {
         broker: "address of the broker", filters: "what was asked for",
     } "Let the broker grant QoS 1 to this client (in mosquitto: `max_qos`). Until then what is sent while the relay is away is lost; nodes whose values that touches are in doubt, as far as their sequence numbers show it.";
+    /// The IT broker says of a publication at QoS 1 that it doesn't take it (PUBACK of MQTT 5). In MQTT 3.1.1 it would have dropped it without a word.
+    PublicationRefused = "PUBLICATION_REFUSED" (Error, It, PerSource("node")) "the broker refuses a publication" {
+        broker: "address of the broker", node: "group and edge node", error: "the code, and what the broker says",
+    } "Mend what the code names ([the codes of MQTT 5](mqtt5.md#reason-codes)); mostly it is the access list. What was refused isn't published again: the next value of the metric is, and all of them with the next birth.";
     /// The OT broker doesn't answer a subscription. Where no messages come either, the connection is made anew.
     SubscriptionUnanswered = "SUBSCRIPTION_UNANSWERED" (Error, Ot, PerKind) "the broker doesn't answer a subscription" {
         broker: "address of the broker", filters: "what was asked for", seconds: "how long it was waited for", key: "key of the configuration that sets how long",

@@ -44,6 +44,8 @@ impl Broker {
             connect_within: Duration::from_secs(30),
             answer_within: Duration::from_secs(30),
             max_packet_bytes: MAX_PACKET_BYTES,
+            protocol: broker::Protocol::Three,
+            five: broker::FiveSettings::default(),
             publishes_per_s: None,
             return_after: None,
         }

@@ -23,7 +23,7 @@ account          mistake sparkplug
 tls              diagnostic text
 broker           foreign text tls
 stream           broker clock sandbox tls
-client           broker
+client           broker stream
 state            foreign mistake
 journal-format
 journal-segment  foreign journal-format
@@ -57,6 +57,7 @@ landlock         sandbox
 libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  client demo
+rumqttc-v5-next  client
 rumqttd          demo
 rustix           signals foreign telemetry sandbox receive demo two-networks sparkdiode
 rustls           tls broker stream telemetry

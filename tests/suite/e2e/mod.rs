@@ -10,6 +10,7 @@ mod doctor;
 mod doubts;
 mod faults;
 mod filters;
+mod five;
 mod flow;
 mod healing;
 mod history;

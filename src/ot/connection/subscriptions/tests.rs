@@ -263,3 +263,25 @@ fn filters_that_are_granted_at_qos_0_are_told_once_and_stay_a_trouble_until_they
     rig.subscriptions.refilter(names(&["a"]));
     assert_eq!(rig.subscriptions.trouble(), None);
 }
+
+#[test]
+fn filters_with_wildcards_are_not_asked_for_where_the_broker_takes_none() {
+    let mut rig = Rig::new(&["a/#", "b"]);
+    rig.subscriptions.connected(false);
+    assert_eq!(rig.subscriptions.take_wildcards(false), Some(Said::Refused(names(&["a/#"]))));
+    assert_eq!(rig.poll(0), subscribe(&["b"]));
+    rig.answered(0, &[true]);
+    let trouble = rig.subscriptions.trouble().unwrap();
+    assert!(trouble.words.contains("refuses 1 of 2 subscriptions: a/#"), "{}", trouble.words);
+    // Nor later, nor what the relay can do without.
+    assert_eq!(rig.poll(100_000), None);
+    rig.subscriptions.ended(true);
+    rig.subscriptions.connected(false);
+    assert_eq!(rig.subscriptions.take_wildcards(false), None, "told once");
+    // The next broker at this address takes them.
+    rig.subscriptions.ended(true);
+    rig.subscriptions.connected(false);
+    assert_eq!(rig.subscriptions.take_wildcards(true), None);
+    assert_eq!(rig.poll(0), subscribe(&["a/#", "b"]));
+    assert_eq!(rig.answered(0, &[true, true]), [Said::Granted(names(&["a/#"]))]);
+}

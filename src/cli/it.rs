@@ -124,6 +124,8 @@ fn relay_node_check(
 ) -> impl Fn(&Policy) -> Result<Diagnostics, Diagnostics> + Send + 'static {
     let (health, paths) = (config.health.clone(), config.policy_paths.clone());
     let it_path = it_path.to_owned();
+    // A folded node of the plant is a device, and none of those has the name of an edge node.
+    let health = health.filter(|_| config.mirror.fold.is_none());
     move |policy| match &health {
         Some(health) => {
             RelayNode { health, relay: None, it_path: &it_path, paths: &paths }.require(policy)
@@ -162,6 +164,7 @@ fn mirror_settings(mirror: MirrorConfig, backfill: bool, limits: Caps) -> Mirror
             DataQos::AtMostOnce => Qos::AtMostOnce,
             DataQos::AtLeastOnce => Qos::AtLeastOnce,
         },
+        fold: mirror.fold.map(Into::into),
         compress_births_above: mirror.compress_births_above,
         aliases: match mirror.aliases {
             config::Aliases::AsPlant => mirror::Aliases::AsPlant,

@@ -11,6 +11,7 @@ use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES, packet_bytes};
 use super::ot::read_remembered;
 use super::profile::Figure;
 use super::reader::{Environment, Reader};
+use super::status::level_fault;
 use super::{
     BrokerConfig, Half, HealthConfig, POLICIES_KEYS, Policies, SandboxConfig, StatusConfig,
     SyslogConfig, code, journal, limits, read_policies, read_state,
@@ -33,6 +34,8 @@ const FIRST_BYTES_PER_S: u64 = 64_000;
 const FIRST_CONNECTS_PER_S: u32 = 500;
 /// `max-nodes`: as many as the OT half follows by default.
 const DEFAULT_MAX_NODES: u64 = 10_000;
+/// `fold-edge-node`: what it shows.
+const DEFAULT_FOLD_EDGE_NODE: &str = "plant";
 /// `max-devices-per-node`: as many as the OT half follows by default.
 const DEFAULT_MAX_DEVICES_PER_NODE: u64 = 1_000;
 /// `[backfill] messages-per-s`: history arrives an order of magnitude faster than a usual
@@ -54,6 +57,8 @@ const MIRROR_KEYS: &[&str] = &[
     "data-qos",
     "data-datatypes",
     "aliases",
+    "fold",
+    "fold-edge-node",
     "compress-births-above-bytes",
     "connects-per-s",
     "max-nodes",
@@ -116,6 +121,9 @@ pub struct MirrorConfig {
     pub data_qos: DataQos,
     pub data_datatypes: DataDatatypes,
     pub aliases: Aliases,
+    /// All edge nodes of a group are devices of one edge node of this name; `None`: each has a session
+    /// of its own.
+    pub fold: Option<String>,
     /// Births of more bytes are compressed; `None`: none. 1 B to 64 MiB.
     pub compress_births_above: Option<usize>,
     /// How long messages may gather before they are sent together; zero: at most half a millisecond.
@@ -255,8 +263,7 @@ impl ItConfig {
             None => Some(Policies::default()),
         };
         let health = HealthConfig::read(reader, top);
-        let mirror =
-            MirrorConfig::read(reader, top, default_max_nodes(broker.as_ref(), health.as_ref()));
+        let mirror = MirrorConfig::read(reader, top, broker.as_ref(), health.as_ref());
         let backfill = BackfillConfig::read(reader, top);
         let defaults = Caps::of_journal(packet_bytes(broker.as_ref()));
         let limits = limits::read(reader, top, &defaults, false);
@@ -288,7 +295,8 @@ impl MirrorConfig {
     fn read(
         reader: &mut Reader,
         top: &mut Section<'_, '_>,
-        default_max_nodes: u64,
+        broker: Option<&BrokerConfig>,
+        health: Option<&HealthConfig>,
     ) -> MirrorConfig {
         let section = &mut reader.table(top, "mirror", MIRROR_KEYS);
         let stale_after_s =
@@ -319,6 +327,7 @@ impl MirrorConfig {
             ("never", Aliases::Never),
         ];
         let aliases = reader.word(section, "aliases", &words, Aliases::Never);
+        let fold = read_fold(reader, section, health);
         let most = Caps::MOST_BYTES as u64;
         let compressed_bytes = reader.number(section, "compress-births-above-bytes", 0..=most, 0);
         // It was bounded above, far below any `usize`.
@@ -329,6 +338,11 @@ impl MirrorConfig {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))
         });
+        // A folded node has no session.
+        let default_max_nodes = match fold {
+            None => default_max_nodes(broker, health),
+            Some(_) => DEFAULT_MAX_NODES,
+        };
         let max_nodes = reader.number(section, "max-nodes", 1..=100_000, default_max_nodes);
         let max_devices_per_node = reader.number(
             section,
@@ -348,6 +362,7 @@ impl MirrorConfig {
             data_qos,
             data_datatypes,
             aliases,
+            fold,
             compress_births_above,
             gather: Duration::from_millis(gather_ms),
             connects_per_s,
@@ -381,6 +396,37 @@ fn default_max_nodes(broker: Option<&BrokerConfig>, health: Option<&HealthConfig
     let sessions = broker.and_then(|broker| broker.profile?.sessions);
     let for_nodes = |sessions: Figure| sessions.value.saturating_sub(health.is_some().into());
     sessions.map_or(DEFAULT_MAX_NODES, |sessions| for_nodes(sessions).clamp(1, DEFAULT_MAX_NODES))
+}
+
+/// `fold`, and the name that it gives.
+fn read_fold(
+    reader: &mut Reader,
+    section: &mut Section<'_, '_>,
+    health: Option<&HealthConfig>,
+) -> Option<String> {
+    let is_folded = reader.word(section, "fold", &[("none", false), ("group", true)], false);
+    let key = section.key_span("fold-edge-node");
+    let name = reader.text(section, "fold-edge-node", level_fault);
+    if !is_folded {
+        if let Some(span) = key {
+            let title = "`fold-edge-node` without `fold = \"group\"`";
+            reader.push(reader.error(code::COMBINATION, span, title).label("nothing is folded"));
+        }
+        return None;
+    }
+    let name = name.unwrap_or_else(|| DEFAULT_FOLD_EDGE_NODE.to_owned());
+    let own = health.and_then(|health| health.edge_node.as_deref());
+    // Nor may it differ by case alone (Sparkplug 3.0, case-sensitivity-sparkplug-ids).
+    if own.is_some_and(|own| own.to_lowercase() == name.to_lowercase())
+        && let Some(span) = key.or_else(|| section.key_span("fold"))
+    {
+        let title = format!("the folded edge nodes and the relay's own have one name: `{name}`");
+        let problem = reader
+            .error(code::COMBINATION, span, &title)
+            .help("give one of them another: `fold-edge-node`, or `edge-node` of `[health]`");
+        reader.push(problem);
+    }
+    Some(name)
 }
 
 /// A number whose range was checked and lies far below any `u32`.

@@ -49,7 +49,7 @@ impl HealthConfig {
 }
 
 /// A group or an edge node is one topic level (Sparkplug 3.0 §4.1.2).
-fn level_fault(name: &str) -> Option<String> {
+pub(super) fn level_fault(name: &str) -> Option<String> {
     let fits = (1..=128).contains(&name.len())
         && !name.chars().any(|letter| "+#/".contains(letter) || letter.is_control());
     (!fits).then(|| "wanted 1 to 128 characters without `+`, `#`, `/`".to_owned())

@@ -18,6 +18,7 @@ mod decode;
 mod deflate;
 mod entity;
 mod find;
+mod folded_name;
 pub mod footprint;
 mod inflate;
 mod name_index;
@@ -42,6 +43,7 @@ pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed, decode
 pub use deflate::{compress, unwrap};
 pub use entity::Entity;
 pub use find::{find_seq, find_timestamp};
+pub use folded_name::{FOLD_SEPARATOR, folded_device, unfolded_device};
 pub use footprint::{Budget, Room, Shortage};
 pub use name_index::NameIndex;
 pub use part::{BadPart, Part, PartFault};

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use policy::glob::Glob;
 use policy::{Action, Mode, Policy, Rule};
-use sparkplug::{CERTIFICATES_PREFIX, Entity, STATE_FILTERS};
+use sparkplug::{CERTIFICATES_PREFIX, Entity, STATE_FILTERS, folded_device};
 
 /// What may be done under a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,11 +35,13 @@ pub fn of_ot(policy: &Policy) -> BTreeSet<Grant> {
 
 /// What the IT half needs at its broker: it writes, under their names on IT, what the policy forwards,
 /// and the relay's own edge node (`group`, and its name where that is known); it reads commands, which it
-/// refuses or answers, and STATE of the primary host.
+/// refuses or answers, and STATE of the primary host. `fold`: the edge node of which the nodes of a group
+/// are devices.
 pub fn of_it(
     policy: &Policy,
     own: Option<(&str, Option<&str>)>,
     primary_host: Option<&str>,
+    fold: Option<&str>,
 ) -> BTreeSet<Grant> {
     let mut grants = BTreeSet::new();
     let mut grant = |access, topic: String| {
@@ -49,6 +51,13 @@ pub fn of_it(
         let Some(Levels { kind, group, edge_node, device }) = Levels::of(policy, &filter) else {
             continue;
         };
+        if let Some(fold) = fold {
+            for topic in folded(&kind, &group, &edge_node, device.as_deref(), fold) {
+                grant(Access::Write, topic);
+            }
+            read_commands(&group, fold, &mut grant);
+            continue;
+        }
         match device {
             Some(device) => {
                 grant(Access::Write, format!("spBv1.0/{group}/{kind}/{edge_node}/{device}"));
@@ -68,6 +77,26 @@ pub fn of_it(
         grant(Access::Read, format!("spBv1.0/STATE/{host}"));
     }
     grants
+}
+
+/// Where a folded edge node says what another one would say under these levels.
+fn folded(
+    kind: &str,
+    group: &str,
+    edge_node: &str,
+    device: Option<&str>,
+    fold: &str,
+) -> Vec<String> {
+    let device = match (edge_node, device) {
+        ("+", _) | (_, Some("+")) => "+".to_owned(),
+        (edge_node, device) => folded_device(edge_node, device),
+    };
+    let of_device = kind.replacen('N', "D", 1);
+    let mut topics = vec![format!("spBv1.0/{group}/{of_device}/{fold}/{device}")];
+    if kind == "NBIRTH" || kind == "NDEATH" {
+        topics.push(format!("spBv1.0/{group}/{kind}/{fold}"));
+    }
+    topics
 }
 
 fn read_commands(group: &str, edge_node: &str, grant: &mut impl FnMut(Access, String)) {
@@ -210,7 +239,7 @@ mod tests {
         assert!(!rest.contains("write") && rest.contains("topic read $sparkplug/certificates/#\n"));
         assert!(rest.contains("topic read spBv1.0/G/DDATA/Line4/Oven\n"), "{rest}");
         assert_eq!(rest.lines().count(), 9, "{rest}");
-        let it = of_it(&policy, Some(("sparkdiode", None)), Some("scada"));
+        let it = of_it(&policy, Some(("sparkdiode", None)), Some("scada"), None);
         let it = mosquitto(&it, None, &[]);
         for line in [
             "topic write spBv1.0/G/DBIRTH/Line4/Oven",
@@ -224,6 +253,25 @@ mod tests {
         }
         assert!(!it.lines().any(|line| line.starts_with("topic write") && line.contains("CMD")));
         assert!(!it.contains("user "));
+    }
+
+    #[test]
+    fn a_list_for_folded_groups_has_their_devices() {
+        let policy = policy(&rule("group = \"G\"\nedge-node = \"Line4\"\ndevice = \"Oven\""));
+        let it = mosquitto(&of_it(&policy, None, None, Some("plant")), None, &[]);
+        for line in [
+            "topic write spBv1.0/G/NBIRTH/plant",
+            "topic write spBv1.0/G/NDEATH/plant",
+            "topic write spBv1.0/G/DBIRTH/plant/Line4",
+            "topic write spBv1.0/G/DDEATH/plant/Line4",
+            "topic write spBv1.0/G/DDATA/plant/Line4:Oven",
+            "topic read spBv1.0/G/NCMD/plant",
+        ] {
+            assert!(it.lines().any(|one| one == line), "{line}\n{it}");
+        }
+        assert!(!it.contains("NDATA") && !it.contains("/Line4/"), "{it}");
+        let all = super::folded("DDATA", "G", "+", Some("Oven"), "plant");
+        assert_eq!(all, ["spBv1.0/G/DDATA/plant/+"]);
     }
 
     #[test]
@@ -282,7 +330,7 @@ mod tests {
                 device => keys.push_str(&format!("device = \"{device}\"\n")),
             }
             let policy = policy(&(rule(&keys) + if renamed { RENAMES } else { "" }));
-            let (ot, it) = (of_ot(&policy), of_it(&policy, None, None));
+            let (ot, it) = (of_ot(&policy), of_it(&policy, None, None, None));
             prop_assert!(ot.iter().all(|grant| grant.access == Access::Read));
             for group in ["a", "b", "c"] {
                 for edge_node in ["n", "m", "x"] {

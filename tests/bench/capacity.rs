@@ -127,6 +127,7 @@ fn measure(case: Case, options: &Options, certificates: &Certificates) -> [Stret
     let source = Source::start(recording, tls, Arc::clone(&counts));
     let place = |address| Place { address, tls_address: address };
     let settings = relay::Settings {
+        folds: false,
         tls: case.tls,
         data_qos: case.qos,
         max_nodes: NODES + 10,
@@ -188,7 +189,8 @@ fn measure_broker(case: Case, options: &Options, certificates: &Certificates) ->
     let sink = Sink::start(broker.address, case.qos);
     let aliases = case.naming != Naming::Names;
     let metrics = case.metrics;
-    let shape = Shape { nodes: NODES, connections: NODES, metrics, aliases, qos: case.qos };
+    let shape =
+        Shape { nodes: NODES, connections: NODES, metrics, aliases, qos: case.qos, groups: 0 };
     let mut plant = Plant::connect(broker.address, shape);
     plant.be_born(&sink);
     RATES.map(|rate| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{micros, wall_ms};
 use crate::mqtt;
-use crate::plant::{self, Data};
+use crate::plant::{self, Data, GROUP};
 use crate::sink::Sink;
 
 /// Messages under way up to which [`Plant::saturate`] offers more: some 100 ms of a fast path,
@@ -48,7 +48,7 @@ struct Connection {
 
 #[derive(Debug)]
 struct Node {
-    edge_node: String,
+    birth_topic: String,
     data_topic: String,
     data: Data,
     seq: u8,
@@ -63,12 +63,14 @@ pub(crate) struct Shape {
     pub(crate) metrics: usize,
     pub(crate) aliases: bool,
     pub(crate) qos: u8,
+    /// Groups among which the nodes are dealt out; 0: all are of one.
+    pub(crate) groups: usize,
 }
 
 impl Plant {
     /// Connects all publishers.
     pub(crate) fn connect(address: SocketAddr, shape: Shape) -> Plant {
-        let Shape { nodes, connections, metrics, aliases, qos } = shape;
+        let Shape { nodes, connections, metrics, aliases, qos, groups } = shape;
         let connections = (0..connections.min(nodes))
             .map(|number| {
                 let stream = mqtt::connect(address, &format!("plant-{number}"));
@@ -79,8 +81,12 @@ impl Plant {
         let nodes = (0..nodes)
             .map(|number| {
                 let edge_node = plant::edge_node(number);
-                let data_topic = plant::topic("NDATA", &edge_node);
-                Node { edge_node, data_topic, data: Data::new(metrics, aliases), seq: 0 }
+                let topic = |kind: &str| match number.checked_rem(groups) {
+                    None => plant::topic(kind, &edge_node),
+                    Some(group) => format!("spBv1.0/{GROUP}-{group}/{kind}/{edge_node}"),
+                };
+                let (birth_topic, data_topic) = (topic("NBIRTH"), topic("NDATA"));
+                Node { birth_topic, data_topic, data: Data::new(metrics, aliases), seq: 0 }
             })
             .collect();
         Plant { connections, nodes, metrics, aliases, qos, turn: 0, sent: 0 }
@@ -130,11 +136,11 @@ impl Plant {
         for at in 0..self.nodes.len() {
             let node = &mut self.nodes[at];
             node.seq = 1;
-            let topic = plant::topic("NBIRTH", &node.edge_node);
+            let topic = &node.birth_topic;
             let connections = self.connections.len();
             let connection = &mut self.connections[at % connections];
             let id = connection.next_id(self.qos);
-            mqtt::publish(&mut connection.unsent, &topic, &payload, id);
+            mqtt::publish(&mut connection.unsent, topic, &payload, id);
             while connection.unsent.len() > MAX_UNSENT_BYTES {
                 connection.flush();
                 connection.hear();

@@ -150,6 +150,7 @@ fn measure(case: Case, options: &Options, certificates: &Certificates) -> Measur
         metrics: 10,
         aliases: options.aliases,
         qos: 0,
+        groups: 0,
     };
     let mut plant = Plant::connect(source.address, shape);
     plant.be_born(&sink);

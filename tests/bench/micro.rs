@@ -373,6 +373,7 @@ fn mirror_with_node(metrics: usize, aliases: Aliases) -> Mirror {
         data_qos: Qos::AtMostOnce,
         data_datatypes: it::mirror::DataDatatypes::AsPlant,
         aliases,
+        fold: None,
         compress_births_above: None,
         max_nodes: 10,
         max_devices_per_node: 10,

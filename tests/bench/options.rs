@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
 parts: micro, journal, side-by-side, scale, all of these (default: all);
-       capacity, large-birth, logs, attackers, slow-link (as root, 28 minutes), two-boxes
+       capacity, fold, large-birth, logs, attackers, slow-link (as root, 28 minutes), two-boxes
        (as root, 8 minutes), link and repair-code, which aren't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
@@ -54,6 +54,7 @@ pub(crate) enum Part {
     SideBySide,
     Capacity,
     Scale,
+    Fold,
     LargeBirth,
     Logs,
     Attackers,
@@ -97,6 +98,7 @@ impl Options {
                 "side-by-side" => options.parts.push(Part::SideBySide),
                 "capacity" => options.parts.push(Part::Capacity),
                 "scale" => options.parts.push(Part::Scale),
+                "fold" => options.parts.push(Part::Fold),
                 "large-birth" => options.parts.push(Part::LargeBirth),
                 "logs" => options.parts.push(Part::Logs),
                 "attackers" => options.parts.push(Part::Attackers),

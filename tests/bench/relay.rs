@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) max_nodes: usize,
     /// Metrics have aliases on IT where they have them in the plant.
     pub(crate) aliases: bool,
+    /// Edge nodes of a group are devices of one on IT.
+    pub(crate) folds: bool,
     /// Zero: as the relay finds fit.
     pub(crate) gather_ms: u64,
 }
@@ -58,6 +60,8 @@ impl Relay {
         let Settings { data_qos, max_nodes, aliases, gather_ms, .. } = settings;
         // A version before may not know a key.
         let aliases = if aliases { "aliases = \"as-plant\"\n" } else { "" };
+        let aliases =
+            if settings.folds { format!("fold = \"group\"\n{aliases}") } else { aliases.into() };
         let gather =
             if gather_ms > 0 { format!("gather-ms = {gather_ms}\n") } else { String::new() };
         let ot = format!(

@@ -78,7 +78,14 @@ fn measure(nodes: usize, options: &Options) -> Figures {
     let relay =
         Relay::new(&options.binary, dir.path(), &source, &destination, &certificates, settings);
     let mut sink = Sink::start(destination.address, 0);
-    let shape = Shape { nodes, connections: CONNECTIONS, metrics: METRICS, aliases: false, qos: 0 };
+    let shape = Shape {
+        nodes,
+        connections: CONNECTIONS,
+        metrics: METRICS,
+        aliases: false,
+        qos: 0,
+        groups: 0,
+    };
     let mut plant = Plant::connect(source.address, shape);
     let mut figures = Figures { nodes, ..Figures::default() };
 

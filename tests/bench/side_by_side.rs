@@ -153,6 +153,7 @@ fn measure(route: Route, case: Case, options: &Options, certificates: &Certifica
         metrics: case.metrics,
         aliases: options.aliases,
         qos: case.qos,
+        groups: 0,
     };
     let mut plant = Plant::connect(path.source.address, shape);
     plant.be_born(&sink);

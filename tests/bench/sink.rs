@@ -29,6 +29,8 @@ struct Shared {
     births: AtomicU64,
     /// Whether latencies are kept.
     recording: AtomicBool,
+    /// Devices are counted as born, and not edge nodes.
+    counts_devices: AtomicBool,
     /// The topic whose data alone counts.
     only: OnceLock<Vec<u8>>,
     heard: Mutex<Heard>,
@@ -57,6 +59,11 @@ impl Sink {
     /// From now on the data of this topic alone counts.
     pub(crate) fn count_only(&self, topic: &str) {
         let _ = self.shared.only.set(topic.as_bytes().to_vec());
+    }
+
+    /// From now on devices are counted as born, and not edge nodes.
+    pub(crate) fn count_devices(&self) {
+        self.shared.counts_devices.store(true, Ordering::Release);
     }
 
     /// Data messages so far.
@@ -121,6 +128,11 @@ impl Drop for Sink {
     }
 }
 
+/// Whether a birth of this kind counts.
+fn births(kind: &[u8], counts_devices: &AtomicBool) -> bool {
+    (kind == b"DBIRTH") == counts_devices.load(Ordering::Acquire)
+}
+
 fn read(mut stream: TcpStream, shared: &Shared) {
     let mut buffer = vec![0; READ_BYTES];
     let mut filled = 0;
@@ -145,14 +157,16 @@ fn read(mut stream: TcpStream, shared: &Shared) {
                 mqtt::puback(&mut acks, id);
             }
             match publish.topic.split(|byte| *byte == b'/').nth(2) {
-                Some(b"NDATA") if shared.only.get().is_none_or(|only| only == publish.topic) => {
+                Some(b"NDATA" | b"DDATA")
+                    if shared.only.get().is_none_or(|only| only == publish.topic) =>
+                {
                     data += 1;
                     if recording && let Some(stamp) = plant::stamp_of(publish.payload) {
                         let latency = arrived.saturating_sub(stamp);
                         latencies.push(u32::try_from(latency).unwrap_or(u32::MAX));
                     }
                 }
-                Some(b"NBIRTH") => {
+                Some(kind @ (b"NBIRTH" | b"DBIRTH")) if births(kind, &shared.counts_devices) => {
                     shared.heard.lock().unwrap().born.insert(publish.topic.to_vec());
                     shared.births.fetch_add(1, Ordering::Release);
                 }

@@ -106,6 +106,7 @@ impl Plant {
                 confirm_every: Duration::from_secs(2),
                 data_datatypes: DataDatatypes::AsPlant,
                 aliases: Aliases::Never,
+                fold: None,
                 compress_births_above: None,
                 data_qos: Qos::AtMostOnce,
                 max_nodes: self.nodes + 10,

@@ -75,6 +75,18 @@ pub(super) fn beside_relay_node(
     let Some(Checked { path: it_path, config: it, policy: copy }) = it else { return Vec::new() };
     let (relayed, copy) = (ot.and_then(|ot| ot.policy.as_ref()), copy.as_ref());
     let Some(health) = &it.health else { return Vec::new() };
+    if let Some(fold) = &it.mirror.fold {
+        // A folded node of the plant is a device, and none of those has the name of an edge node.
+        let own = health.edge_node.as_deref().or(ot.map(|ot| ot.config.name.as_str()));
+        let is_one = own.is_some_and(|own| own.to_lowercase() == fold.to_lowercase());
+        let problem = || {
+            let title =
+                format!("the folded edge nodes and the relay's own would have one name: `{fold}`");
+            let help = "give one of them another: `fold-edge-node` of `[mirror]`, or `edge-node` of `[health]`";
+            Diagnostic::file_error("C112", it_path, title).help(help)
+        };
+        return is_one.then(problem).into_iter().collect();
+    }
     let relay = ot.map(|ot| ot.config.name.as_str());
     let look = |policy: &Policy, paths| RelayNode { health, relay, it_path, paths }.look(policy);
     let of_ot = match (relayed, ot) {

@@ -110,8 +110,10 @@ pub(super) fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
         text,
         "broker",
         &format!(
-            "{}, one session per edge node, as clients `{}/…`",
-            broker.servers, config.client_id_prefix
+            "{}, one session per {}, as clients `{}/…`",
+            broker.servers,
+            if config.mirror.fold.is_some() { "group" } else { "edge node" },
+            config.client_id_prefix
         ),
     );
     describe_connection(text, broker);
@@ -130,6 +132,11 @@ pub(super) fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
     item(text, "state", &config.state_dir.display().to_string());
     describe_syslog(text, &config.syslog);
     let mirror = &config.mirror;
+    if let Some(fold) = &mirror.fold {
+        let words =
+            format!("the edge nodes of a group are devices of one edge node, `{}`", escape(fold));
+        item(text, "folds", &words);
+    }
     item(
         text,
         "deaths",

@@ -69,7 +69,7 @@ pub(super) fn of_ot(
     }
 }
 
-/// Of the IT half: a session per edge node. `policy`: that of the OT half, or the copy.
+/// Of the IT half: a session per edge node, or per group. `policy`: that of the OT half, or the copy.
 pub(super) fn of_it(
     text: &mut String,
     path: &Path,
@@ -176,21 +176,31 @@ fn sessions(config: &ItConfig, learned: Option<&Learned>, warn: &mut Warn<'_>) {
     let own = usize::from(config.health.is_some());
     let beside = if own > 0 { " and the relay's own" } else { "" };
     let others = "hosts and other clients of the broker count, too";
-    let nodes = learned.map_or(0, |learned| learned.nodes);
+    let (nodes, what, fewer) = match (&config.mirror.fold, learned) {
+        (_, None) => (0, "edge node", ""),
+        (None, Some(learned)) => (
+            learned.nodes,
+            "edge node",
+            "let fewer edge nodes through, fold them (`[mirror] fold = \"group\"`: one session per group)",
+        ),
+        (Some(_), Some(learned)) => (learned.groups, "folded group", "let fewer groups through"),
+    };
     if let Some(figure) = beyond(profile.sessions, nodes.saturating_add(own)) {
         let title = format!(
             "{} takes {} sessions, and there are {}{beside}",
             profile.product,
             grouped(figure.value),
-            counted(nodes, "edge node")
+            counted(nodes, what)
         );
         let help = format!(
-            "let fewer edge nodes through, or get a larger licence; {others}. Without `[mirror] max-nodes` further ones are refused here and counted (`over_capacity`)"
+            "{fewer}, or get a larger licence; {others}. Without `[mirror] max-nodes` further ones are refused here and counted (`over_capacity`)"
         );
         warn.warn(figure, title, &help);
     }
     let max_nodes = config.mirror.max_nodes;
-    if let Some(figure) = beyond(profile.sessions, max_nodes.saturating_add(own)) {
+    if config.mirror.fold.is_none()
+        && let Some(figure) = beyond(profile.sessions, max_nodes.saturating_add(own))
+    {
         let title = format!(
             "`[mirror] max-nodes` is {max_nodes}, and {} takes {} sessions{}",
             profile.product,

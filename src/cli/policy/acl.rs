@@ -80,7 +80,8 @@ pub(super) fn run(arguments: &AclArgs) -> Result<Exit, Failure> {
             let own = config.health.as_ref();
             let own = own.map(|own| (own.group.as_str(), own.edge_node.as_deref()));
             let host = config.mirror.primary_host.as_deref();
-            (acl::of_it(&policy, own, host), config.broker, policy)
+            let fold = config.mirror.fold.as_deref();
+            (acl::of_it(&policy, own, host, fold), config.broker, policy)
         }
     };
     print(arguments, &grants, &broker, &policy)?;

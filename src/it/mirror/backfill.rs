@@ -94,6 +94,7 @@ impl Mirror {
             && let Ok(Topic::Entity(topic)) = Topic::parse(&relayed.topic)
         {
             self.hear_by_name(now, topic.entity.group, topic.entity.edge_node);
+            self.settle(now);
         }
         let withholds = self.withholds(seq);
         let (mut step, nodes) = self.step(now);

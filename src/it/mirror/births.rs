@@ -59,16 +59,17 @@ impl StepContext<'_> {
         group: &str,
         edge_node: &str,
     ) -> Result<&'n mut Node, Reason> {
-        if nodes.is_relay_node(group, edge_node) {
+        if nodes.is_relay_node(group, self.folds.seen_as(edge_node)) {
             self.notify(Notice::OwnNameUsed { node: format!("{group}/{edge_node}") });
             return Err(Reason::NameTaken);
         }
+        self.check_topic(group, edge_node, None)?;
         let known = nodes.id_of(group, edge_node);
         self.room = nodes.room(known, self.settings.budget);
         if known.is_none() {
             self.check_new(group, edge_node)?;
         }
-        match nodes.find_or_add(group, edge_node, self.settings.max_nodes) {
+        match nodes.find_or_add(group, edge_node, self.settings.max_nodes, self.folds) {
             Some((node, false)) => Ok(node),
             Some((node, true)) => {
                 if let Some((from, to)) = self.first_stretch.filter(|_| self.settings.backfill) {
@@ -130,7 +131,10 @@ impl StepContext<'_> {
             return Ok(());
         }
         node.miss_birth(None, seq);
-        if !same_session && node.is_born() {
+        if !same_session && node.is_born() && node.membership().is_some() {
+            // As a device it needs no session of its own to die and be born in.
+            self.publish_births(node);
+        } else if !same_session && node.is_born() {
             // The death of the earlier session was lost: end ours too.
             self.kill(node, "its session on OT is a new one");
         }
@@ -172,6 +176,7 @@ impl StepContext<'_> {
         date: u64,
         worth: Worth,
     ) -> Result<(), Reason> {
+        self.check_topic(&node.group, &node.edge_node, Some(name))?;
         let repeats = worth != Worth::Good;
         let mut layout = self.layout(node, Some(name), payload, date);
         let known = node.devices.get(name);

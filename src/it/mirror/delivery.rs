@@ -118,9 +118,7 @@ impl Node {
     /// Everything published so far is behind the barrier that is sent now.
     pub(super) fn begin_barrier(&mut self) {
         self.confirm.barrier = Some(self.confirm.published);
-        if let Some(births) = &mut self.births {
-            births.covered = true;
-        }
+        self.line.cover_births();
         for range in &mut self.ranges {
             range.barrier_to = range.sent_to;
         }
@@ -130,8 +128,7 @@ impl Node {
     /// `confirm_by`. False: no barrier was unanswered.
     pub(super) fn end_barrier(&mut self, confirm_by: Duration) -> bool {
         let Some(upto) = self.confirm.barrier.take() else { return false };
-        if self.births.is_some_and(|births| births.covered) {
-            self.births = None;
+        if self.line.confirm_births() {
             self.birth_ends = 0;
         }
         let after = (self.confirm.published > upto).then(|| upto.saturating_add(1));

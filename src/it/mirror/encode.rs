@@ -1,9 +1,12 @@
 //! Payloads of the sessions on IT, as bytes: the only place where births, data and deaths are
 //! written.
 
+use std::borrow::Borrow;
+
 use sparkplug::{DataType, Metric, PayloadWriter, Scalar, Value, names, steps};
 
-use super::layout::Layout;
+use super::fold::told;
+use super::layout::{Layout, is_definition};
 
 /// Room for timestamp and sequence number.
 const FRAME_BYTES: usize = 16;
@@ -61,22 +64,32 @@ pub(super) fn birth_bytes(layout: &Layout) -> usize {
     metrics.fold(FRAME_BYTES, usize::saturating_add)
 }
 
-/// DBIRTH with the current values.
-pub(super) fn device_birth(layout: &Layout, stamp: u64, seq: u8) -> Vec<u8> {
+/// DBIRTH with the current values. `member`: the device is of a member of a fold, or is it, which has
+/// no template definitions of its own; what its instances refer to begins with that, if anything.
+pub(super) fn device_birth(
+    layout: &Layout,
+    member: Option<Option<&str>>,
+    stamp: u64,
+    seq: u8,
+) -> Vec<u8> {
     let mut payload = birth(layout, stamp);
-    put_layout(&mut payload, layout);
+    match member {
+        None => put_layout(&mut payload, layout),
+        Some(prefix) => put_member_layout(&mut payload, layout, prefix),
+    }
     payload.finish(Some(seq.into()))
 }
 
 /// NDATA or DDATA of these metrics, each by its alias, or with its name where it has none. `room`: bytes that they take, roughly.
-pub(super) fn data<'a>(
+pub(super) fn data<'a, M: Borrow<Metric>>(
     stamp: u64,
     seq: u8,
     room: usize,
-    metrics: impl Iterator<Item = (Option<&'a str>, &'a Metric)>,
+    metrics: impl Iterator<Item = (Option<&'a str>, M)>,
 ) -> Vec<u8> {
     let mut payload = PayloadWriter::new(Some(stamp), room.saturating_add(FRAME_BYTES));
     for (name, metric) in metrics {
+        let metric = metric.borrow();
         payload.metric(name.filter(|_| metric.alias.is_none()), metric);
     }
     payload.finish(Some(seq.into()))
@@ -130,6 +143,16 @@ fn put_layout(payload: &mut PayloadWriter, layout: &Layout) {
     steps::take(layout.len());
     for (place, metric) in layout.birth_metrics().enumerate() {
         payload.metric_as(metric.name.as_deref(), layout.alias(place), &metric);
+    }
+}
+
+fn put_member_layout(payload: &mut PayloadWriter, layout: &Layout, prefix: Option<&str>) {
+    steps::take(layout.len());
+    for (place, metric) in layout.birth_metrics().enumerate() {
+        if !is_definition(&metric) {
+            let metric = told(&metric, prefix);
+            payload.metric_as(metric.name.as_deref(), layout.alias(place), &metric);
+        }
     }
 }
 

@@ -112,8 +112,7 @@ impl StepContext<'_> {
         }
         let by_alias = layout.aliases != Aliases::Never;
         self.published(node, seq, seq);
-        let stamp = node.data_stamp(self.now.wall_ms);
-        let seq = node.next_seq();
+        let (stamp, seq) = self.next_of(node);
         let payload = match (metrics.filter(|_| !by_alias), node.layout_of(device)) {
             (Some(metrics), _) => encode::data_as_it_is(stamp, seq, metrics),
             (None, Some(layout)) => encode::scalars(stamp, seq, layout, &updates),
@@ -121,7 +120,7 @@ impl StepContext<'_> {
                 return mistake::mistake!("data of a device that was looked at and isn't there");
             }
         };
-        self.publish(node.id, topic, payload);
+        self.publish(node.via, topic, payload);
     }
 }
 

@@ -246,7 +246,7 @@ impl StepContext<'_> {
         self.ledger.end(topic);
         if urgent
             && let Some(Outgoing::Publish { node, .. }) = self.out.back()
-            && origin.node == Some((*node).into())
+            && id.and_then(|id| nodes.get(id)).is_some_and(|of| of.via == *node)
         {
             let node = *node;
             self.out.push_back(Outgoing::Hurry { node });
@@ -294,7 +294,8 @@ impl StepContext<'_> {
             // That it can't be read says more than that it comes too early.
             self.decode(relayed, &mut inflated)?;
             origin.node = id.map(Into::into);
-            let is_relay = id.is_none() && nodes.is_relay_node(group, edge_node);
+            let is_relay =
+                id.is_none() && nodes.is_relay_node(group, self.folds.seen_as(edge_node));
             return Err(if is_relay { Reason::NameTaken } else { Reason::DataBeforeBirth });
         };
         if topic.message_type.is_data()

@@ -33,7 +33,7 @@ impl StepContext<'_> {
     /// unseen.
     pub(super) fn head_ends(&mut self, nodes: &mut Nodes, seen: &HashSet<NodeId>) {
         nodes.for_each(|node| {
-            if node.is_alive() && !node.is_relay && !seen.contains(&node.id) {
+            if node.is_alive() && !node.is_relay() && !seen.contains(&node.id) {
                 let node = node.change();
                 node.set_dead();
                 count(&mut self.tally.healed);

@@ -66,6 +66,7 @@ impl Mirror {
     pub fn backfill_late(&mut self, now: Now, place: u64, frame: &Frame) {
         let Some(Body::Relayed(relayed)) = &frame.body else { return };
         self.hear_before(now, frame);
+        self.settle(now);
         if self.withholds(frame.seq) {
             return;
         }
@@ -151,7 +152,7 @@ impl StepContext<'_> {
             return Ok(());
         }
         let found = nodes.find(topic.entity.group, topic.entity.edge_node);
-        let node = found.filter(|node| !node.is_relay).ok_or(Reason::DataBeforeBirth)?;
+        let node = found.filter(|node| !node.is_relay()).ok_or(Reason::DataBeforeBirth)?;
         origin.node = Some(node.id.into());
         let node = node.change();
         if !node.publishes() {

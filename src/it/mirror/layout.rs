@@ -13,12 +13,11 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 pub(super) use aliases::{AliasNumbers, with_given};
-pub(super) use metric::normalise;
 use metric::{
-    QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, has_all_members, is_definition,
-    merge_properties, merge_value, quality_of, same_definition, same_members, same_value,
-    set_quality, take_others,
+    QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, has_all_members, merge_properties,
+    merge_value, quality_of, same_members, same_value, set_quality, take_others,
 };
+pub(super) use metric::{is_definition, normalise, same_definition};
 use places::JournalPlaces;
 use policy::shape::is_part;
 use sparkplug::footprint::{Footprint, Growth};

@@ -28,7 +28,7 @@ impl Mirror {
         self.head = None;
         let by = self.doubt_ends(now);
         self.nodes.for_each(|node| {
-            if node.is_alive() && !node.is_relay {
+            if node.is_alive() && !node.is_relay() {
                 node.change().set_doubted(Some(by));
             }
         });

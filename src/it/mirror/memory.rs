@@ -217,7 +217,11 @@ impl Nodes {
             let layouts = node.devices.values().map(|device| device.layout.counted_bytes());
             let counted: usize = layouts.chain([node.layout.counted_bytes()]).sum();
             let is = node.memory.bytes;
-            assert!(node.is_relay || is >= counted, "{} has counted {is} of {counted}", node.key());
+            assert!(
+                node.is_relay() || is >= counted,
+                "{} has counted {is} of {counted}",
+                node.key()
+            );
             assert_eq!(node.memory.bytes, node.memory.listed, "{}", node.key());
             all = all.saturating_add(node.memory.listed);
         });

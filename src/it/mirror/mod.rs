@@ -64,12 +64,15 @@ mod data;
 mod delivery;
 mod encode;
 mod fast_path;
+mod fold;
 mod frames;
 mod guard;
 mod keyframes;
 mod late;
 mod layout;
+mod line;
 mod losses;
+mod membership;
 mod memory;
 mod news;
 mod node;
@@ -99,6 +102,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account::Ledger;
+use fold::Folds;
 pub use guard::{Asked, Deed};
 use journal_format::{Heartbeat, Start};
 use journal_read::Item;
@@ -148,6 +152,7 @@ pub struct Mirror {
     settings: MirrorSettings,
     policy: Option<Arc<Policy>>,
     nodes: Nodes,
+    folds: Folds,
     out: VecDeque<Outgoing>,
     notices: Notices,
     link: Link,
@@ -209,6 +214,7 @@ impl Mirror {
     /// An empty mirror. `policy` is an optional copy of the OT half's policy, checked again.
     pub fn new(settings: MirrorSettings, policy: Option<Arc<Policy>>) -> Mirror {
         Mirror {
+            folds: Folds::new(settings.fold.as_deref()),
             ledger: Ledger::new(policy.iter().flat_map(|policy| policy.rule_names())),
             settings,
             policy,
@@ -260,6 +266,7 @@ impl Mirror {
             ledger: &mut self.ledger,
             tally: &mut self.tally,
             unread: &mut self.unread,
+            folds: &mut self.folds,
             host: &mut self.host,
             out: &mut self.out,
             notices: &mut self.notices,
@@ -285,6 +292,7 @@ impl Mirror {
             Item::Lost(lost) => self.frames_lost(now, lost),
             Item::Late(frame) => self.late_frame(now, &frame),
         }
+        self.settle(now);
     }
 
     /// Whether some session with the broker stands: a node without one waits longer then.
@@ -294,6 +302,14 @@ impl Mirror {
 
     /// Takes what happened on the session of `id`.
     pub fn handle_session(&mut self, now: Now, id: NodeId, event: SessionEvent) {
+        match self.folds.id_of(id) {
+            Some(fold) => self.folded_session(now, fold, event),
+            None => self.own_session(now, id, event),
+        }
+        self.settle(now);
+    }
+
+    fn own_session(&mut self, now: Now, id: NodeId, event: SessionEvent) {
         self.hear(now, id);
         let (mut step, nodes) = self.step(now);
         let Some(node) = nodes.get(id) else {
@@ -350,6 +366,8 @@ impl Mirror {
         // What wasn't looked at is as it was.
         self.behind = behind || (!all && self.behind);
         self.is_late = !all;
+        self.folds.touch_all();
+        self.settle(now);
     }
 
     /// The next thing to do, in order.
@@ -381,7 +399,7 @@ impl Mirror {
 
     /// The next bdSeq of every node, to be on disk before an [`Outgoing::Open`] is carried out.
     pub fn bd_seqs(&self) -> impl Iterator<Item = (String, u8)> + '_ {
-        self.nodes.bd_seqs()
+        self.nodes.bd_seqs().chain(self.folds.bd_seqs())
     }
 
     /// The next frame of the journal that is wanted: all before it are folded in.
@@ -398,6 +416,7 @@ impl Mirror {
             let _ = Arc::make_mut(policy).set_time(now.wall_ms);
         }
         self.tell_all(now, News::Policy);
+        self.settle(now);
     }
 
     /// Opens and closes rules of the copy of the policy by this half's clock.
@@ -414,10 +433,13 @@ impl Mirror {
     pub fn stop(&mut self, now: Now) {
         self.stopping = true;
         self.tell_all(now, News::Reconcile("the relay stops"));
+        self.folds.touch_all();
+        self.settle(now);
     }
 
     /// Whether every session is closed.
     pub fn is_stopped(&self) -> bool {
-        self.nodes.iter().all(|node| node.session == Session::Closed)
+        let mut all = self.nodes.iter().chain(self.folds.nodes());
+        all.all(|node| node.session == Session::Closed)
     }
 }

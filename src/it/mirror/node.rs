@@ -10,14 +10,13 @@ use sparkplug::Entity;
 
 use super::confirm::{Confirm, MissedRange};
 use super::encode;
-use super::layout::{AliasNumbers, Layout};
+use super::layout::Layout;
+use super::line::Line;
+use super::membership::{DeviceTopics, FoldId, Membership};
 use super::node_memory::NodeMemory;
 use super::outgoing::{NodeId, SessionSpec};
 use super::settings::OnGap;
 use super::timers::{Timer, Timers};
-
-/// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
-pub(super) const MAX_STAMP_AHEAD_MS: u64 = 100;
 
 /// An edge node as the mirror holds it.
 #[derive(Debug)]
@@ -26,8 +25,9 @@ pub(super) struct Node {
     pub(super) group: String,
     pub(super) edge_node: String,
     pub(super) topics: Topics,
-    /// The relay's own edge node, of which the journal knows nothing.
-    pub(super) is_relay: bool,
+    pub(super) role: Role,
+    /// Whose session carries it: its own, or that of its fold.
+    pub(super) via: NodeId,
     life: Life,
     /// Outlasts the node's death: what a birth of the relay's own making repeats is no better
     /// than it was.
@@ -50,20 +50,14 @@ pub(super) struct Node {
     pub(super) bd_seq: u8,
     /// bdSeq of the next CONNECT; on disk before that CONNECT.
     pub(super) bd_seq_next: u8,
-    /// Number of the next message of this session.
-    seq: u8,
-    /// For the metrics of the births to come.
-    pub(super) alias_numbers: AliasNumbers,
-    /// Timestamp of the last message of any session, in milliseconds since the epoch.
-    last_ms: u64,
+    /// Of its own session; a member of a fold has none.
+    pub(super) line: Line,
     /// Until when the births that single messages asked for have used up their turns.
     pub(super) born_anew: Duration,
     /// Sessions in a row that ended before they had lasted.
     pub(super) failures: u32,
     /// Those of them since the broker couldn't be reached at all: they are this node's affair.
     pub(super) own_failures: u32,
-    /// Births of the current session that the broker hasn't confirmed.
-    pub(super) births: Option<BirthsOut>,
     /// Sessions in a row that ended with such births.
     pub(super) birth_ends: u32,
     pub(super) timers: Timers,
@@ -77,6 +71,19 @@ pub(super) struct Node {
     pub(super) memory: NodeMemory,
     /// How much of the news for all nodes it has heard.
     pub(super) heard: u64,
+}
+
+/// What a node is to the mirror.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// A node of the plant with a session of its own.
+    Plant,
+    /// The relay's own edge node, of which the journal knows nothing.
+    Relay,
+    /// A node of the plant that is a device of a folded edge node.
+    Member(Box<Membership>),
+    /// A folded edge node, of which the journal knows nothing either.
+    Folded(FoldId),
 }
 
 /// Whether the plant's node lives, as far as the journal shows.
@@ -124,15 +131,6 @@ pub(super) enum Announced {
     Born,
 }
 
-/// Births that the broker hasn't confirmed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct BirthsOut {
-    pub(super) bytes: usize,
-    pub(super) largest: usize,
-    /// The barrier that has no answer came behind them.
-    pub(super) covered: bool,
-}
-
 /// Life of a node's session on the IT broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Session {
@@ -157,15 +155,14 @@ pub(super) struct Topics {
     device_commands: String,
 }
 
-#[derive(Debug)]
-pub(super) struct DeviceTopics {
-    pub(super) birth: Arc<str>,
-    pub(super) death: Arc<str>,
-    pub(super) data: Arc<str>,
-}
-
 impl Node {
-    pub(super) fn new(id: NodeId, group: &str, edge_node: &str, bd_seq_next: u8) -> Node {
+    pub(super) fn new(
+        id: NodeId,
+        group: &str,
+        edge_node: &str,
+        bd_seq_next: u8,
+        role: Role,
+    ) -> Node {
         let topic = |kind: &str| Arc::from(format!("spBv1.0/{group}/{kind}/{edge_node}"));
         Node {
             id,
@@ -178,7 +175,8 @@ impl Node {
                 command: format!("spBv1.0/{group}/NCMD/{edge_node}"),
                 device_commands: format!("spBv1.0/{group}/DCMD/{edge_node}/+"),
             },
-            is_relay: false,
+            role,
+            via: id,
             life: Life::Dead,
             trust: Trust::Certain,
             losses: 0,
@@ -190,13 +188,10 @@ impl Node {
             session: Session::Closed,
             bd_seq: bd_seq_next,
             bd_seq_next,
-            seq: 0,
-            alias_numbers: AliasNumbers::default(),
-            last_ms: 0,
+            line: Line::default(),
             born_anew: Duration::ZERO,
             failures: 0,
             own_failures: 0,
-            births: None,
             birth_ends: 0,
             timers: Timers::default(),
             confirm: Confirm::default(),
@@ -205,6 +200,42 @@ impl Node {
             ranges: Vec::new(),
             memory: NodeMemory::default(),
             heard: 0,
+        }
+    }
+
+    /// A node of the plant as a device of a folded edge node, whose session `via` is.
+    pub(super) fn new_member(
+        id: NodeId,
+        group: &str,
+        edge_node: &str,
+        via: NodeId,
+        membership: Membership,
+    ) -> Node {
+        let topics = membership.topics(group, None);
+        let mut node = Node::new(id, group, edge_node, 0, Role::Member(Box::new(membership)));
+        node.topics =
+            Topics { birth: topics.birth, death: topics.death, data: topics.data, ..node.topics };
+        node.via = via;
+        node
+    }
+
+    /// The relay's own edge node.
+    pub(super) fn is_relay(&self) -> bool {
+        matches!(self.role, Role::Relay)
+    }
+
+    /// Its place in a folded edge node, if it has one.
+    pub(super) fn membership(&self) -> Option<&Membership> {
+        match &self.role {
+            Role::Member(membership) => Some(membership),
+            Role::Plant | Role::Relay | Role::Folded(_) => None,
+        }
+    }
+
+    pub(super) fn membership_mut(&mut self) -> Option<&mut Membership> {
+        match &mut self.role {
+            Role::Member(membership) => Some(membership),
+            Role::Plant | Role::Relay | Role::Folded(_) => None,
         }
     }
 
@@ -271,20 +302,11 @@ impl Node {
 
     /// A new device with this layout, of which IT doesn't know.
     pub(super) fn new_device(&self, name: &str, layout: Arc<Layout>) -> Device {
-        let topic = |kind: &str| {
-            Arc::from(format!("spBv1.0/{}/{kind}/{}/{name}", self.group, self.edge_node))
+        let topics = match self.membership() {
+            Some(membership) => membership.topics(&self.group, Some(name)),
+            None => DeviceTopics::new(&self.group, &self.edge_node, name),
         };
-        Device {
-            topics: DeviceTopics {
-                birth: topic("DBIRTH"),
-                death: topic("DDEATH"),
-                data: topic("DDATA"),
-            },
-            layout,
-            announced: Announced::Unborn,
-            unpublished_birth: None,
-            counted: 0,
-        }
+        Device { topics, layout, announced: Announced::Unborn, unpublished_birth: None, counted: 0 }
     }
 
     /// The metrics of the node or of a device that it has.
@@ -368,40 +390,9 @@ impl Node {
     }
 
     /// What the births of the node and its devices take, in bytes, roughly.
-    fn birth_bytes(&self) -> usize {
+    pub(super) fn birth_bytes(&self) -> usize {
         let devices = self.devices.values().map(|device| encode::birth_bytes(&device.layout));
         devices.fold(encode::birth_bytes(&self.layout), usize::saturating_add)
-    }
-
-    /// Notes that a birth of so many bytes was published.
-    pub(super) fn note_birth(&mut self, bytes: usize) {
-        let births = self.births.get_or_insert_default();
-        births.bytes = births.bytes.saturating_add(bytes);
-        births.largest = births.largest.max(bytes);
-        births.covered = false;
-    }
-
-    /// Begins the births of a session: their sequence starts anew. Their timestamp, which is later
-    /// than that of anything before: hosts take a birth that isn't for a leftover, and drop by it
-    /// what they have; two messages can fall into one millisecond.
-    pub(super) fn begin_births(&mut self, wall_ms: u64) -> u64 {
-        self.seq = 0;
-        self.births = None;
-        self.last_ms = stamp(wall_ms, self.last_ms.saturating_add(1));
-        self.last_ms
-    }
-
-    /// Timestamp of the next message behind an NBIRTH: hosts drop what is older than that.
-    pub(super) fn data_stamp(&mut self, wall_ms: u64) -> u64 {
-        self.last_ms = stamp(wall_ms, self.last_ms);
-        self.last_ms
-    }
-
-    /// Takes the next number of the session's sequence (0..=255, wrapping).
-    pub(super) fn next_seq(&mut self) -> u8 {
-        let seq = self.seq;
-        self.seq = self.seq.wrapping_add(1);
-        seq
     }
 }
 
@@ -415,10 +406,4 @@ impl Device {
     pub(super) fn is_withheld(&self, on_gap: OnGap) -> bool {
         !self.is_born() && !self.layout.is_suspended(on_gap)
     }
-}
-
-/// The wall clock, or `least` if that is a little later; if it is much later the clock was set
-/// back, and time can only go on from there.
-fn stamp(wall_ms: u64, least: u64) -> u64 {
-    if least.saturating_sub(wall_ms) > MAX_STAMP_AHEAD_MS { wall_ms } else { wall_ms.max(least) }
 }

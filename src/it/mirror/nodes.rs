@@ -8,7 +8,8 @@ use std::ops::Deref;
 use foldhash::fast::RandomState;
 use state::Changes;
 
-use super::node::Node;
+use super::fold::Folds;
+use super::node::{Node, Role};
 use super::node_memory::NodeMemory;
 use super::outgoing::NodeId;
 use super::snapshot::NodePart;
@@ -164,22 +165,28 @@ impl Nodes {
         group: &str,
         edge_node: &str,
         most: usize,
+        folds: &mut Folds,
     ) -> Option<(&mut Node, bool)> {
         let known = self.id_of(group, edge_node);
         let id = match known {
             Some(id) => id,
             None if self.entries.len() < most.saturating_add(self.relay.is_some().into()) => {
-                return self.append(group, edge_node).map(|node| (node, true));
+                return self.append(group, edge_node, folds).map(|node| (node, true));
             }
-            None => self.replace_spent(group, edge_node)?,
+            None => self.replace_spent(group, edge_node, folds)?,
         };
         self.get(id).map(|node| (node.change(), known.is_none()))
     }
 
     /// Appends a node of the plant, with its next bdSeq; `None`: the list is full.
-    pub(super) fn append(&mut self, group: &str, edge_node: &str) -> Option<&mut Node> {
+    pub(super) fn append(
+        &mut self,
+        group: &str,
+        edge_node: &str,
+        folds: &mut Folds,
+    ) -> Option<&mut Node> {
         let id = u32::try_from(self.entries.len()).map(NodeId).ok()?;
-        let node = self.new_node(id, group, edge_node);
+        let node = self.new_node(id, group, edge_node, folds);
         self.by_key.insert(node.key(), id);
         self.push(node);
         self.get(id).map(NodeRef::change)
@@ -187,21 +194,39 @@ impl Nodes {
 
     /// Appends the relay's own edge node; `None`: a node of the plant has this name, or the list is
     /// full.
-    pub(super) fn add_relay_node(&mut self, group: &str, edge_node: &str) -> Option<&mut Node> {
-        if self.id_of(group, edge_node).is_some() {
+    pub(super) fn add_relay_node(
+        &mut self,
+        group: &str,
+        edge_node: &str,
+        folds: &Folds,
+    ) -> Option<&mut Node> {
+        let is_taken = match folds.edge_node() {
+            None => self.id_of(group, edge_node).is_some(),
+            Some(folded) => folded == edge_node && folds.has_group(group),
+        };
+        if is_taken {
             return None;
         }
         let id = u32::try_from(self.entries.len()).map(NodeId).ok()?;
-        let mut node = self.new_node(id, group, edge_node);
-        node.is_relay = true;
+        let node = self.new_own_node(id, group, edge_node, Role::Relay);
         self.push(node);
         self.relay = Some(id);
         self.get(id).map(NodeRef::change)
     }
 
-    fn new_node(&mut self, id: NodeId, group: &str, edge_node: &str) -> Node {
+    fn new_node(&mut self, id: NodeId, group: &str, edge_node: &str, folds: &mut Folds) -> Node {
+        let bd_seqs = &mut self.bd_seqs;
+        let take = |key: &str| bd_seqs.remove(key).unwrap_or(0);
+        if let Some(mut member) = folds.new_member(id, group, edge_node, take) {
+            member.heard = self.told;
+            return member;
+        }
+        self.new_own_node(id, group, edge_node, Role::Plant)
+    }
+
+    fn new_own_node(&mut self, id: NodeId, group: &str, edge_node: &str, role: Role) -> Node {
         let bd_seq = self.bd_seqs.remove(&format!("{group}/{edge_node}")).unwrap_or(0);
-        let mut node = Node::new(id, group, edge_node, bd_seq);
+        let mut node = Node::new(id, group, edge_node, bd_seq, role);
         node.heard = self.told;
         node
     }
@@ -226,17 +251,22 @@ impl Nodes {
 
     /// Forgets a dead node of which nothing is owed to the broker, all but its next bdSeq; its
     /// place is the other's. Its session is closed, so no event of it is still to come.
-    fn replace_spent(&mut self, group: &str, edge_node: &str) -> Option<NodeId> {
+    fn replace_spent(&mut self, group: &str, edge_node: &str, folds: &mut Folds) -> Option<NodeId> {
         let spent = self.iter().find(|node| node.is_spent())?;
-        let (id, key, next) = (spent.id, spent.key(), spent.bd_seq_next);
+        let (id, key) = (spent.id, spent.key());
+        // A member has none, but its fold has: that goes with its last member.
+        let kept = match spent.membership() {
+            Some(_) => folds.remove_member(spent),
+            None => Some((key.clone(), spent.bd_seq_next)),
+        };
         if self.bd_seqs.len() >= MAX_FORMER_BD_SEQS
             && let Some(other) = self.bd_seqs.keys().next().cloned()
         {
             self.bd_seqs.remove(&other);
         }
         self.by_key.remove(&key);
-        self.bd_seqs.insert(key, next);
-        let mut node = self.new_node(id, group, edge_node);
+        self.bd_seqs.extend(kept);
+        let mut node = self.new_node(id, group, edge_node, folds);
         node.memory.replace(&self.get(id)?.memory);
         *self.get(id)?.change() = node;
         self.by_key.insert(format!("{group}/{edge_node}"), id);
@@ -264,7 +294,9 @@ impl Nodes {
 
     /// The next bdSeq of every node that ever had a session.
     pub(super) fn bd_seqs(&self) -> impl Iterator<Item = (String, u8)> + '_ {
-        let known = self.iter().map(|node| (node.key(), node.bd_seq_next));
+        // Members of a fold have none.
+        let own = self.iter().filter(|node| node.membership().is_none());
+        let known = own.map(|node| (node.key(), node.bd_seq_next));
         let others = self.bd_seqs.iter().map(|(key, next)| (key.clone(), *next));
         known.chain(others)
     }

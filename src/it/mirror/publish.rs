@@ -6,7 +6,9 @@ use std::time::Duration;
 use sparkplug::Metric;
 
 use super::encode;
-use super::node::{Announced, Device, Node, Session};
+use super::fold::told_all;
+use super::layout::Layout;
+use super::node::{Announced, Device, Node, Role, Session};
 use super::notice::Notice;
 use super::step::StepContext;
 use super::timers::Timer;
@@ -18,8 +20,17 @@ const ANEW_EVERY: Duration = Duration::from_secs(1);
 const ANEW_AHEAD: Duration = Duration::from_secs(2);
 
 impl StepContext<'_> {
-    /// NBIRTH with `seq` 0, then the DBIRTH of every live device.
+    /// NBIRTH with `seq` 0, then the DBIRTH of every live device. Of a member of a fold: its own
+    /// DBIRTH in place of the NBIRTH; of a folded edge node: all that, once the step is over.
     pub(super) fn publish_births(&mut self, node: &mut Node) {
+        let fold = match &node.role {
+            Role::Folded(fold) => return self.folds.want_births(*fold),
+            Role::Member(membership) => Some(membership.fold),
+            Role::Plant | Role::Relay => None,
+        };
+        if fold.is_some_and(|fold| !self.may_bear(node, fold)) {
+            return;
+        }
         let first = !node.is_born();
         node.session = Session::Born { since: self.now.mono };
         node.timers.stop(Timer::RebirthDue);
@@ -30,15 +41,10 @@ impl StepContext<'_> {
         let oldest = node.take_held_births().unwrap_or(newest);
         node.close_missed(self.position);
         self.published(node, oldest, newest);
-        let stamp = node.begin_births(self.now.wall_ms);
-        let seq = node.next_seq();
-        let aliases = self.settings.aliases;
-        let alias = node.alias_numbers.begin(&mut node.layout, first, aliases);
-        let birth = encode::node_birth(node.bd_seq, alias, &node.layout, stamp, seq);
-        let birth = self.compress(birth, stamp, seq);
-        node.note_birth(birth.len());
-        self.publish(node.id, Arc::clone(&node.topics.birth), birth);
-        self.breathe();
+        match fold {
+            Some(_) => self.publish_member_birth(node),
+            None => self.publish_node_birth(node, first),
+        }
         let mut devices = std::mem::take(&mut node.devices);
         for device in devices.values_mut() {
             if node.withholds(&device.layout, self.settings.on_gap) {
@@ -48,7 +54,7 @@ impl StepContext<'_> {
             }
         }
         node.devices = devices;
-        if node.is_relay || !self.settings.backfill {
+        if node.is_relay() || !self.settings.backfill {
             node.ranges.clear();
         }
         node.set_range_timers();
@@ -57,6 +63,34 @@ impl StepContext<'_> {
             let (devices, bd_seq) = (node.devices.len(), node.bd_seq);
             self.notify(Notice::NodeBorn { node: node.key(), devices, bd_seq });
         }
+    }
+
+    /// NBIRTH of a node with a session of its own. `first`: of this session.
+    pub(super) fn publish_node_birth(&mut self, node: &mut Node, first: bool) {
+        let aliases = self.settings.aliases;
+        let mut layout = std::mem::take(&mut node.layout);
+        let line = self.folds.line(node);
+        let stamp = line.begin_births(self.now.wall_ms);
+        let seq = line.next_seq();
+        let alias = line.alias_numbers.begin(&mut layout, first, aliases);
+        node.layout = layout;
+        let birth = encode::node_birth(node.bd_seq, alias, &node.layout, stamp, seq);
+        let birth = self.compress(birth, stamp, seq);
+        self.folds.line(node).note_birth(birth.len());
+        self.publish(node.via, Arc::clone(&node.topics.birth), birth);
+        self.breathe();
+    }
+
+    /// The DBIRTH of a member of a fold, with its own metrics. One that hosts see, and all of its
+    /// devices, die first: a second DBIRTH would be a violation.
+    fn publish_member_birth(&mut self, node: &mut Node) {
+        self.retract(node);
+        let mut layout = std::mem::take(&mut node.layout);
+        self.folds.line(node).alias_numbers.go_on(&mut layout);
+        node.layout = layout;
+        let (birth, death) = (Arc::clone(&node.topics.birth), Arc::clone(&node.topics.death));
+        let layout = Arc::clone(&node.layout);
+        self.publish_birth_of(node, &layout, birth, &death);
     }
 
     /// Publishes the births of a node anew for something that a single message of the plant said
@@ -79,14 +113,33 @@ impl StepContext<'_> {
     /// DBIRTH of a device of the node; it may be outside of the node's list for the moment.
     pub(super) fn publish_device_birth(&mut self, node: &mut Node, device: &mut Device) {
         device.announced = Announced::Born;
-        node.alias_numbers.go_on(&mut device.layout);
-        let stamp = node.data_stamp(self.now.wall_ms);
-        let seq = node.next_seq();
-        let payload = encode::device_birth(&device.layout, stamp, seq);
+        self.folds.line(node).alias_numbers.go_on(&mut device.layout);
+        let topics = &device.topics;
+        self.publish_birth_of(node, &device.layout, Arc::clone(&topics.birth), &topics.death);
+    }
+
+    /// DBIRTH with this layout.
+    fn publish_birth_of(
+        &mut self,
+        node: &mut Node,
+        layout: &Layout,
+        topic: Arc<str>,
+        death: &Arc<str>,
+    ) {
+        let (stamp, seq) = self.next_of(node);
+        let member = node.membership().map(|membership| membership.prefix.as_deref());
+        let payload = encode::device_birth(layout, member, stamp, seq);
         let payload = self.compress(payload, stamp, seq);
-        node.note_birth(payload.len());
-        self.publish(node.id, Arc::clone(&device.topics.birth), payload);
+        self.folds.line(node).note_birth(payload.len());
+        node.show(death);
+        self.publish(node.via, topic, payload);
         self.breathe();
+    }
+
+    /// Timestamp and number of the next message on the session of a node.
+    pub(super) fn next_of(&mut self, node: &mut Node) -> (u64, u8) {
+        let line = self.folds.line(node);
+        (line.data_stamp(self.now.wall_ms), line.next_seq())
     }
 
     /// A birth as it goes out: compressed where it is long, and shorter by that.
@@ -127,15 +180,22 @@ impl StepContext<'_> {
         room: usize,
         metrics: impl Iterator<Item = (Option<&'m str>, &'m Metric)>,
     ) {
-        let stamp = node.data_stamp(self.now.wall_ms);
-        let payload = encode::data(stamp, node.next_seq(), room, metrics);
-        self.publish(node.id, topic, payload);
+        let (stamp, seq) = self.next_of(node);
+        let prefix = node.membership().and_then(|membership| membership.prefix.as_deref());
+        let payload = match prefix {
+            None => encode::data(stamp, seq, room, metrics),
+            Some(prefix) => encode::data(stamp, seq, room, told_all(metrics, prefix)),
+        };
+        self.publish(node.via, topic, payload);
     }
 
     /// DDEATH on this topic.
     pub(super) fn publish_device_death(&mut self, node: &mut Node, topic: Arc<str>) {
-        let stamp = node.data_stamp(self.now.wall_ms);
-        let payload = encode::device_death(stamp, node.next_seq());
-        self.publish(node.id, topic, payload);
+        if !node.hide(&topic) {
+            return;
+        }
+        let (stamp, seq) = self.next_of(node);
+        let payload = encode::device_death(stamp, seq);
+        self.publish(node.via, topic, payload);
     }
 }

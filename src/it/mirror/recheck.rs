@@ -97,7 +97,7 @@ impl StepContext<'_> {
 
     /// Applies a changed copy of the policy to what is mirrored of a node already.
     pub(super) fn recheck_node(&mut self, node: NodeRef<'_>) {
-        if self.policy.is_none() || node.is_relay {
+        if self.policy.is_none() || node.is_relay() {
             return;
         }
         self.work(node.metrics().saturating_mul(JUDGED_BYTES));

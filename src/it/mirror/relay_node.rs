@@ -30,7 +30,7 @@ impl Mirror {
         metrics: Vec<Metric>,
     ) -> Result<(), NameTaken> {
         let (mut step, nodes) = self.step(now);
-        let Some(node) = nodes.add_relay_node(group, edge_node) else {
+        let Some(node) = nodes.add_relay_node(group, edge_node, step.folds) else {
             return Err(NameTaken { node: format!("{group}/{edge_node}") });
         };
         let birth = Payload { timestamp: Some(now.wall_ms), metrics, ..Payload::default() };

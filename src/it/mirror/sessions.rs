@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::node::{BirthsOut, Node, Session};
+use super::line::BirthsOut;
+use super::node::{Node, Role, Session};
 use super::nodes::NodeRef;
 use super::notice::{Notice, Unconfirmed, count};
 use super::outgoing::{NodeId, Outgoing, SessionEvent};
@@ -82,8 +83,13 @@ impl StepContext<'_> {
             && (is_due(Timer::ConfirmLive) || is_due(Timer::ConfirmHistory))
         {
             let node = node.change();
-            node.begin_barrier();
-            self.out.push_back(Outgoing::Barrier { node: node.id });
+            match node.membership() {
+                Some(membership) => self.ask_barrier(node, membership.fold),
+                None => {
+                    node.begin_barrier();
+                    self.out.push_back(Outgoing::Barrier { node: node.id });
+                }
+            }
             return node.is_behind();
         }
         if is_due(Timer::Connect) {
@@ -111,7 +117,11 @@ impl StepContext<'_> {
 
     fn due_move(&self, node: &Node) -> Option<Move> {
         let linked = self.link == Link::Alive;
-        let wanted = (linked || node.is_relay) && !self.stopping && node.is_presentable();
+        let wanted = match node.role {
+            Role::Folded(_) => self.folds.is_wanted(node),
+            Role::Relay => node.is_presentable(),
+            Role::Plant | Role::Member(_) => linked && node.is_presentable(),
+        } && !self.stopping;
         match node.session {
             Session::Closed => {
                 let waits = node.timers.is_set(Timer::Connect)
@@ -139,11 +149,17 @@ impl StepContext<'_> {
     }
 
     fn open(&mut self, node: &mut Node) {
+        if let Some(membership) = node.membership() {
+            return self.join(node, membership.fold);
+        }
         node.bd_seq = node.bd_seq_next;
         node.bd_seq_next = node.bd_seq.wrapping_add(1);
         node.session = Session::Opening { host_seen: false };
         node.timers.stop(Timer::Connect);
-        let spec = node.session_spec(self.now.wall_ms, self.settings.host_topic());
+        let mut spec = node.session_spec(self.now.wall_ms, self.settings.host_topic());
+        if let Role::Folded(fold) = node.role {
+            spec.birth_bytes = self.folds.expected_bytes(fold);
+        }
         self.work(OPEN_WORK);
         self.out.push_back(Outgoing::Open { node: node.id, spec });
     }
@@ -153,6 +169,9 @@ impl StepContext<'_> {
     pub(super) fn kill(&mut self, node: &mut Node, why: &'static str) {
         if matches!(node.session, Session::Closed | Session::Closing) {
             return;
+        }
+        if let Some(membership) = node.membership() {
+            return self.leave(node, membership.fold, why);
         }
         let was_born = node.is_born();
         node.session = Session::Closing;
@@ -166,14 +185,14 @@ impl StepContext<'_> {
         }
     }
 
-    fn session_ready(&mut self, node: &mut Node) {
+    pub(super) fn session_ready(&mut self, node: &mut Node) {
         if let Session::Opening { host_seen } = node.session {
             node.session = Session::Waiting { host_seen };
         }
         self.reconcile(node, "it died before its births");
     }
 
-    fn session_lost(&mut self, node: &mut Node, connect_sent: bool) {
+    pub(super) fn session_lost(&mut self, node: &mut Node, connect_sent: bool) {
         let was_born = match node.session {
             Session::Born { since } => Some(since),
             _ => None,
@@ -195,7 +214,7 @@ impl StepContext<'_> {
             // Nobody is there: what happened until now may have been the broker's affair.
             node.own_failures = 0;
         }
-        let births = was_born.and(node.births.take());
+        let births = was_born.and(self.folds.line(node).births.take());
         node.birth_ends = match births {
             Some(_) => node.birth_ends.saturating_add(1),
             None if was_born.is_some() => 0,
@@ -223,17 +242,18 @@ impl StepContext<'_> {
         }
     }
 
-    fn session_closed(&mut self, node: &mut Node) {
+    pub(super) fn session_closed(&mut self, node: &mut Node) {
         node.session = Session::Closed;
         node.confirm_all();
         node.lose_unconfirmed();
         node.stop_session_timers();
         (node.failures, node.own_failures) = (0, 0);
-        (node.births, node.birth_ends) = (None, 0);
+        self.folds.line(node).births = None;
+        node.birth_ends = 0;
         self.reconcile(node, "");
     }
 
-    fn session_confirmed(&mut self, node: &mut Node) {
+    pub(super) fn session_confirmed(&mut self, node: &mut Node) {
         let _ = node.end_barrier(self.confirm_by());
     }
 }

@@ -31,6 +31,7 @@ impl Mirror {
         // That it lives is all that is known.
         self.saw(id, frame.in_head);
         self.end_frame(now, is_fresh);
+        self.settle(now);
     }
 
     /// Doubts the node of a topic, of which a frame said nobody knows what: its values until they are
@@ -46,7 +47,7 @@ impl Mirror {
         let (mut step, nodes) = self.step(now);
         let node = nodes.find(entity.group, entity.edge_node)?;
         let id = node.id;
-        if node.is_alive() && !node.is_relay {
+        if node.is_alive() && !node.is_relay() {
             let node = node.change();
             node.set_doubted(Some(by));
             step.doubt_values(node, why);
@@ -71,7 +72,7 @@ impl Mirror {
         } else {
             count(&mut step.tally.keyframes_refused);
         }
-        if let Some(node) = node.filter(|node| node.is_alive() && !node.is_relay) {
+        if let Some(node) = node.filter(|node| node.is_alive() && !node.is_relay()) {
             match entity.and_then(|entity| entity.device) {
                 Some(device) => {
                     let _ = step.device_death(node.change(), device, frame.seq);
@@ -90,13 +91,14 @@ impl Mirror {
         }
         self.saw(id, frame.in_head);
         self.end_frame(now, is_fresh);
+        self.settle(now);
     }
 }
 
 impl StepContext<'_> {
     /// Whether a node may be worked on.
     pub(super) fn may_work_on(&mut self, node: &Node) -> bool {
-        node.is_relay || self.guard.lets(&node.group, &node.edge_node, Deed::Due)
+        node.is_relay() || self.guard.lets(&node.group, &node.edge_node, Deed::Due)
     }
 
     /// Drops what is remembered of a node.

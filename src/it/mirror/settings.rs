@@ -1,5 +1,6 @@
 //! Settings of the mirror.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sparkplug::{Budget, Caps};
@@ -23,6 +24,9 @@ pub struct MirrorSettings {
     pub data_qos: Qos,
     pub data_datatypes: DataDatatypes,
     pub aliases: Aliases,
+    /// All nodes of a group are devices of one edge node of this name on IT; `None`: each has a
+    /// session of its own.
+    pub fold: Option<Arc<str>>,
     /// Births of more bytes are compressed, where that makes them shorter.
     pub compress_births_above: Option<usize>,
     pub max_nodes: usize,

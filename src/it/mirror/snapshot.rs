@@ -143,7 +143,7 @@ impl NodePart {
             let stored = DeviceSnapshot { name, slots: Vec::new(), held_birth, doubts };
             (stored, Arc::clone(&device.layout))
         };
-        (!node.is_relay).then(|| NodePart {
+        (!node.is_relay()).then(|| NodePart {
             id: node.id,
             node: NodeSnapshot {
                 group: node.group.clone(),
@@ -257,7 +257,7 @@ impl Mirror {
                 // The plant's next birth brings it back.
                 continue;
             }
-            let Some(node) = nodes.append(&stored.group, &stored.edge_node) else {
+            let Some(node) = nodes.append(&stored.group, &stored.edge_node, step.folds) else {
                 mistake::mistake!("more nodes in a file than a list can have");
                 break;
             };

@@ -8,7 +8,7 @@ use policy::Policy;
 use sparkplug::Entity;
 use telemetry::status::{LINK_ALIVE, LossStatus, TrackedNode};
 
-use super::node::{Node, Session};
+use super::node::{Node, Role, Session};
 use super::notice::Tally;
 use super::{Link, Mirror, Now};
 
@@ -44,7 +44,7 @@ impl Mirror {
 
     /// The edge nodes, for the account.
     pub fn nodes(&self) -> impl Iterator<Item = TrackedNode<'_>> {
-        self.nodes.iter().filter(|node| !node.is_relay).map(|node| TrackedNode {
+        self.nodes.iter().filter(|node| !node.is_relay()).map(|node| TrackedNode {
             slot: node.id.into(),
             entity: Entity::node(&node.group, &node.edge_node),
             alive: node.is_born(),
@@ -55,7 +55,13 @@ impl Mirror {
     pub fn sessions(&self) -> usize {
         let is_up =
             |node: &&Node| matches!(node.session, Session::Waiting { .. } | Session::Born { .. });
-        self.nodes.iter().filter(is_up).count()
+        self.all_sessions().filter(is_up).count()
+    }
+
+    /// Everything that has a session of its own, or may have one.
+    fn all_sessions(&self) -> impl Iterator<Item = &Node> {
+        let own = self.nodes.iter().filter(|node| node.membership().is_none());
+        own.chain(self.folds.nodes())
     }
 
     /// Nodes that should have a session, and have none after an attempt.
@@ -65,19 +71,22 @@ impl Mirror {
         }
         let linked = self.link == Link::Alive;
         let is_without = |node: &&Node| {
-            (linked || node.is_relay)
-                && node.is_presentable()
+            let is_wanted = match node.role {
+                Role::Folded(_) => self.folds.is_wanted(node),
+                _ => (linked || node.is_relay()) && node.is_presentable(),
+            };
+            is_wanted
                 && node.failures > 0
                 && matches!(node.session, Session::Closed | Session::Opening { .. })
         };
-        self.nodes.iter().filter(is_without).count()
+        self.all_sessions().filter(is_without).count()
     }
 
     /// Whether there is anything to have a session for: not where every node is dead, and not in
     /// a half that stops.
     pub fn wants_sessions(&self) -> bool {
         let linked = self.link == Link::Alive;
-        let wants = |node: &Node| (linked || node.is_relay) && node.is_presentable();
+        let wants = |node: &Node| (linked || node.is_relay()) && node.is_presentable();
         !self.stopping && self.nodes.iter().any(wants)
     }
 

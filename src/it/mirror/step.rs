@@ -12,6 +12,7 @@ use text::clean;
 
 use super::Link;
 use super::breath::Breath;
+use super::fold::Folds;
 use super::guard::Guard;
 use super::node::Node;
 use super::notice::{Notice, Notices, Tally};
@@ -34,6 +35,7 @@ pub(super) struct StepContext<'a> {
     pub(super) tally: &'a mut Tally,
     /// Who sends and can't be shown.
     pub(super) unread: &'a mut Option<Unread>,
+    pub(super) folds: &'a mut Folds,
     pub(super) host: &'a mut PrimaryHost,
     pub(super) out: &'a mut VecDeque<Outgoing>,
     pub(super) notices: &'a mut Notices,

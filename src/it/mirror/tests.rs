@@ -4,6 +4,7 @@
 mod aliases;
 mod both;
 mod doubts;
+mod folded;
 mod footprint;
 mod gaps;
 mod history;

@@ -49,6 +49,7 @@ pub fn settings(flags: u8) -> MirrorSettings {
             2 => Aliases::AsPlant,
             _ => Aliases::Never,
         },
+        fold: None,
         compress_births_above: (flags & 7 == 7).then_some(256),
         max_nodes: 4,
         max_devices_per_node: 2,

@@ -150,6 +150,7 @@ impl Rig {
             confirm_every: Duration::from_secs(2),
             data_datatypes: DataDatatypes::AsPlant,
             aliases: Aliases::Never,
+            fold: None,
             compress_births_above: None,
             data_qos: Qos::AtMostOnce,
             max_nodes: 10,

@@ -28,6 +28,8 @@ pub struct Node {
 #[derive(Debug, Default)]
 pub struct Host {
     pub nodes: BTreeMap<String, Node>,
+    /// The edge node of which those of the plant are devices, where they are.
+    pub folded: Option<(String, Node)>,
     findings: Findings,
     /// Every number that was ever seen, live or historical.
     pub seen: BTreeSet<Number>,
@@ -35,11 +37,20 @@ pub struct Host {
 }
 
 impl Host {
+    /// `folded`: the edge node of which those of the plant are devices.
+    pub fn new(folded: Option<&str>) -> Host {
+        let folded = folded.map(|name| (name.to_owned(), Node::default()));
+        Host { folded, ..Host::default() }
+    }
+
     /// A session of this node begins, with this number. `is_sure`: the one before it wasn't cut
     /// off by a kill, so that the number is known.
     pub fn session(&mut self, node: &str, bd_seq: u64, is_sure: bool) {
         self.findings.look_at(node);
-        let node = self.nodes.entry(node.into()).or_default();
+        let node = match &mut self.folded {
+            Some((name, folded)) if name == node => folded,
+            _ => self.nodes.entry(node.into()).or_default(),
+        };
         let due = match node.history.next_bd_seq() {
             Some(due) if is_sure => due,
             // Never the last one again: its will could kill this session.
@@ -56,13 +67,35 @@ impl Host {
         self.messages += 1;
         self.findings.look_at(topic);
         let Some(address) = Address::parse(topic, &mut self.findings) else { return };
-        let key = address.node.edge_node.clone();
-        let node = self.nodes.entry(key).or_default();
+        let mut key = address.node.edge_node.clone();
+        let node = match &mut self.folded {
+            Some((name, folded)) if *name == key => folded,
+            _ => self.nodes.entry(key.clone()).or_default(),
+        };
         let judged =
             node.session.judge(&address, bytes, at_ms, &mut node.history, &mut self.findings);
         let Some(payload) = judged else { return };
-        let device = address.device.clone().unwrap_or_default();
-        match address.kind {
+        let (mut kind, mut device) = (address.kind, address.device.clone().unwrap_or_default());
+        if self.folded.is_some() {
+            assert_eq!(self.folded.as_ref().map(|(name, _)| name), Some(&key), "{topic}");
+            if address.device.is_none() {
+                // It begins and ends with those of all its devices.
+                self.nodes.values_mut().for_each(Node::end);
+                return;
+            }
+            let unfolded = sparkplug::unfolded_device(&device);
+            let (edge_node, of) = unfolded.unwrap_or_else(|| panic!("a device of nobody: {topic}"));
+            let of = of.map(str::to_owned);
+            // What the plant's node says itself.
+            kind = match (kind, &of) {
+                (MessageType::DBirth, None) => MessageType::NBirth,
+                (MessageType::DDeath, None) => MessageType::NDeath,
+                (kind, _) => kind,
+            };
+            (key, device) = (edge_node, of.unwrap_or_default());
+        }
+        let node = self.nodes.entry(key).or_default();
+        match kind {
             MessageType::NBirth => {
                 node.is_online = true;
                 node.entities.clear();
@@ -87,7 +120,9 @@ impl Host {
 
     /// The will of a session comes: the broker sends it.
     pub fn will(&mut self, node: &str) {
-        if let Some(node) = self.nodes.get_mut(node) {
+        if self.folded.as_ref().is_some_and(|(name, _)| name == node) {
+            self.nodes.values_mut().for_each(Node::end);
+        } else if let Some(node) = self.nodes.get_mut(node) {
             node.end();
         }
     }

@@ -107,7 +107,9 @@ impl ItBroker {
         self.lose_all(host);
         self.events.clear();
         // It may have taken a number and never asked for the session.
-        self.cut.extend(host.nodes.keys().map(|node| (node.clone(), true)));
+        let folded = host.folded.iter().map(|(name, _)| name);
+        let all = host.nodes.keys().chain(folded);
+        self.cut.extend(all.map(|node| (node.clone(), true)));
     }
 
     /// A host asks a node for a rebirth.

@@ -158,6 +158,8 @@ pub struct Config {
     pub dies_on_gap: bool,
     pub assured_on_it: bool,
     pub aliases: Aliases,
+    /// The plant's nodes are devices of one edge node on IT.
+    pub folds: bool,
     /// Births are compressed on IT.
     pub compresses: bool,
     pub backfill: bool,
@@ -248,6 +250,7 @@ fn config(random: &mut Random) -> Config {
         copy: random.chance(40),
         dies_on_gap: random.chance(15),
         assured_on_it: random.chance(20),
+        folds: Random::new(more.clone().next() ^ 0xF01D).chance(35),
         compresses: Random::new(more.clone().next() ^ 0xDEF1).chance(30),
         aliases: Random::new(more.clone().next() ^ 0xA11A5).pick(&[
             Aliases::Never,

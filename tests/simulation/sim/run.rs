@@ -201,8 +201,7 @@ fn happen(world: &mut World, op: &Op) -> Result<(), Violation> {
         Op::ItBroker { away_ms, cut } => world.break_it_broker(away_ms, cut),
         Op::ItSession { node, swallows_ms } => {
             let until = world.now.mono + Duration::from_millis(swallows_ms);
-            let name = world.plant.nodes[node].name.clone();
-            let name = world.name_on_it(&name);
+            let name = world.session_on_it(node);
             world.it_broker.swallow(&name, until);
         }
         Op::Rebirth { node } => ask_for_rebirth(world, node),
@@ -221,7 +220,7 @@ fn ask_for_rebirth(world: &mut World, node: usize) {
         ..Metric::default()
     };
     let payload = Payload { metrics: vec![metric], ..Payload::default() };
-    let name = world.name_on_it(&world.plant.nodes[node].name);
+    let name = world.session_on_it(node);
     let topic = format!("spBv1.0/{GROUP}/NCMD/{name}");
     world.it_broker.ask_for_rebirth(&name, topic, payload.encode_to_vec());
 }

@@ -13,6 +13,7 @@ use clock::Now;
 use policy::Policy;
 use tempfile::TempDir;
 
+use self::it_half::FOLDED;
 use super::accounts::Dropped;
 use super::faults::Fault;
 use super::host::Host;
@@ -139,7 +140,7 @@ impl World {
             plant: Plant::new(&config.nodes),
             ot_broker: OtBroker::new(config.window),
             it_broker: ItBroker::default(),
-            host: Host::default(),
+            host: Host::new(config.folds.then_some(FOLDED)),
             ot: None,
             it: None,
             policies: (0..policies::COUNT).map(|_| None).collect(),
@@ -292,6 +293,14 @@ impl World {
     /// Name on IT of an edge node, under the policy in force.
     pub fn name_on_it(&self, node: &str) -> String {
         policies::node_on_it(self.ot_policy, node)
+    }
+
+    /// The edge node on IT whose session an edge node of the plant has.
+    pub fn session_on_it(&self, node: usize) -> String {
+        match self.config.folds {
+            true => FOLDED.to_owned(),
+            false => self.name_on_it(&self.plant.nodes[node].name),
+        }
     }
 
     /// Name on IT of a device, or nothing for the edge node itself.

@@ -12,6 +12,7 @@ mod faults;
 mod filters;
 mod five;
 mod flow;
+mod folded;
 mod healing;
 mod history;
 mod hostile;

@@ -24,6 +24,8 @@ pub(super) struct Largest {
 pub(super) struct Learned {
     /// Edge nodes that live.
     pub(super) nodes: usize,
+    /// Groups that they are of.
+    pub(super) groups: usize,
     pub(super) message: Largest,
     pub(super) topic: Largest,
     /// `group/edge_node`.
@@ -96,6 +98,8 @@ impl Found {
 
     fn finish(mut self) -> Option<Learned> {
         self.learned.nodes = self.alive.len();
+        let groups = self.alive.iter().filter_map(|name| name.split('/').next());
+        self.learned.groups = groups.collect::<HashSet<_>>().len();
         (self.bytes > 0).then_some(self.learned)
     }
 }
@@ -129,7 +133,7 @@ mod tests {
             found.see(&frame("spBv1.0/G/DDATA/A/D", 5, at_ms, false));
         }
         let learned = found.finish().unwrap();
-        assert_eq!(learned.nodes, 2);
+        assert_eq!((learned.nodes, learned.groups), (2, 1));
         let is = |topic: &str, bytes| Largest { topic: topic.to_owned(), bytes };
         assert_eq!(learned.message, is("spBv1.0/G/NBIRTH/long-name", 300));
         assert_eq!(learned.topic, is("spBv1.0/G/NBIRTH/long-name", 26));

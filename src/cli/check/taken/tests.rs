@@ -19,6 +19,7 @@ fn largest(topic: &str, bytes: usize) -> Largest {
 fn plant(nodes: usize) -> Learned {
     Learned {
         nodes,
+        groups: nodes.div_ceil(10),
         message: largest("spBv1.0/G/NBIRTH/E", 1_000),
         topic: largest("spBv1.0/G/NBIRTH/E", 18),
         name: largest("G/E", 3),
@@ -194,4 +195,16 @@ fn the_ot_half_has_one_session_with_its_own_limits() {
     assert!(!warnings.contains("client identifier"), "{warnings}");
     config.client_id.push('i');
     assert!(warned(&config).contains("a client identifier of 129 bytes"));
+}
+
+#[test]
+fn folded_groups_are_counted_as_sessions_and_not_their_nodes() {
+    let folded = "[mirror]\nfold = \"group\"";
+    let config = it("distributor", "", folded);
+    assert_eq!(config.mirror.max_nodes, 10_000);
+    let (_, warnings) = said(&config, None, Some(&plant(400)));
+    assert!(!warnings.contains("sessions"), "{warnings}");
+    let (_, warnings) = said(&config, None, Some(&plant(500)));
+    let wanted = "takes 50 sessions, and there are 50 folded groups and the relay's own";
+    assert!(warnings.contains(wanted), "{warnings}");
 }

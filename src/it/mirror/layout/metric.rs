@@ -40,13 +40,13 @@ pub(in crate::mirror) fn normalise(metric: &mut Metric) {
 }
 
 /// Whether a metric is the definition of a template.
-pub(super) fn is_definition(metric: &Metric) -> bool {
+pub(in crate::mirror) fn is_definition(metric: &Metric) -> bool {
     matches!(&metric.value,
         Some(Value::Template(template)) if template.is_definition == Some(true))
 }
 
 /// Bit for bit, but for the metric's own time; true where neither is a definition.
-pub(super) fn same_definition(ours: &Metric, theirs: &Metric) -> bool {
+pub(in crate::mirror) fn same_definition(ours: &Metric, theirs: &Metric) -> bool {
     let bytes = |metric: &Metric| {
         let timeless = Metric { timestamp: None, alias: None, ..metric.clone() };
         prost::Message::encode_to_vec(&timeless)

@@ -12,7 +12,7 @@ use prost::Message;
 use sparkplug::{Budget, Caps, Metric, Payload};
 
 use super::world::{WALL, World, bd_seq, data, metric, plant, settings};
-use crate::mirror::node::MAX_STAMP_AHEAD_MS;
+use crate::mirror::line::MAX_STAMP_AHEAD_MS;
 use crate::mirror::{DataDatatypes, Mirror, MirrorSettings, Notice, Qos};
 
 /// The OT half's pipeline beside the world of its mirror: what one writes the other reads.

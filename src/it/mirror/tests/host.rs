@@ -1,9 +1,9 @@
 //! A strict host of the mirror's tests: it panics on what a host would refuse.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use prost::Message;
-use sparkplug::{DataType, Metric, Payload, Property, Value};
+use sparkplug::{DataType, Metric, Payload, Property, Template, Value};
 
 use super::world::WALL;
 use crate::mirror::{Aliases, Qos};
@@ -21,6 +21,8 @@ pub(super) struct Host {
     pub(super) typed: bool,
     /// Which metrics have aliases.
     pub(super) aliases: Aliases,
+    /// To which definitions the message at hand refers.
+    pub(super) references: Vec<String>,
     /// Members of templates that have an alias.
     pub(super) member_aliases: usize,
     /// Timestamps of the last NBIRTH and of the last message, by node: hosts drop births that
@@ -35,8 +37,22 @@ pub(super) struct HostNode {
     /// Names by entity; the node itself is "".
     pub(super) born: HashMap<String, HashSet<String>>,
     pub(super) quality: HashMap<String, u32>,
+    /// Names of the template definitions of the last NBIRTH.
+    pub(super) definitions: BTreeSet<String>,
     /// Entity and name by alias: those of all births since the last NBIRTH.
     pub(super) aliases: HashMap<u64, (String, String)>,
+    /// Those of them that live.
+    pub(super) aliased: HashSet<(String, String)>,
+}
+
+/// What a template and those in it refer to.
+fn refers(template: &Template, references: &mut Vec<String>) {
+    references.extend(template.template_ref.clone());
+    for member in &template.metrics {
+        if let Some(Value::Template(inner)) = &member.value {
+            refers(inner, references);
+        }
+    }
 }
 
 impl HostNode {
@@ -44,8 +60,7 @@ impl HostNode {
     fn name(&self, device: &str, metric: &Metric) -> String {
         let Some(alias) = metric.alias else {
             let name = metric.name.clone().expect("a name");
-            let by_alias = (device.to_owned(), name.clone());
-            let is_aliased = self.aliases.values().any(|known| *known == by_alias);
+            let is_aliased = self.aliased.contains(&(device.to_owned(), name.clone()));
             assert!(!is_aliased, "{name} has an alias and is named");
             return name;
         };
@@ -111,6 +126,7 @@ impl Host {
                 assert!(node.online);
                 next(node);
                 assert!(node.born.remove(device).is_some(), "DDEATH of an unborn device");
+                node.aliased.retain(|(of, _)| of != device);
                 return;
             }
             "NDATA" | "DDATA" => {
@@ -127,6 +143,11 @@ impl Host {
             if let Some(Value::Template(template)) = &metric.value {
                 let members = template.metrics.iter();
                 self.member_aliases += members.filter(|member| member.alias.is_some()).count();
+                if template.is_definition == Some(true) {
+                    assert_eq!(levels[2], "NBIRTH", "a definition: {topic}");
+                    node.definitions.insert(metric.name.clone().expect("a name"));
+                }
+                refers(template, &mut self.references);
             }
             if birth {
                 assert!(metric.datatype.and_then(DataType::from_code).is_some());
@@ -139,6 +160,7 @@ impl Host {
                     }
                 }
                 if let Some(alias) = metric.alias {
+                    node.aliased.insert((device.into(), name.clone()));
                     let twice = node.aliases.insert(alias, (device.into(), name.clone()));
                     assert!(alias > 0 && twice.is_none(), "{alias} of {name} and {twice:?}");
                 }
@@ -173,6 +195,13 @@ impl Host {
             } else {
                 self.live.entry(id).or_default().push(value);
             }
+        }
+        for reference in self.references.drain(..) {
+            let prefixed = format!("_types_/{reference}");
+            // Other tests have instances without a definition.
+            let is_defined = levels[3] != "F"
+                || [&reference, &prefixed].iter().any(|name| node.definitions.contains(*name));
+            assert!(is_defined, "{topic} refers to {reference}: {:?}", node.definitions);
         }
         if birth {
             node.born.entry(device.into()).or_default();

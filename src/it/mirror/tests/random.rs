@@ -85,14 +85,18 @@ proptest! {
         aliases in prop_oneof![
             Just(Aliases::Never), Just(Aliases::AsPlant), Just(Aliases::Always)
         ],
+        folds in any::<bool>(),
     ) {
-        let mut world = World::live(MirrorSettings { aliases, ..settings() });
+        let fold = folds.then(|| "F".into());
+        let mut world = World::live(MirrorSettings { aliases, fold, ..settings() });
         let mut value = 10;
         let mut expected: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
         for step in steps {
-            let entity = |node: u8, device: Option<u8>| match device {
-                None => (format!("g/{node}"), format!("g/{node}/:")),
-                Some(device) => (format!("g/{node}"), format!("g/{node}/d{device}:")),
+            let entity = |node: u8, device: Option<u8>| match (device, folds) {
+                (None, false) => (format!("g/{node}"), format!("g/{node}/:")),
+                (Some(device), false) => (format!("g/{node}"), format!("g/{node}/d{device}:")),
+                (None, true) => (format!("g/{node}"), format!("g/F/{node}:")),
+                (Some(device), true) => (format!("g/{node}"), format!("g/F/{node}:d{device}:")),
             };
             match step {
                 Step::Birth { node, bd_seq: bd, metrics, how } => {
@@ -151,7 +155,7 @@ proptest! {
                     world.black_hole = on;
                 }
                 Step::Rebirth { node } => {
-                    let key = format!("g/{node}");
+                    let key = if folds { "g/F".to_owned() } else { format!("g/{node}") };
                     if world.commands.contains_key(&key) {
                         world.command(&key, rebirth(), false);
                     }

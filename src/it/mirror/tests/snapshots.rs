@@ -64,7 +64,7 @@ fn whole(mirror: &Mirror) -> MirrorSnapshot {
         let slots = layout.slots();
         slots.map(|(metric, stale)| SlotSnapshot { metric: Some(metric.clone()), stale }).collect()
     };
-    let nodes = mirror.nodes.iter().filter(|node| !node.is_relay).map(|node| NodeSnapshot {
+    let nodes = mirror.nodes.iter().filter(|node| !node.is_relay()).map(|node| NodeSnapshot {
         group: node.group.clone(),
         edge_node: node.edge_node.clone(),
         alive: node.is_alive(),

@@ -14,7 +14,7 @@ use super::world::{WALL, World, bd_seq, data, metric, rebirth, settings};
 use crate::mirror::Notice;
 
 /// A template's definition, and an instance of it.
-fn definition(version: &str, datatype: DataType) -> Metric {
+pub(super) fn definition(version: &str, datatype: DataType) -> Metric {
     let rpm = Metric { datatype: Some(datatype.code()), ..metric("rpm", 1) };
     template(
         "Motor",
@@ -27,7 +27,7 @@ fn definition(version: &str, datatype: DataType) -> Metric {
     )
 }
 
-fn instance(name: &str) -> Metric {
+pub(super) fn instance(name: &str) -> Metric {
     template(
         name,
         Template {
@@ -39,7 +39,7 @@ fn instance(name: &str) -> Metric {
     )
 }
 
-fn template(name: &str, template: Template) -> Metric {
+pub(super) fn template(name: &str, template: Template) -> Metric {
     Metric {
         name: Some(name.into()),
         datatype: Some(DataType::Template.code()),

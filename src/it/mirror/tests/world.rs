@@ -9,7 +9,7 @@ use prost::Message;
 use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value};
 
 use super::host::Host;
-use crate::mirror::node::MAX_STAMP_AHEAD_MS;
+use crate::mirror::line::MAX_STAMP_AHEAD_MS;
 use crate::mirror::tests::snapshots::SnapshotProbe;
 use crate::mirror::{
     Aliases, DataDatatypes, Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos,
@@ -29,6 +29,7 @@ pub(crate) fn settings() -> MirrorSettings {
         data_qos: Qos::AtMostOnce,
         data_datatypes: DataDatatypes::AsPlant,
         aliases: Aliases::Never,
+        fold: None,
         compress_births_above: None,
         max_nodes: 100,
         max_devices_per_node: 100,
@@ -80,6 +81,10 @@ pub(super) struct World {
     /// Sessions whose publications were called urgent.
     pub(super) hurried: Vec<NodeId>,
     pub(super) notices: Vec<Notice>,
+    /// Barriers that were asked for.
+    pub(super) barriers: usize,
+    /// Topics of what was published, in order.
+    pub(super) topics: Vec<String>,
     /// Drop publications on the floor as a dying connection does.
     pub(super) black_hole: bool,
     pub(super) probe: SnapshotProbe,
@@ -104,6 +109,8 @@ impl World {
             bd_seqs: HashMap::new(),
             hurried: Vec::new(),
             notices: Vec::new(),
+            barriers: 0,
+            topics: Vec::new(),
             black_hole: false,
             probe: SnapshotProbe::default(),
         }
@@ -253,6 +260,7 @@ impl World {
                 }
                 Outgoing::Publish { node, topic, payload, qos } => {
                     let (_, will_bd_seq) = self.sessions.get(&node).expect("a session");
+                    self.topics.push(topic.to_string());
                     if !self.black_hole {
                         self.host.received(&topic, &payload, qos, *will_bd_seq);
                     }
@@ -262,6 +270,7 @@ impl World {
                     self.hurried.push(node);
                 }
                 Outgoing::Barrier { node } => {
+                    self.barriers += 1;
                     if !self.black_hole {
                         self.event(node, SessionEvent::Confirmed);
                     }

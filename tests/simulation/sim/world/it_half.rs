@@ -10,6 +10,9 @@ use sparkplug::{Budget, Caps};
 use super::{Back, World, show};
 use crate::sim::faults::Fault;
 
+/// The edge node of which those of the plant are devices.
+pub const FOLDED: &str = "folded";
+
 impl World {
     pub(super) fn start_it(&mut self) {
         let policy = self.policy(self.ot_policy);
@@ -29,6 +32,7 @@ impl World {
                 confirm_every: Duration::from_secs(2),
                 data_datatypes: DataDatatypes::AsPlant,
                 aliases: self.config.aliases,
+                fold: self.config.folds.then(|| FOLDED.into()),
                 compress_births_above: self.config.compresses.then_some(200),
                 data_qos: match self.config.assured_on_it {
                     true => Qos::AtLeastOnce,

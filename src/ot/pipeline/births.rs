@@ -40,10 +40,12 @@ impl StepContext<'_> {
         for device in node.devices.values_mut() {
             // The layout stays, for the types that the device most likely needs again. A birth that
             // was sent behind this one, and came before it, is of this session.
-            let is_behind = |(device, node)| device > node || (device == node && is_another);
+            let is_equal = is_another || device.came_again;
+            let is_behind = |(device, node)| device > node || (device == node && is_equal);
             let is_of_this = device.was_just_born(self.now.mono)
                 && device.layout.timestamp.zip(sent_ms).is_some_and(is_behind);
             device.end(if is_of_this { Life::Known } else { Life::Unknown });
+            device.came_again = false;
             device.told_at = None;
             device.birth_due = false;
             device.holds = false;

@@ -372,7 +372,10 @@ impl Pipeline {
         };
         let late = match turn {
             Turn::Now { late } => late,
-            Turn::Never => return Fate::Dropped(Reason::Duplicate),
+            Turn::Never => {
+                node.came_again(topic, timestamp, now.mono);
+                return Fate::Dropped(Reason::Duplicate);
+            }
             Turn::Later { seq } => {
                 let (counted, refusals) = (Some(NodeSlot(place)), node.refusals);
                 let waits = Waits { seq, hash, timestamp, counted, refusals };

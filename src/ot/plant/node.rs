@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use account::{NodeSlot, Origin, Reason, Refused};
 use policy::NodeBuckets;
-use sparkplug::{Entity, Metric, steps};
+use sparkplug::{Entity, EntityTopic, MessageType, Metric, steps};
 
 use super::{
     Backlog, Counting, Crossing, Definitions, EarlyMessages, Heard, Layout, Life, OVERTAKEN,
@@ -47,6 +47,8 @@ pub(crate) struct EntityState {
     pub(crate) ended_in_doubt: bool,
     /// When its birth came.
     pub(crate) born_at: Option<Duration>,
+    /// And it was delivered again, behind that of its node.
+    pub(crate) came_again: bool,
     /// When a birth of it was journalled last that brought values, however often it died since.
     pub(crate) values_at: Option<Duration>,
     /// How often the values of this device alone had to be doubted: it goes on over its births.
@@ -362,6 +364,22 @@ impl Node {
     pub(crate) fn bear(&mut self, mut taught: Taught, unfit: &mut Unfit) -> bool {
         self.own.bear(std::mem::take(&mut taught.layout));
         self.take_over(taught, unfit)
+    }
+
+    /// A message was delivered again; that of a device's birth perhaps in front of the one of its node's.
+    pub(crate) fn came_again(
+        &mut self,
+        topic: EntityTopic<'_>,
+        timestamp: Option<u64>,
+        now: Duration,
+    ) {
+        if topic.message_type == MessageType::DBirth
+            && let Some(state) = self.state_mut(topic.entity.device)
+            && state.life.is_alive()
+            && state.layout.timestamp == timestamp
+        {
+            (state.born_at, state.came_again) = (Some(now), true);
+        }
     }
 
     /// Takes over a stored NBIRTH. Whether its definitions aren't those of the last birth. `unfit`

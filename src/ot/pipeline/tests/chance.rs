@@ -350,3 +350,24 @@ fn what_waited_when_another_one_was_refused_unread_may_be_older_than_that() {
     bench.tick();
     assert!(keyframe(&bench, DEVICE).unwrap().uncertain);
 }
+
+/// A broker that reads each subscription's messages by themselves delivers them again so, and says of none
+/// that it does.
+#[test]
+fn births_that_come_again_in_another_order_leave_a_device_alive() {
+    for later in [0, 1] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        let device = || vec![number("x", 1)];
+        send(&mut bench, NODE, 0, sent, birth(1, 1));
+        send(&mut bench, DEVICE, 1, sent + later, device());
+        bench.pass(500);
+        assert_eq!(send(&mut bench, DEVICE, 1, sent + later, device()), "");
+        assert_eq!(bench.dropped(Reason::Duplicate), 1);
+        assert_eq!(send(&mut bench, NODE, 0, sent, birth(1, 1)), "NBIRTH DBIRTH", "{later}");
+        assert!(keyframe(&bench, DEVICE).is_some_and(|device| device.uncertain), "{later}");
+        // A birth of another session ends it.
+        send(&mut bench, NODE, 0, sent + 600, birth(2, 1));
+        assert!(keyframe(&bench, DEVICE).is_none());
+    }
+}

@@ -365,8 +365,7 @@ impl Pipeline {
             Way::Waited { late: true, .. } => Turn::Now { late: Late::ByNumber },
             Way::Waited { outdated, .. } => {
                 step.take(node, seq, received);
-                let late = if outdated { Late::Overtaken } else { Late::of(received) };
-                Turn::Now { late }
+                Turn::Now { late: if outdated { Late::Overtaken } else { Late::of(received) } }
             }
             Way::Arrived => step.turn(node, seq, hash, received),
         };

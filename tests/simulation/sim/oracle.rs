@@ -152,19 +152,29 @@ fn good(
     Ok(())
 }
 
-/// It came before an NBIRTH that was sent before it, and the clock of its node was set back between the
-/// two: for whoever goes by what they say it is older.
+/// It came before an NBIRTH that was sent before it, or behind data of a session whose birth was lost, and
+/// the clock of its node was set back between the two: for whoever goes by what they say it is older.
 fn is_before_by_clock(world: &World, id: MessageId) -> bool {
+    if world.set_at.is_none() {
+        return false;
+    }
     let sent = &world.plant.sent[id];
-    world.plant.sent[..id].iter().any(|birth| {
-        birth.node == sent.node
-            && birth.kind == Kind::NBirth
+    let before = || world.plant.sent[..id].iter().filter(|one| one.node == sent.node);
+    let is_later = |one: &Sent| one.taken > 0 && one.wall_ms > sent.wall_ms;
+    let overtook = before().any(|birth| {
+        birth.kind == Kind::NBirth
+            && birth.session == sent.session
             && sent.taken > 0
             && birth.taken > sent.taken
-            && birth.wall_ms > sent.wall_ms
-            && birth.session == sent.session
-            && world.set_at.is_some()
-    })
+            && is_later(birth)
+    });
+    let is_born = |session: u32| {
+        let births = before().filter(|one| one.kind == Kind::NBirth);
+        births.clone().any(|one| one.session == session && one.taken > 0)
+    };
+    let follows_stranger =
+        before().any(|one| one.session < sent.session && is_later(one) && !is_born(one.session));
+    overtook || follows_stranger
 }
 
 /// Since when the relay can know that a message says something else: it heard it, or it had to
@@ -198,10 +208,10 @@ fn lost_known_at(world: &World, lost: MessageId, lost_at: Duration) -> Option<Du
             && (matches!(one.way, Way::Heard(_)) || (one.way == Way::Waiting && one.taken > 0))
     };
     let next = sent[lost + 1..].iter().find(taken);
-    // Nor where that was the number of one that was refused before anybody read it: the relay knows
-    // the last one before those.
+    // Nor where that was the number of one that was refused before anybody read it, or that a kill has
+    // it forget: the relay knows the last one before those.
     let mut known_before = sent[..lost].iter().rev().filter(heard);
-    let unread = known_before.clone().take_while(|one| one.is_bad).count();
+    let unread = known_before.clone().take_while(|one| one.is_bad || one.is_forgotten).count();
     let follows = next.is_some_and(|behind| {
         let is_due = |one: &Sent| one.seq.map(|seq| seq.wrapping_add(1)) == behind.seq;
         behind.kind != Kind::NBirth && known_before.by_ref().take(unread + 1).any(is_due)

@@ -193,3 +193,19 @@ fn an_instance_is_doubted_until_all_its_members_are_seen_together() {
     world.lossy(vec![instance(&[("b", 3)])], 1);
     assert_eq!(quality(&world, "g/e/:i"), 192);
 }
+
+/// Another policy renames it: nothing is known of the new name.
+#[test]
+fn a_device_that_was_doubted_under_another_name_is_born_in_doubt() {
+    for on_gap in [OnGap::Mark, OnGap::Death] {
+        let mut world = World::live(MirrorSettings { on_gap, ..settings() });
+        plant(&mut world);
+        world.append(synthetic("spBv1.0/g/DBIRTH/e/new", vec![metric("x", 1)], true));
+        let is_born = world.host.nodes["g/e"].born.contains_key("new");
+        let quality = quality(&world, "g/e/new:x");
+        match on_gap {
+            OnGap::Death => assert!(!is_born, "as long as it is in doubt"),
+            _ => assert!(is_born && quality == 500, "{is_born} {quality}"),
+        }
+    }
+}

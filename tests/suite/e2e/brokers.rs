@@ -96,6 +96,16 @@ pub(super) fn broker_at(
     address: SocketAddr,
     serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static,
 ) -> SocketAddr {
+    accept(address, move |stream, number| {
+        serve(&mut Connection { stream, pending: Vec::new(), number })
+    })
+}
+
+/// Hands each connection, with its number from 0, to `serve`, whose end is its end. It runs until the tests end.
+pub(super) fn accept(
+    address: SocketAddr,
+    serve: impl Fn(TcpStream, usize) -> Option<()> + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind(address).unwrap();
     let address = listener.local_addr().unwrap();
     let serve = Arc::new(serve);
@@ -104,7 +114,7 @@ pub(super) fn broker_at(
             let (Ok(stream), serve) = (stream, Arc::clone(&serve)) else { return };
             thread::spawn(move || {
                 stream.set_nodelay(true).unwrap();
-                let _ = serve(&mut Connection { stream, pending: Vec::new(), number });
+                let _ = serve(stream, number);
             });
         }
     });

@@ -2,12 +2,12 @@
 //! both: `SPARKDIODE_TEST_PROTOCOL=5` runs every test with a rig over this one.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use telemetry::Event;
 
+use super::brokers::accept;
 use super::tls::settings;
 use crate::broker::Broker;
 use crate::metrics::{int, untyped};
@@ -64,20 +64,10 @@ fn reason(text: &str) -> Vec<u8> {
 
 /// A broker that hands each connection to `serve`, whose end is its end. It runs until the tests end.
 fn broker(serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for (number, stream) in listener.incoming().enumerate() {
-            let (Ok(stream), serve) = (stream, Arc::clone(&serve)) else { return };
-            thread::spawn(move || {
-                stream.set_nodelay(true).unwrap();
-                let (decoder, pending) = (Decoder::default(), Vec::new());
-                let _ = serve(&mut Connection { stream, decoder, pending, number });
-            });
-        }
-    });
-    address
+    accept((Ipv4Addr::LOCALHOST, 0).into(), move |stream, number| {
+        let (decoder, pending) = (Decoder::default(), Vec::new());
+        serve(&mut Connection { stream, decoder, pending, number })
+    })
 }
 
 /// Both halves in MQTT 5.

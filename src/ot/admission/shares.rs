@@ -36,8 +36,9 @@ const STRETCH: u32 = 65_536;
 /// All send alike: nobody sent less than so many of [`ALIKE_OF`] parts of what another did.
 const ALIKE: u64 = 4;
 const ALIKE_OF: u64 = 5;
-/// Messages that may come until the level is looked for again.
-const LEVEL_HOLDS: u32 = 64;
+/// Messages that may come until the level is looked for again, refused or not, and whether the way is
+/// nearly full or not: an old one knows nothing of what was sent since.
+const LEVEL_HOLDS: u64 = 64;
 /// Nodes that the event about refused messages names.
 const MOST_NAMED: usize = 3;
 
@@ -151,8 +152,8 @@ struct Level {
     nodes: u64,
     /// What the edge node sent lately that sent least.
     least_sent: u64,
-    /// Messages that may come before it is looked for again.
-    holds: u32,
+    /// What came since then.
+    since: Load,
 }
 
 impl Shares {
@@ -190,6 +191,7 @@ impl Shares {
         };
         let own = self.nodes.entry(node).or_insert_with(share);
         own.sent = own.sent.plus(bytes);
+        self.level.since = self.level.since.plus(bytes);
         let (scarce, filled) = room.scarce();
         let is_crowded = filled >= CROWDED_PERCENT;
         if is_crowded && is_data && self.is_unfair(node, bytes, assured, (scarce, filled)) {
@@ -255,7 +257,7 @@ impl Shares {
             return false;
         }
         let sent = share.sent(room.0);
-        let Level { of, level, below, nodes, least_sent, .. } = self.level(room);
+        let Level { of, level, below, nodes, least_sent, since } = self.level(room);
         let (own, wanted) = (load.of(of), wanted.of(of));
         if wanted <= level {
             return false;
@@ -264,6 +266,8 @@ impl Shares {
             return true;
         }
         if !assured {
+            // All that came since may be of the one that had sent least.
+            let least_sent = least_sent.saturating_add(since.of(of));
             return sent.saturating_mul(ALIKE) > least_sent.saturating_mul(ALIKE_OF);
         }
         let others = nodes.saturating_sub(u64::from(own > 0));
@@ -274,10 +278,8 @@ impl Shares {
 
     /// The water level for a way that is so full.
     fn level(&mut self, (of, filled): (Of, u64)) -> Level {
-        if let Some(holds) = self.level.holds.checked_sub(1)
-            && self.level.of == of
-        {
-            self.level.holds = holds;
+        let is_known = self.level.nodes > 0 && self.level.of == of;
+        if is_known && self.level.since.messages <= LEVEL_HOLDS {
             return self.level;
         }
         let room = self.load.of(of).saturating_mul(CROWDED_PERCENT).checked_div(filled.max(1));
@@ -286,7 +288,7 @@ impl Shares {
         let (level, below, nodes) = water_level(loads, room.unwrap_or(0));
         let known = self.nodes.iter().filter(|(node, _)| **node != STRANGERS);
         let least_sent = known.map(|(_, share)| share.sent(of)).min().unwrap_or(0);
-        self.level = Level { of, level, below, nodes, least_sent, holds: LEVEL_HOLDS };
+        self.level = Level { of, level, below, nodes, least_sent, since: Load::default() };
         self.level
     }
 

@@ -114,6 +114,38 @@ fn where_all_send_alike_the_way_gets_full_and_nothing_is_refused() {
 }
 
 #[test]
+fn what_was_sent_while_the_way_was_free_makes_nobody_a_flood_when_it_fills_again() {
+    let names: Vec<String> = (0..50).map(|number| format!("node{number}")).collect();
+    let born: Vec<&str> = names.iter().map(|node| &**node).collect();
+    let mut way = Way::new(&born);
+    for _ in 0..3 {
+        // Nearly full, free for longer than that took, and nearly full again.
+        for taken in [0, 50, 0] {
+            for _ in 0..PLACES / 50 * 9 / 10 {
+                for node in &born {
+                    assert!(way.send(node, "NDATA", 3_000), "all send alike");
+                }
+                way.take(taken);
+            }
+            way.take(PLACES);
+        }
+    }
+}
+
+#[test]
+fn few_that_begin_to_send_alike_are_none_of_them_a_flood() {
+    let born = ["a", "b", "c", "d", "e"];
+    let mut way = Way::new(&born);
+    // One message fills as much of the way as many do elsewhere.
+    way.queued = PLACES * 3 / 4 - 5 * 15;
+    for _ in 0..PLACES / 25 {
+        for node in &born {
+            assert!(way.send(node, "NDATA", 3_000), "all send alike");
+        }
+    }
+}
+
+#[test]
 fn who_has_sent_nothing_for_two_stretches_is_forgotten() {
     let mut way = Way::new(&["a", "gone"]);
     assert!(way.send("gone", "NDATA", 1));
@@ -210,7 +242,7 @@ proptest! {
         let mut way = Way::new(&nodes[..5]);
         for (node, bytes, assured) in sends {
             // Looked for anew each time.
-            way.shares.level.holds = 0;
+            way.shares.level = Level::default();
             let topic = topic(nodes[node], "NDATA");
             let (of_node, _) = way.shares.node_of(&topic);
             let own = way.shares.nodes.get(&of_node).map_or(Load::default(), |share| share.load);

@@ -10,6 +10,8 @@ extern crate std;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod arbitrary;
+#[cfg(any(test, feature = "testing"))]
+pub mod bulky;
 mod caps;
 #[cfg(any(test, feature = "testing"))]
 pub mod captures;

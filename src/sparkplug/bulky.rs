@@ -1,7 +1,13 @@
 //! Edge nodes that take much memory, each in a way of its own, and what a process takes for as many of them
 //! as a budget lets in: for the tests of what both halves count of their own memory.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "for tests: a failure is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::arithmetic_side_effects,
+    reason = "for tests: a failure is a panic, and what was found is printed"
+)]
 
 use alloc::boxed::Box;
 use alloc::string::String;

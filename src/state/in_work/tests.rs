@@ -142,12 +142,13 @@ fn an_accused_piece_is_done_alone() {
 fn a_large_piece_is_marked_alone_even_behind_small_ones() {
     let dir = tempfile::tempdir().unwrap();
     let mut half = start(dir.path());
-    for (at, bytes, marked) in [(0, 10, 8), (1, 100_000, 1), (2, 10, 8), (3, 4_000, 8), (4, 200, 8)]
+    for (at, bytes, marked) in
+        [(0, 10, 8), (1, 100_000, 1), (2, 10, 8), (3, 16_000, 8), (4, 400, 8)]
     {
         assert_eq!(half.in_work.begin(number(at), bytes, (at + 1..).map(number)), Leave::Work);
         assert_eq!(half.in_work.doing.len(), marked, "at {at}");
     }
-    assert_eq!(half.in_work.doing[0], number(4), "4,210 bytes are too many together");
+    assert_eq!(half.in_work.doing[0], number(4), "16,410 bytes are too many together");
 }
 
 #[test]

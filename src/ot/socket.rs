@@ -71,6 +71,10 @@ impl AsyncRead for Socket {
         if socket.hand_on(buffer) {
             return Poll::Ready(Ok(()));
         }
+        if buffer.remaining() >= READ_BYTES {
+            // There is room for as much: it needn't be copied.
+            return Pin::new(&mut socket.stream).poll_read(context, buffer);
+        }
         let mut room = ReadBuf::new(&mut socket.read);
         ready!(Pin::new(&mut socket.stream).poll_read(context, &mut room))?;
         socket.filled = 0..room.filled().len();
@@ -150,6 +154,21 @@ mod tests {
         assert_eq!(read(&mut socket, 4).await, b"more");
         assert_eq!(socket.gathered.len(), 0);
         assert_eq!(read(&mut broker, 100).await, (0..100).collect::<Vec<u8>>());
+    }
+
+    #[tokio::test]
+    async fn who_has_room_for_as_much_is_read_into_without_a_copy() {
+        let (mut socket, mut broker) = pair().await;
+        let mut large = vec![0; READ_BYTES];
+        broker.write_all(b"first").await.unwrap();
+        assert_eq!(socket.read(&mut large).await.unwrap(), 5);
+        assert!(large.starts_with(b"first"));
+        assert_eq!(socket.filled, 0..0, "nothing went through our own memory");
+        // What is left of a smaller read comes first.
+        broker.write_all(b"second").await.unwrap();
+        assert_eq!(read(&mut socket, 2).await, b"se");
+        assert_eq!(socket.read(&mut large).await.unwrap(), 4);
+        assert!(large.starts_with(b"cond"));
     }
 
     #[tokio::test]

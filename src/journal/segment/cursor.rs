@@ -322,8 +322,9 @@ impl Cursor {
         }
         let offset = self.offset.saturating_add(self.filled as u64);
         let space = self.buffer.get_mut(self.filled..).unwrap_or_default();
+        // One call: who wants more than it brings asks again.
         let read =
-            read_at(&self.file, space, offset).map_err(JournalError::os("read", &self.path))?;
+            read_once(&self.file, space, offset).map_err(JournalError::os("read", &self.path))?;
         self.filled = self.filled.saturating_add(read);
         Ok(read > 0)
     }
@@ -449,12 +450,20 @@ const _: () = assert!(CHUNK_BYTES < MAX_BODY_BYTES + PREFIX_BYTES);
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0_usize;
     while let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) {
-        match file.read_at(space, offset.saturating_add(filled as u64)) {
-            Ok(0) => break,
-            Ok(read) => filled = filled.saturating_add(read),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        match read_once(file, space, offset.saturating_add(filled as u64))? {
+            0 => break,
+            read => filled = filled.saturating_add(read),
         }
     }
     Ok(filled)
+}
+
+/// Reads what one call brings; 0: the file ends there.
+fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }

@@ -1,11 +1,15 @@
-//! The clocks that drivers read, in the one place that reads them. Everything else takes time as
+//! The clocks that drivers read, in the one place that reads them, and how long drivers let messages
+//! gather. Everything else takes time as
 //! an argument: a crate of pure code doesn't depend on this one, and so can't know what time it
 //! is. A leaf.
 
+mod gathering;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub use gathering::Gathering;
 
 /// The wall clock. It can be set, also backwards.
 #[expect(clippy::disallowed_methods, reason = "this is where drivers read the wall clock")]

@@ -28,6 +28,8 @@ const DEFAULT_STALE_AFTER_S: u64 = 10;
 const DEFAULT_REBIRTH_MIN_INTERVAL_MS: u64 = 1_000;
 /// `confirm-every-ms`: what a kill of the IT half or its broker can make us repeat.
 const DEFAULT_CONFIRM_EVERY_MS: u64 = 2_000;
+/// What messages gather for at most where they come fast and no key says how long.
+const GATHERED_MS: u64 = 5;
 /// `bytes-per-s`: taken where what is written can't be read, which is an error anyway.
 const FIRST_BYTES_PER_S: u64 = 64_000;
 /// `connects-per-s`: without it the pace begins with this, and is measured by the broker.
@@ -126,9 +128,10 @@ pub struct MirrorConfig {
     pub fold: Option<String>,
     /// Births of more bytes are compressed; `None`: none. 1 B to 64 MiB.
     pub compress_births_above: Option<usize>,
-    /// How long messages may gather before they are sent together; zero: at most half a millisecond.
+    /// How long messages gather before they are sent together; zero: at most half a millisecond; `None`:
+    /// by the rate at which they come.
     /// Up to 1 s.
-    pub gather: Duration,
+    pub gather: Option<Duration>,
     /// New MQTT sessions per second, 1 to 10,000; `None`: as fast as the broker takes them.
     pub connects_per_s: Option<u32>,
     /// Edge nodes that are mirrored; further ones are refused and counted. 1 to 100,000.
@@ -333,7 +336,9 @@ impl MirrorConfig {
         // It was bounded above, far below any `usize`.
         let compress_births_above =
             usize::try_from(compressed_bytes).ok().filter(|bytes| *bytes > 0);
-        let gather_ms = reader.number(section, "gather-ms", 0..=1_000, 0);
+        let gather = section.key_span("gather-ms").map(|_| {
+            Duration::from_millis(reader.number(section, "gather-ms", 0..=1_000, GATHERED_MS))
+        });
         let connects_per_s = section.key_span("connects-per-s").map(|_| {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))
@@ -364,7 +369,7 @@ impl MirrorConfig {
             aliases,
             fold,
             compress_births_above,
-            gather: Duration::from_millis(gather_ms),
+            gather,
             connects_per_s,
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),

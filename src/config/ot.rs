@@ -25,6 +25,8 @@ const DEFAULT_REORDER_TIMEOUT_MS: u64 = 2_000;
 /// `doubt-after-s`: a node that died while the relay was away, and whose will was lost, is dead on IT
 /// within this time. Long enough for nodes that send once in a few minutes.
 const DEFAULT_DOUBT_AFTER_S: u64 = 300;
+/// What messages gather for at most where they come fast and no key says how long.
+const GATHERED_MS: u64 = 2;
 /// `max-nodes`: bounds memory against invented edge nodes; ten times a large plant.
 const DEFAULT_MAX_NODES: u64 = 10_000;
 /// `max-devices-per-node`: bounds memory against invented devices; a gateway has some dozens.
@@ -95,8 +97,9 @@ pub struct RelayConfig {
     /// How long an edge node of which nothing is heard since the relay was away is held for alive.
     /// 5 s to 1 week.
     pub doubt_after: Duration,
-    /// How long messages may gather before they are taken together; zero: at most 0.3 ms. Up to 100 ms.
-    pub gather: Duration,
+    /// How long messages gather before they are taken together; zero: at most 0.3 ms. Up to 100 ms;
+    /// `None`: by the rate at which they come.
+    pub gather: Option<Duration>,
     /// Edge nodes that are followed; further ones are refused and counted. 1 to 100,000.
     pub max_nodes: usize,
     /// Devices per edge node; further ones are refused and counted. 1 to 100,000.
@@ -199,7 +202,9 @@ impl RelayConfig {
             reader.number(section, "reorder-timeout-ms", 0..=60_000, DEFAULT_REORDER_TIMEOUT_MS);
         let doubt_after_s =
             reader.number(section, "doubt-after-s", 5..=604_800, DEFAULT_DOUBT_AFTER_S);
-        let gather_ms = reader.number(section, "gather-ms", 0..=100, 0);
+        let gather = section.key_span("gather-ms").map(|_| {
+            Duration::from_millis(reader.number(section, "gather-ms", 0..=100, GATHERED_MS))
+        });
         let max_nodes = reader.number(section, "max-nodes", 1..=100_000, DEFAULT_MAX_NODES);
         let max_devices_per_node = reader.number(
             section,
@@ -214,7 +219,7 @@ impl RelayConfig {
             keyframe_every: Duration::from_secs(keyframe_every_s),
             reorder_timeout: Duration::from_millis(reorder_timeout_ms),
             doubt_after: Duration::from_secs(doubt_after_s),
-            gather: Duration::from_millis(gather_ms),
+            gather,
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),

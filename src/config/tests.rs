@@ -421,6 +421,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
                 config.broker.addresses_file = None;
                 config.status.textfile = None;
                 config.observed_paths.clear();
+                config.relay.gather = None;
                 if let Some(tls) = &mut config.broker.tls {
                     tls.server_name.clear();
                 }
@@ -434,6 +435,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
                 config.policy_paths.clear();
                 config.mirror.primary_host = None;
                 config.mirror.connects_per_s = None;
+                config.mirror.gather = None;
                 if let Some(health) = &mut config.health {
                     health.edge_node = None;
                 }

@@ -23,7 +23,7 @@ use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_format::Frame;
 use journal_read::{From, Item, JournalError, Position, Reader};
-use polling::Polling;
+use polling::{GATHER, Looked, Polling};
 use second_reading::SecondReading;
 use state::{Marks, Stored};
 use telemetry::event;
@@ -78,8 +78,8 @@ pub(super) struct DriverSettings {
     /// What all sessions together may send.
     pub(super) bytes_per_s: Option<std::num::NonZeroU32>,
     pub(super) backfill_per_s: std::num::NonZeroU32,
-    /// How long messages may gather; zero: as [`Polling`] finds fit.
-    pub(super) gather: Duration,
+    /// How long messages gather; `None`: as [`Polling`] finds fit.
+    pub(super) gather: Option<Duration>,
     pub(super) policy_loader: Option<PolicyLoader>,
     /// SIGHUP has something to do beside the policy.
     pub(super) reloads_else: bool,
@@ -120,6 +120,8 @@ pub(super) struct Driver<P = Sessions> {
 
 /// What a turn came to.
 struct Turn {
+    /// When it looked into the journal.
+    began: Duration,
     /// Something happened in it.
     busy: bool,
     /// Frames of the journal that were read.
@@ -244,15 +246,15 @@ impl<P: Pool> Driver<P> {
     /// Runs until a [`DriverEvent::Stop`] is carried out.
     pub(super) async fn run(mut self) -> Result<(), ItError> {
         loop {
-            let Turn { busy, frames, is_behind, is_last } = self.turn();
-            if is_last {
+            let turn = self.turn();
+            if turn.is_last {
                 return self.finish();
             }
-            if is_behind {
+            if turn.is_behind {
                 // What was asked of sessions until now is written meanwhile.
                 tokio::task::yield_now().await;
             } else {
-                self.wait(busy, frames).await;
+                self.wait(turn).await;
             }
         }
     }
@@ -295,7 +297,7 @@ impl<P: Pool> Driver<P> {
         }
         let is_last = self.stop_by.is_some_and(|by| self.mirror.is_stopped() || now.mono >= by);
         let is_behind = self.mirror.has_outgoing() || self.mirror.is_behind();
-        Turn { busy, frames, is_behind, is_last }
+        Turn { began: now.mono, busy, frames, is_behind, is_last }
     }
 
     /// Takes what happened meanwhile; true if anything did. What is left waits for the next turn.
@@ -406,13 +408,15 @@ impl<P: Pool> Driver<P> {
     }
 
     /// Lets the sessions run, then waits.
-    async fn wait(&mut self, busy: bool, frames: usize) {
+    async fn wait(&mut self, Turn { began, busy, frames, .. }: Turn) {
         // Everything that waits to be written is written before this comes back, and what has
         // arrived is seen.
         tokio::task::yield_now().await;
         let is_whole = frames < FRAMES_PER_TURN;
-        let wait = self.polling.wait(self.clock.now().mono, busy, frames, is_whole);
-        if wait < COARSE {
+        let now = self.clock.now().mono;
+        let wait = self.polling.wait(now, Looked { began, busy, frames, is_whole });
+        let is_short = wait < COARSE || wait <= GATHER && self.polling.is_gathering(now);
+        if is_short {
             if self.events.is_empty() && is_whole {
                 // The timers of the runtime are too coarse for this.
                 std::thread::sleep(wait);

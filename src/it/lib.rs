@@ -85,8 +85,9 @@ pub struct Settings {
     pub bytes_per_s: Option<NonZeroU32>,
     /// Pace of historical messages.
     pub backfill_per_s: NonZeroU32,
-    /// How long messages may gather before they are sent together; zero: as long as fits.
-    pub gather: Duration,
+    /// How long messages gather before they are sent together; zero: half a millisecond at most;
+    /// `None`: by the rate at which they come.
+    pub gather: Option<Duration>,
     /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
     pub policy: Option<(Policy, PolicyLoader)>,
     /// What else is read again on SIGHUP, beside certificates.

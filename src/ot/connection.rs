@@ -106,8 +106,8 @@ pub(super) struct Session {
     shard: Option<Shard>,
     /// What stands where a message was too large.
     mark: Mark,
-    /// How long messages may gather; zero: as fits.
-    gather: Duration,
+    /// How long messages gather; `None`: by the rate at which they come.
+    gather: Option<Duration>,
 }
 
 /// What the rest of the half can ask of the session.
@@ -178,7 +178,7 @@ fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, 
         sweeps: false,
         shard: None,
         mark,
-        gather: Duration::ZERO,
+        gather: Some(Duration::ZERO),
     };
     (session, handle)
 }
@@ -196,7 +196,7 @@ pub(super) fn passing_session(
 
 impl Session {
     /// Lets messages gather for so long under load.
-    pub(super) fn gathering(self, gather: Duration) -> Session {
+    pub(super) fn gathering(self, gather: Option<Duration>) -> Session {
         Session { gather, ..self }
     }
 
@@ -239,6 +239,7 @@ impl Session {
                 }
                 Ok(Event::Connected { session_present }) => {
                     pauses.connected();
+                    load.connected();
                     self.connected(session_present, sink).await;
                     continue;
                 }

@@ -130,8 +130,9 @@ pub struct Settings {
     /// Which edge nodes are this relay's, where several relays share the plant.
     pub shard: Option<Shard>,
     pub journal: WriterOptions,
-    /// How long messages may gather before they are taken together; zero: as long as fits.
-    pub gather: Duration,
+    /// How long messages gather before they are taken together; zero: 0.3 ms at most; `None`: by the
+    /// rate at which they come.
+    pub gather: Option<Duration>,
     /// Directory of the OT half's own state.
     pub state_dir: PathBuf,
     pub policy: Loaded,

@@ -33,7 +33,7 @@ pub(crate) struct Settings {
     pub(crate) aliases: bool,
     /// Edge nodes of a group are devices of one on IT.
     pub(crate) folds: bool,
-    /// Zero: as the relay finds fit.
+    /// Zero: by the rate, as the relay has it.
     pub(crate) gather_ms: u64,
 }
 

@@ -156,7 +156,7 @@ impl Half {
             connects_per_s: None,
             bytes_per_s: None,
             backfill_per_s: AT_ONCE,
-            gather: std::time::Duration::ZERO,
+            gather: Some(std::time::Duration::ZERO),
             most_frame_bytes: usize::MAX,
             most_layout_bytes: usize::MAX,
             policy_loader,

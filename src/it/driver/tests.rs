@@ -95,7 +95,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         connects_per_s: None,
         bytes_per_s: None,
         backfill_per_s: ONE,
-        gather: Duration::ZERO,
+        gather: None,
         policy_loader,
         reloads_else: false,
     };

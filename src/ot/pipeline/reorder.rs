@@ -230,6 +230,11 @@ impl Reorder {
         self.deaths.retain(|_, crossing| !crossing.is_over(now, within));
     }
 
+    /// Whether any message waits, of whatever node.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.messages > 0
+    }
+
     /// Messages that wait and are counted for no node.
     pub(super) fn waiting(&self) -> u64 {
         let waiting = self.strangers.values().map(EarlyMessages::len).sum::<usize>();
@@ -295,7 +300,7 @@ impl Pipeline {
     /// Judges all that waits: nothing more is to be waited for.
     pub(crate) fn finish_waiting(&mut self, now: Now, out: &mut Vec<Entry>) {
         out.append(&mut self.reorder.unsent);
-        if self.reorder.messages == 0 {
+        if !self.reorder.has_waiting() {
             return;
         }
         for index in 0..self.plant.nodes().len() {

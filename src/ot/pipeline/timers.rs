@@ -150,6 +150,11 @@ impl Pipeline {
     /// Judges messages that have waited long enough, and those whose turn has come, until enough was
     /// done: what is left is done at once in the next tick.
     pub(super) fn judge_waiting(&mut self, now: Now, out: &mut Vec<Entry>) {
+        if !self.reorder.has_waiting() {
+            // Nearly always; ten thousand nodes aren't looked at for it, ten times a second.
+            debug_assert!(self.plant.nodes().iter().all(|node| node.early.is_empty()));
+            return;
+        }
         let end = self.work.saturating_add(TICK_WORK);
         for index in 0..self.plant.nodes().len() {
             let is_over = |node: &Node| Timer::Gap(node).is_due(now.mono, &self.settings);

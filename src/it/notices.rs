@@ -46,6 +46,7 @@ pub(super) fn emit(notice: &Notice) {
                 event!(BirthEndsSession, node, bytes, largest, times);
             }
         }
+        Notice::BirthHeld { node, bytes, wait_s } => event!(BirthHeld, node, bytes, wait_s),
         Notice::FrameRefused { entity, reason, over } => {
             let problem = over.map(|over| over.to_string());
             let limit = over.map(|over| over.limit);
@@ -118,6 +119,8 @@ mod tests {
         let births = births.map(|births| Unconfirmed { times: 2, ..births });
         let lost = emitted(Notice::SessionLost { node: node(), births });
         triggered(&lost[1..], Event::BirthEndsSession);
+        let held = Notice::BirthHeld { node: node(), bytes: 150_000, wait_s: 60 };
+        triggered(&emitted(held), Event::BirthHeld);
         let frame = Notice::FrameRefused { entity: node(), reason: "recheck", over: None };
         triggered(&emitted(frame), Event::FrameRefused);
         triggered(&emitted(Notice::OwnNameUsed { node: node() }), Event::NodeNameTaken);

@@ -3,15 +3,18 @@
 //! [fold](super::fold).
 
 use super::layout::AliasNumbers;
+use super::outgoing::NodeId;
 
 /// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
 pub(super) const MAX_STAMP_AHEAD_MS: u64 = 100;
 
 /// Births that the broker hasn't confirmed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BirthsOut {
     pub(super) bytes: usize,
     pub(super) largest: usize,
+    /// The node that the largest is of.
+    pub(super) largest_of: NodeId,
     /// The barrier that has no answer came behind them.
     pub(super) covered: bool,
 }
@@ -29,11 +32,14 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Notes that a birth of so many bytes was published.
-    pub(super) fn note_birth(&mut self, bytes: usize) {
-        let births = self.births.get_or_insert_default();
+    /// Notes that a birth of so many bytes was published, of a node or a device of it.
+    pub(super) fn note_birth(&mut self, node: NodeId, bytes: usize) {
+        let first = BirthsOut { bytes: 0, largest: bytes, largest_of: node, covered: false };
+        let births = self.births.get_or_insert(first);
         births.bytes = births.bytes.saturating_add(bytes);
-        births.largest = births.largest.max(bytes);
+        if births.largest < bytes {
+            (births.largest, births.largest_of) = (bytes, node);
+        }
         births.covered = false;
     }
 

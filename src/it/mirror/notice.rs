@@ -41,6 +41,9 @@ pub enum Notice {
     NodeDead { node: String, why: &'static str },
     /// The session of a node broke; it is opened again. `births`: the broker hadn't confirmed them.
     SessionLost { node: String, births: Option<Unconfirmed> },
+    /// The birth of a node, or of a device of it, ended the session of its group twice: it waits for so
+    /// long, and the others go on without it.
+    BirthHeld { node: String, bytes: usize, wait_s: u64 },
     /// A frame, or metrics of it, isn't what an honest OT half under our copy of the policy writes.
     /// `over`: it is over a limit of this half, and may be what an honest one writes by larger limits.
     FrameRefused { entity: String, reason: &'static str, over: Option<Exceeded> },

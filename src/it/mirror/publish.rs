@@ -76,7 +76,8 @@ impl StepContext<'_> {
         node.layout = layout;
         let birth = encode::node_birth(node.bd_seq, alias, &node.layout, stamp, seq);
         let birth = self.compress(birth, stamp, seq);
-        self.folds.line(node).note_birth(birth.len());
+        let id = node.id;
+        self.folds.line(node).note_birth(id, birth.len());
         self.publish(node.via, Arc::clone(&node.topics.birth), birth);
         self.breathe();
     }
@@ -130,7 +131,8 @@ impl StepContext<'_> {
         let member = node.membership().map(|membership| membership.prefix.as_deref());
         let payload = encode::device_birth(layout, member, stamp, seq);
         let payload = self.compress(payload, stamp, seq);
-        self.folds.line(node).note_birth(payload.len());
+        let id = node.id;
+        self.folds.line(node).note_birth(id, payload.len());
         node.show(death);
         self.publish(node.via, topic, payload);
         self.breathe();

@@ -18,6 +18,7 @@
 //! fold: [`settle`] does it, at the end of every input.
 
 mod births;
+mod held;
 mod session;
 mod settle;
 mod types;
@@ -66,6 +67,8 @@ struct Fold {
     joined: BTreeSet<NodeId>,
     /// Those of them whose births are to come.
     unborn: BTreeSet<NodeId>,
+    /// Those whose births [ended](held) the session, until it stands with them.
+    held: BTreeSet<NodeId>,
     due: Due,
     /// The template definitions of the births in force.
     definitions: Arc<Layout>,
@@ -183,6 +186,7 @@ impl Folds {
             members: BTreeSet::new(),
             joined: BTreeSet::new(),
             unborn: BTreeSet::new(),
+            held: BTreeSet::new(),
             due: Due::Nothing,
             definitions: Arc::default(),
             births_bytes: 0,
@@ -208,7 +212,7 @@ impl Folds {
     /// if it has no members any more.
     pub(super) fn remove_member(&mut self, node: &Node) -> Option<(String, u8)> {
         let fold = self.get_mut(node.membership()?.fold)?;
-        for list in [&mut fold.members, &mut fold.joined, &mut fold.unborn] {
+        for list in [&mut fold.members, &mut fold.joined, &mut fold.unborn, &mut fold.held] {
             list.remove(&node.id);
         }
         let folded = fold.node.as_deref().filter(|_| fold.members.is_empty())?;

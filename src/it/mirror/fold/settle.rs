@@ -64,7 +64,11 @@ impl Mirror {
             SessionEvent::Ready => step.session_ready(&mut folded),
             SessionEvent::Confirmed => step.fold_confirmed(nodes, fold, &mut folded),
             SessionEvent::Lost { connect_sent } => {
+                let births = step.folds.births_out(fold, &folded);
                 step.session_lost(&mut folded, connect_sent);
+                if let Some(births) = births {
+                    step.hold(nodes, fold, &folded, births);
+                }
                 step.fold_ended(nodes, fold, false);
             }
             SessionEvent::Closed => {
@@ -177,6 +181,7 @@ impl StepContext<'_> {
         let (asked, has_births) = self.folds.barrier_answered(fold);
         if has_births {
             folded.birth_ends = 0;
+            self.release(nodes, fold);
         }
         for (id, asked) in asked {
             let Some(node) = nodes.get(id) else { continue };

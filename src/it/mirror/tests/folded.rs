@@ -336,3 +336,68 @@ fn groups_that_come_and_go_leave_no_folds_behind_and_keep_their_bd_seqs() {
     assert_eq!(world.bd_seqs["b/F"], [0, 1]);
     assert!(world.mirror.folds.nodes().count() <= 3);
 }
+
+/// A birth of some 30 kB.
+fn large(bd: u64) -> Vec<Metric> {
+    let long = (0..100).map(|number| metric(&format!("{}{number}", "x".repeat(300)), 1));
+    [bd_seq(bd), metric("a", 7)].into_iter().chain(long).collect()
+}
+
+#[test]
+fn a_birth_that_the_broker_does_not_take_costs_its_own_node_alone() {
+    let mut world = World::live(folds());
+    world.takes_bytes = 20_000;
+    plant(&mut world);
+    world.pass_alive(Duration::from_secs(5));
+    let births = world.bd_seqs["g/F"].len();
+    world.relayed("spBv1.0/g/NBIRTH/large", large(1), false);
+    world.pass_alive(Duration::from_secs(20));
+    // Two sessions end at it, and the next one stands.
+    assert_eq!(world.bd_seqs["g/F"].len(), births + 2);
+    assert_eq!(devices(&world, "g/F"), ["e", "e:d", "f"]);
+    world.relayed("spBv1.0/g/NDATA/f", data(vec![metric("a", 5)]), false);
+    assert_eq!(world.host.live["g/F/f:a"].last(), Some(&5));
+    world.relayed("spBv1.0/g/NDATA/large", data(vec![metric("a", 8)]), false);
+    let waits = |world: &World| -> Vec<(String, u64)> {
+        let held = |notice: &Notice| match notice {
+            Notice::BirthHeld { node, bytes, wait_s } if *bytes > 20_000 => {
+                Some((node.clone(), *wait_s))
+            }
+            _ => None,
+        };
+        world.notices.iter().filter_map(held).collect()
+    };
+    assert_eq!(waits(&world), [("g/large".to_owned(), 60)]);
+    // One more, each time that it is tried.
+    world.pass_alive(Duration::from_secs(200));
+    let waits: Vec<u64> = waits(&world).iter().map(|(_, wait_s)| *wait_s).collect();
+    assert_eq!(waits, [60, 120, 240]);
+    assert_eq!(world.bd_seqs["g/F"].len(), births + 4);
+    assert_eq!(devices(&world, "g/F"), ["e", "e:d", "f"]);
+    // The broker takes more from now on.
+    world.takes_bytes = usize::MAX;
+    world.pass_alive(Duration::from_secs(240));
+    assert_eq!(devices(&world, "g/F"), ["e", "e:d", "f", "large"]);
+    assert_eq!(world.host.historical["g/F/large:a"], [7]);
+    assert_eq!(world.host.live["g/F/large:a"], [8]);
+    assert_eq!(world.bd_seqs["g/F"].len(), births + 4);
+    // And is as before afterwards: the next one is the first again.
+    world.takes_bytes = 20_000;
+    world.relayed("spBv1.0/g/NBIRTH/large", large(2), false);
+    world.pass_alive(Duration::from_secs(20));
+    assert_eq!(world.bd_seqs["g/F"].len(), births + 6);
+    assert_eq!(world.mirror.check_account(), Ok(()));
+}
+
+#[test]
+fn a_session_that_breaks_at_small_births_holds_nobody() {
+    let mut world = World::live(folds());
+    world.takes_bytes = 20;
+    plant(&mut world);
+    world.pass_alive(Duration::from_secs(60));
+    assert!(world.bd_seqs["g/F"].len() > 3);
+    assert!(!world.notices.iter().any(|notice| matches!(notice, Notice::BirthHeld { .. })));
+    world.takes_bytes = usize::MAX;
+    world.pass_alive(Duration::from_secs(121));
+    assert_eq!(devices(&world, "g/F"), ["e", "e:d", "f"]);
+}

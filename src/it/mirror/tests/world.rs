@@ -87,6 +87,8 @@ pub(super) struct World {
     pub(super) topics: Vec<String>,
     /// Drop publications on the floor as a dying connection does.
     pub(super) black_hole: bool,
+    /// The broker ends the session that publishes more bytes at once.
+    pub(super) takes_bytes: usize,
     pub(super) probe: SnapshotProbe,
 }
 
@@ -112,6 +114,7 @@ impl World {
             barriers: 0,
             topics: Vec::new(),
             black_hole: false,
+            takes_bytes: usize::MAX,
             probe: SnapshotProbe::default(),
         }
     }
@@ -240,8 +243,18 @@ impl World {
     }
 
     pub(super) fn carry_out(&mut self) {
+        // Sessions that the broker ended, what is still on its way on them is lost.
+        let mut ended = Vec::new();
         while let Some(outgoing) = self.mirror.poll_outgoing() {
             match outgoing {
+                Outgoing::Publish { node, payload, .. } if payload.len() > self.takes_bytes => {
+                    ended.push(node);
+                }
+                Outgoing::Publish { node, .. }
+                | Outgoing::Hurry { node }
+                | Outgoing::Barrier { node }
+                | Outgoing::Close { node }
+                    if ended.contains(&node) => {}
                 Outgoing::Open { node, spec } => {
                     if !self.broker_up {
                         self.event(node, SessionEvent::Lost { connect_sent: false });
@@ -280,6 +293,15 @@ impl World {
                     self.event(node, SessionEvent::Closed);
                 }
             }
+        }
+        for node in ended {
+            if let Some((spec, bd_seq)) = self.sessions.remove(&node) {
+                self.host.received(&spec.will_topic, &spec.will_payload, Qos::AtLeastOnce, bd_seq);
+                self.event(node, SessionEvent::Lost { connect_sent: true });
+            }
+        }
+        if self.mirror.has_outgoing() {
+            self.carry_out();
         }
         while let Some(notice) = self.mirror.poll_notice() {
             self.notices.push(notice);

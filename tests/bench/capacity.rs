@@ -133,6 +133,7 @@ fn measure(case: Case, options: &Options, certificates: &Certificates) -> [Stret
         max_nodes: NODES + 10,
         aliases: case.naming == Naming::Aliases,
         gather_ms: options.gather_ms,
+        shard: None,
     };
     let (from, to) = (place(source.address), place(drain.address));
     let relay = Relay::new(&options.binary, dir.path(), from, to, certificates, settings);

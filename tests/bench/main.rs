@@ -12,6 +12,7 @@
 //! | `capacity` | the relay between ends that cost little: what it takes, its CPU to a broker's, latency |
 //! | `scale` | a thousand (`--large`: ten thousand) mirrored nodes: memory, start, storms, idling |
 //! | `fold` | a thousand edge nodes in ten groups, each with a session and folded: CPU, memory, latency |
+//! | `fleet` | MQTT 5 beside MQTT 3.1.1, and four relays with a shard each beside one: throughput, CPU, bytes, latency |
 //! | `large-birth` | a gateway of 200,000 metrics is born: time to IT, CPU, memory |
 //! | `logs` | throughput while a syslog server is well, hangs, or is killed and restarted |
 //! | `attackers` | a good node beside each attacker: latency, losses, memory, CPU; fails if it is harmed |
@@ -43,6 +44,7 @@ mod attackers;
 mod brokers;
 mod capacity;
 mod clock;
+mod fleet;
 mod fold;
 mod hanging;
 mod journal;
@@ -93,6 +95,7 @@ fn main() {
             Part::SideBySide => ("side-by-side", side_by_side::run(&options)),
             Part::Capacity => ("capacity", capacity::run(&options)),
             Part::Scale => ("scale", scale::run(&options)),
+            Part::Fleet => ("fleet", fleet::run(&options)),
             Part::Fold => ("fold", fold::run(&options)),
             Part::LargeBirth => ("large-birth", large_birth::run(&options)),
             Part::Logs => ("logs", logs::run(&options)),

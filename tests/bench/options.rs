@@ -6,18 +6,18 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
 parts: micro, journal, side-by-side, scale, all of these (default: all);
-       capacity, fold, large-birth, logs, attackers, slow-link (as root, 28 minutes), two-boxes
+       capacity, fleet, fold, large-birth, logs, attackers, slow-link (as root, 28 minutes), two-boxes
        (as root, 8 minutes), link and repair-code, which aren't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
   --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10
   --hang S          logs: how long a log server hangs (default: 60; --quick: 6); at least 3 rounds
-  --case WORD       micro, side-by-side, capacity, attackers, slow-link, two-boxes: cases with this in their names, as \"10 metrics\";
+  --case WORD       micro, side-by-side, capacity, fleet, attackers, slow-link, two-boxes: cases with this in their names, as \"10 metrics\";
                     repeatable
   --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
   --aliases         side-by-side: data by alias instead of by name
   --rate N          side-by-side: latency at N messages/s instead of half of what a route takes
-  --gather-ms N     capacity: `gather-ms` of both halves (default: by the rate)
+  --gather-ms N     capacity, fleet: `gather-ms` of both halves (default: by the rate)
   --large           scale: also 10,000 nodes
   --binary FILE     relay to measure instead of this build's, to compare versions
   --json FILE       default: target/bench/bench.json
@@ -54,6 +54,7 @@ pub(crate) enum Part {
     SideBySide,
     Capacity,
     Scale,
+    Fleet,
     Fold,
     LargeBirth,
     Logs,
@@ -98,6 +99,7 @@ impl Options {
                 "side-by-side" => options.parts.push(Part::SideBySide),
                 "capacity" => options.parts.push(Part::Capacity),
                 "scale" => options.parts.push(Part::Scale),
+                "fleet" => options.parts.push(Part::Fleet),
                 "fold" => options.parts.push(Part::Fold),
                 "large-birth" => options.parts.push(Part::LargeBirth),
                 "logs" => options.parts.push(Part::Logs),

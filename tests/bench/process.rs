@@ -47,6 +47,13 @@ impl Process {
         cpu_s(self.child.id())
     }
 
+    /// Bytes that it has read so far, from sockets for the most part.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/io", self.child.id())).unwrap();
+        let read = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+        read.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
+    }
+
     pub(crate) fn memory(&self) -> Memory {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let mib = |name: &str| {

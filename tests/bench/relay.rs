@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) folds: bool,
     /// Zero: by the rate, as the relay has it.
     pub(crate) gather_ms: u64,
+    /// The shard of the plant that it has, and of how many.
+    pub(crate) shard: Option<(u32, u32)>,
 }
 
 impl Relay {
@@ -64,12 +66,16 @@ impl Relay {
             if settings.folds { format!("fold = \"group\"\n{aliases}") } else { aliases.into() };
         let gather =
             if gather_ms > 0 { format!("gather-ms = {gather_ms}\n") } else { String::new() };
+        let (name, shard) = match settings.shard {
+            Some((index, of)) => (format!("bench-{index}"), format!("shard = \"{index}/{of}\"\n")),
+            None => ("bench".into(), String::new()),
+        };
         let ot = format!(
-            "name = \"bench\"\n{}\
+            "name = \"{name}\"\n{}\
              [policies]\npaths = [\"{dir}/policies\"]\n\
              [journal]\npath = \"{dir}/journal\"\nretain-bytes = 1_073_741_824\n\
              [state]\npath = \"{dir}/ot-state\"\n\
-             [relay]\nmax-nodes = {max_nodes}\n{gather}{}",
+             [relay]\nmax-nodes = {max_nodes}\n{gather}{shard}{}",
             link(from.into()),
             sandbox(OT_USER)
         );

@@ -63,7 +63,12 @@ fn measure(folds: bool, options: &Options) -> Figures {
     let certificates = Certificates::make(dir.path());
     let destination = brokers::start("destination", dir.path(), &certificates, None);
     let source = brokers::start("source", dir.path(), &certificates, None);
-    let settings = relay::Settings { max_nodes: NODES + 10, folds, ..relay::Settings::default() };
+    let settings = relay::Settings {
+        max_nodes: NODES + 10,
+        folds,
+        gather_ms: options.gather_ms,
+        ..relay::Settings::default()
+    };
     let relay =
         Relay::new(&options.binary, dir.path(), &source, &destination, &certificates, settings);
     relay.write_policy("[[rule]]\nname = \"everything\"\naction = \"forward\"\ngroup = \"*\"\n");

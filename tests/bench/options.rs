@@ -17,7 +17,7 @@ parts: micro, journal, side-by-side, scale, all of these (default: all);
   --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
   --aliases         side-by-side: data by alias instead of by name
   --rate N          side-by-side: latency at N messages/s instead of half of what a route takes
-  --gather-ms N     capacity, fleet: `gather-ms` of both halves (default: by the rate)
+  --gather-ms N     capacity, fleet, fold: `gather-ms` of both halves (default: by the rate)
   --large           scale: also 10,000 nodes
   --binary FILE     relay to measure instead of this build's, to compare versions
   --json FILE       default: target/bench/bench.json

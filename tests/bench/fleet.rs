@@ -175,7 +175,9 @@ fn start(
         };
         let relay = Relay::new(&options.binary, &dir, source, destination, certificates, settings);
         if fleet == Fleet::Five {
-            ["ot", "it"].map(|half| relay.set_broker(half, "protocol = \"5\"\n"));
+            for half in ["ot", "it"] {
+                relay.set_broker(half, "protocol = \"5\"\n");
+            }
         }
         (relay.start("ot"), relay.start("it"))
     };

@@ -7,6 +7,7 @@ use crate::broker::{Broker, Options};
 use crate::checker::{Excuse, errors};
 use crate::packet::{Connect, Packet};
 use crate::peers::observer::Observer;
+use crate::peers::unfolded;
 use crate::relay::{Half, Link, Relay, Settings};
 use crate::waiting::wait_until;
 use crate::wire::{Event, Proxy, Record, ot_guard};
@@ -82,6 +83,10 @@ impl Rig {
         let ot_proxy = Proxy::start(ot_broker.list_address.unwrap_or(ot_broker.address));
         let it_proxy = Proxy::start(it_broker.list_address.unwrap_or(it_broker.address));
         let protocol = protocol();
+        // A test about folds says so itself.
+        let folds = unfolded::is_asked_for() && !variation.mirror.contains("fold");
+        let fold = if folds { "fold = \"group\"\n" } else { "" };
+        let mirror = format!("{fold}{}", variation.mirror);
         let settings = Settings {
             ot: Link::Plain(ot_proxy.address),
             it: Link::Plain(it_proxy.address),
@@ -89,7 +94,7 @@ impl Rig {
             ot_broker: format!("{protocol}{}", variation.ot_connection),
             it_broker: format!("{protocol}{}", variation.it_connection),
             ot_extra: variation.ot_extra.clone(),
-            mirror: variation.mirror.clone(),
+            mirror,
             journal: variation.journal.clone(),
             journal_source: variation.journal_source.clone(),
         };
@@ -98,7 +103,10 @@ impl Rig {
         relay.lists = [(Half::Ot, list(&ot_broker)), (Half::It, list(&it_broker))];
         relay.ask_for_rights();
         let ot = Observer::start(ot_broker.address);
-        let it = Observer::start(it_broker.address);
+        let it = match folds {
+            true => Observer::unfolding(it_broker.address),
+            false => Observer::start(it_broker.address),
+        };
         Some(Rig { relay, ot_proxy, it_proxy, ot_broker, it_broker, ot, it })
     }
 

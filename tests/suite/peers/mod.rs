@@ -5,3 +5,4 @@ pub(crate) mod pysparkplug;
 pub(crate) mod raw_edge;
 pub(crate) mod srad_edge;
 pub(crate) mod srad_host;
+pub(crate) mod unfolded;

@@ -8,24 +8,41 @@ use sparkplug::{Caps, Metric, Payload};
 use crate::client::{Arrival, Client};
 use crate::metrics::number;
 use crate::packet::{Connect, Publish};
+use crate::peers::unfolded::unfold;
 
 pub(crate) struct Observer {
     address: SocketAddr,
     client: Client,
     /// What arrived over earlier connections.
     earlier: Vec<Arrival>,
+    /// Shows what is folded as it would be without.
+    unfolds: bool,
 }
 
 impl Observer {
     pub(crate) fn start(address: SocketAddr) -> Observer {
         let client = subscribe(address).unwrap();
-        Observer { address, client, earlier: Vec::new() }
+        Observer { address, client, earlier: Vec::new(), unfolds: false }
+    }
+
+    /// On IT, where groups are folded by the relay under test: shown as without.
+    pub(crate) fn unfolding(address: SocketAddr) -> Observer {
+        Observer { unfolds: true, ..Observer::start(address) }
+    }
+
+    /// Calls `look` with what arrived over the present connection.
+    fn look<T>(&self, look: impl FnOnce(&[Arrival]) -> T) -> T {
+        match self.unfolds {
+            true => look(&unfold(&self.client.arrivals())),
+            false => self.client.look(look),
+        }
     }
 
     /// After its broker was restarted.
     pub(crate) fn reconnect(&mut self) -> Result<(), String> {
         let client = subscribe(self.address)?;
-        self.earlier.extend(self.client.arrivals());
+        let arrivals = self.look(<[Arrival]>::to_vec);
+        self.earlier.extend(arrivals);
         self.client = client;
         Ok(())
     }
@@ -33,7 +50,7 @@ impl Observer {
     /// Everything so far, in the order of arrival.
     pub(crate) fn arrivals(&self) -> Vec<Publish> {
         let earlier = self.earlier.iter().cloned();
-        earlier.chain(self.client.arrivals()).map(|arrival| arrival.publish).collect()
+        earlier.chain(self.look(<[Arrival]>::to_vec)).map(|arrival| arrival.publish).collect()
     }
 
     /// The payloads of this topic so far, in the order of arrival; what came by an alias has its name
@@ -44,7 +61,7 @@ impl Observer {
             (0..arrivals.len()).filter(wanted).map(|at| named(arrivals, at)).collect()
         };
         let mut all = of(&self.earlier);
-        all.extend(self.client.look(of));
+        all.extend(self.look(of));
         all
     }
 
@@ -53,7 +70,7 @@ impl Observer {
         let of = |arrivals: &[Arrival]| {
             arrivals.iter().filter(|arrival| arrival.publish.topic == topic).count()
         };
-        of(&self.earlier) + self.client.look(of)
+        of(&self.earlier) + self.look(of)
     }
 
     /// The values of an integer metric in the messages of this topic, in the order of arrival.
@@ -84,7 +101,7 @@ impl Observer {
                 payload.metrics.iter().rev().find(wanted).and_then(number)
             })
         };
-        self.client.look(last).or_else(|| last(&self.earlier))
+        self.look(last).or_else(|| last(&self.earlier))
     }
 
     /// The metric of this name in the last message of this topic that has it.

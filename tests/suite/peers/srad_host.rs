@@ -13,6 +13,7 @@ use srad::types::payload::metric::Value;
 use tokio::runtime::{Builder, Handle};
 
 use crate::client::{Arrival, Client};
+use crate::peers::unfolded;
 use crate::waiting::wait_until;
 
 /// Births of a few thousand metrics; the MQTT client's own bound is 10 KiB.
@@ -89,7 +90,9 @@ impl SradHost {
     /// What was seen of this entity so far, in order.
     pub(crate) fn seen(&self, entity: &str) -> Vec<Seen> {
         let log = self.log.0.lock().unwrap();
-        log.iter().filter(|(of, _)| of == entity).map(|(_, seen)| seen.clone()).collect()
+        let also = unfolded::is_asked_for().then(|| unfolded::folded(entity));
+        let is_it = |of: &str| of == entity || also.as_deref() == Some(of);
+        log.iter().filter(|(of, _)| is_it(of)).map(|(_, seen)| seen.clone()).collect()
     }
 
     /// How often any entity went stale.
@@ -142,6 +145,9 @@ impl SradHost {
 
     /// Asks for a rebirth.
     pub(crate) fn ask_rebirth(&self, group: &str, node: &str) {
+        let seen =
+            self.log.0.lock().unwrap().iter().any(|(of, _)| *of == format!("{group}/{node}"));
+        let node = if unfolded::is_asked_for() && !seen { "plant" } else { node };
         let (client, group, node) = (self.client.clone(), group.to_owned(), node.to_owned());
         let (send, receive) = mpsc::channel();
         self.runtime.spawn(async move {

@@ -59,6 +59,8 @@ pub(super) struct BrokerWatch {
     several_at: Option<Duration>,
     /// The last refusal of each node's session that isn't one of the login.
     refusals: HashMap<NodeId, Refused>,
+    /// What it says of itself, since it is used; empty: nothing.
+    offers: String,
     /// Nodes whose last sessions ended before their births were confirmed, when, and how often.
     births_end: HashMap<String, (Duration, u32)>,
     /// Since when nodes are without a session while others stand.
@@ -103,6 +105,7 @@ impl BrokerWatch {
             several_since: None,
             several_at: None,
             refusals: HashMap::new(),
+            offers: String::new(),
             births_end: HashMap::new(),
             limited_since: None,
             limited_told: None,
@@ -116,6 +119,12 @@ impl BrokerWatch {
         self.ended.values_mut().for_each(|ended| ended.last = false);
         self.refusals.clear();
         self.uncommanded.clear();
+        self.offers.clear();
+    }
+
+    /// What the broker says to a session that begins.
+    pub(super) fn offered(&mut self, offers: String) {
+        self.offers = offers;
     }
 
     /// Any session stands.
@@ -129,7 +138,8 @@ impl BrokerWatch {
         self.refusals.remove(&node);
         self.look_at_several(now);
         if !std::mem::replace(&mut self.noticed_up, true) {
-            event!(BrokerUp, broker = self.broker);
+            let offers = Some(&*self.offers).filter(|offers| !offers.is_empty());
+            event!(BrokerUp, broker = self.broker, offers);
         }
         self.last_ready = Some((now, node));
         if let Some((at, ended)) = self.last_ended

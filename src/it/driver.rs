@@ -319,6 +319,7 @@ impl<P: Pool> Driver<P> {
             DriverEvent::Session { node, generation, event } => {
                 self.session_event(now, node, generation, event);
             }
+            DriverEvent::Offered(offers) => self.broker.offered(offers),
             DriverEvent::Subscribed { node, refused } => self.broker.subscribed(node, refused),
             DriverEvent::SessionFailed(failed) => {
                 // A session that fails now hasn't confirmed its death.

@@ -126,6 +126,8 @@ enum DriverEvent {
         generation: u64,
         event: SessionEvent,
     },
+    /// What the broker has said of itself to a session, for people.
+    Offered(String),
     /// The broker has answered the subscription of a session; `refused`: not all of it is granted.
     Subscribed {
         node: NodeId,

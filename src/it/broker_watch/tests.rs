@@ -53,6 +53,17 @@ fn a_broker_is_up_with_the_first_session_and_down_when_the_last_one_fails() {
 }
 
 #[test]
+fn what_a_broker_says_of_itself_is_told_when_it_is_up() {
+    let mut watch = watch();
+    watch.offered("10 topic aliases".into());
+    let events = capture(|| watch.ready(at(0), NodeId(1)));
+    assert_eq!(events[0].message(), "connected broker=broker:8883 offers=\"10 topic aliases\"");
+    watch.server_changed("other:8883".into());
+    let events = capture(|| watch.ready(at(1), NodeId(1)));
+    assert_eq!(events[0].message(), "connected broker=other:8883");
+}
+
+#[test]
 fn a_silent_broker_is_told_where_nothing_stands_and_is_up_when_it_answers() {
     let mut watch = watch();
     watch.ready(at(0), NodeId(1));

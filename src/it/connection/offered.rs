@@ -14,6 +14,11 @@ pub(super) fn has_qos_1(traffic: &Traffic) -> bool {
     traffic.offers().is_none_or(|offers| offers.has_qos_1)
 }
 
+/// What it says of itself, for people.
+pub(super) fn words(traffic: &Traffic) -> String {
+    traffic.offers().map(|offers| offers.words().join(", ")).unwrap_or_default()
+}
+
 /// Filters that the broker has said it doesn't take aren't asked for.
 pub(super) fn leave_wildcards(traffic: &Traffic, broker: &str, commands: &mut Commands) {
     if traffic.offers().is_some_and(|offers| !offers.has_wildcards) {

@@ -319,6 +319,7 @@ impl Task {
     fn connected(&mut self) {
         self.progress = Progress::Subscribing;
         self.owed = 1;
+        let _ = self.events.send(DriverEvent::Offered(offered::words(&self.shared.traffic)));
         let learnt = match self.identities.lock() {
             Ok(mut identities) => identities.taken(self.node, &self.chosen),
             Err(_) => false,

@@ -57,7 +57,7 @@ events! {
     ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies, no TLS files and no file of addresses are configured here" {} "Nothing. To have every frame checked a second time, give `it.toml` a copy of the policy.";
     /// The session with the broker stands.
     BrokerUp = "BROKER_UP" (Notice, Both, PerKind) "connected" {
-        broker: "address of the broker", #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile", #[optional] offers: "what the OT broker says it takes, where that is less than MQTT 5 has, and what it asks for", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
+        broker: "address of the broker", #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile", #[optional] offers: "what the broker says that it takes, where that is less than MQTT 5 has, and what it asks for; on IT what it said to the session that began last", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
     } "Nothing. With session_present=false what was sent in the meantime is lost.";
     /// There is no session with the broker; the relay goes on trying. On IT: with no mirrored node.
     BrokerDown = "BROKER_DOWN" (Error, Both, PerKind) "not connected" {

@@ -245,6 +245,7 @@ fn topics_of_data_go_as_numbers_where_the_broker_offers_them() {
         edge.ndata(&[untyped(int("count", value))]).unwrap();
         wait_until("it is on IT", || of("NDATA").len() + 1 == usize::try_from(value).unwrap());
     }
+    relay.wait_for_event(Half::It, Event::BrokerUp, &["offers=\"1 topic aliases\""]);
     assert_eq!(of("NDATA"), [true, false, false, false], "the name goes once, with its number");
     assert!(relay.terminate(Half::It).success());
     assert_eq!((of("NBIRTH"), of("NDEATH")), (vec![true], vec![true]));

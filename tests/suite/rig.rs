@@ -55,7 +55,7 @@ pub(crate) struct Variation {
 const PROTOCOL: &str = "SPARKDIODE_TEST_PROTOCOL";
 
 /// The line of `[broker]` for it.
-fn protocol() -> String {
+pub(crate) fn protocol() -> String {
     std::env::var(PROTOCOL).map(|value| format!("protocol = \"{value}\"\n")).unwrap_or_default()
 }
 

@@ -17,7 +17,7 @@ use crate::packet::Packet;
 use crate::peers::observer::Observer;
 use crate::peers::raw_edge::RawEdge;
 use crate::relay::{Half, Link, Relay, Settings};
-use crate::rig::EVERYTHING;
+use crate::rig::{EVERYTHING, protocol};
 use crate::waiting::{DEADLINE, holds_within, now_ms, wait_until};
 use crate::wire::{Event, Proxy, Record, ot_guard};
 
@@ -82,12 +82,13 @@ fn is_birth(record: &Record) -> bool {
 }
 
 fn relay(ot: Link, it: Link, ot_broker: &str, it_broker: &str, mirror: &str) -> Relay {
+    let protocol = protocol();
     Relay::new(&Settings {
         ot,
         it,
         policy: EVERYTHING.to_owned(),
-        ot_broker: ot_broker.to_owned(),
-        it_broker: it_broker.to_owned(),
+        ot_broker: format!("{protocol}{ot_broker}"),
+        it_broker: format!("{protocol}{it_broker}"),
         ot_extra: String::new(),
         mirror: mirror.to_owned(),
         journal: String::new(),

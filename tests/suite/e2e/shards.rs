@@ -17,7 +17,7 @@ use crate::peers::observer::Observer;
 use crate::peers::raw_edge::RawEdge;
 use crate::peers::srad_host::SradHost;
 use crate::relay::{BINARY, Half, Link, Relay, Settings};
-use crate::rig::EVERYTHING;
+use crate::rig::{EVERYTHING, protocol};
 use crate::waiting::wait_until;
 use crate::wire::{Proxy, ot_guard};
 
@@ -83,8 +83,8 @@ fn relay(index: u32, ot: &Proxy, it: &Proxy) -> Relay {
         ot: Link::Plain(ot.address),
         it: Link::Plain(it.address),
         policy: EVERYTHING.to_owned(),
-        ot_broker: String::new(),
-        it_broker: String::new(),
+        ot_broker: protocol(),
+        it_broker: protocol(),
         ot_extra: format!("[relay]\nshard = \"{index}/{RELAYS}\"\n[status]\nevery-s = 1\n"),
         mirror: String::new(),
         journal: String::new(),

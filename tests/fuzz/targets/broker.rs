@@ -26,8 +26,8 @@ impl Broker {
         Broker(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback"))
     }
 
-    /// How to reach it.
-    pub fn settings(&self) -> BrokerSettings {
+    /// How to reach it, by this protocol.
+    pub fn settings(&self, protocol: broker::Protocol) -> BrokerSettings {
         let address = self.0.local_addr().expect("an address");
         let server = broker::Server {
             host: "127.0.0.1".into(),
@@ -44,7 +44,7 @@ impl Broker {
             connect_within: Duration::from_secs(30),
             answer_within: Duration::from_secs(30),
             max_packet_bytes: MAX_PACKET_BYTES,
-            protocol: broker::Protocol::Three,
+            protocol,
             five: broker::FiveSettings::default(),
             publishes_per_s: None,
             return_after: None,

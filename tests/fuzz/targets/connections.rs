@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use broker::Protocol;
 use it::mirror::{Qos, SessionEvent, SessionSpec};
 use ot::testing::Told;
 use tokio::task::LocalSet;
@@ -19,11 +20,11 @@ use crate::mqtt::{Packet, Publish, kind, packets};
 /// - It acknowledges nothing that it didn't get.
 /// - It ends when the broker has said everything.
 pub fn ot_connection(input: &[u8]) {
-    let pieces = pieces(input);
+    let pieces = pieces(input, Protocol::Three);
     let filters = vec!["spBv1.0/G/+/E".to_owned(), "spBv1.0/G/+/F".to_owned()];
     let (told, heard) = block_on(async {
         let broker = Broker::new().await;
-        let settings = broker.settings();
+        let settings = broker.settings(Protocol::Three);
         tokio::join!(
             ot::testing::converse(&settings, filters, HANGS),
             broker.serve(pieces.clone(), listens(input))
@@ -50,7 +51,7 @@ pub fn ot_connection(input: &[u8]) {
     for (at, packet) in heard.iter().enumerate() {
         match packet.kind {
             kind::CONNECT if at == 0 => {
-                assert_eq!(connect_flags(packet), 0, "no will, no clean start")
+                assert_eq!(connect_flags(packet, 4), 0, "no will, no clean start")
             }
             kind::SUBSCRIBE => {
                 let filters = packet.filters();
@@ -95,7 +96,7 @@ fn message(told: &Told) -> Option<HandedOn> {
 /// - It is closed only if the broker acknowledged the NDEATH.
 /// - It ends when the broker has said everything.
 pub fn it_connection(input: &[u8]) {
-    let pieces = pieces(input);
+    let pieces = pieces(input, Protocol::Three);
     let flags = input.first().copied().unwrap_or_default();
     let spec = SessionSpec {
         group: "g".into(),
@@ -115,7 +116,7 @@ pub fn it_connection(input: &[u8]) {
     let closes = flags & 0x80 == 0;
     let (told, heard) = block_on(async {
         let broker = Broker::new().await;
-        let settings = broker.settings();
+        let settings = broker.settings(Protocol::Three);
         let session =
             it::testing::converse(settings, spec.clone(), publications.clone(), closes, HANGS);
         tokio::join!(session, broker.serve(pieces.clone(), listens(input)))
@@ -143,7 +144,7 @@ pub fn it_connection(input: &[u8]) {
         match packet.kind {
             kind::CONNECT if at == 0 => {
                 // A will at QoS 1, not retained, and a clean start.
-                assert_eq!(connect_flags(packet), 0b0000_1110);
+                assert_eq!(connect_flags(packet, 4), 0b0000_1110);
                 assert!(packet.body.ends_with(&[0, 3, 1, 2, 3]), "the will: {packet:?}");
             }
             kind::SUBSCRIBE => {
@@ -225,7 +226,7 @@ fn published(packet: &Packet) -> Option<Publish> {
 }
 
 /// A topic that MQTT allows.
-fn is_topic(topic: &[u8]) -> bool {
+pub(crate) fn is_topic(topic: &[u8]) -> bool {
     std::str::from_utf8(topic)
         .is_ok_and(|topic| !topic.is_empty() && !topic.contains(['+', '#', '\0']))
 }
@@ -282,34 +283,40 @@ fn acknowledges(packet: &Packet, messages: &[HandedOn], said: &[Packet]) {
 }
 
 /// User name, password, will and clean start (MQTT 3.1.1 §3.1.2.3).
-fn connect_flags(packet: &Packet) -> u8 {
-    assert!(packet.body.starts_with(b"\0\x04MQTT\x04"), "{packet:?}");
+pub(crate) fn connect_flags(packet: &Packet, level: u8) -> u8 {
+    let head = packet.body.strip_prefix(b"\0\x04MQTT");
+    assert_eq!(head.and_then(|rest| rest.first()), Some(&level), "{packet:?}");
     packet.body.get(7).copied().expect("flags")
 }
 
 /// Whether the broker lets the session speak before it goes on.
-fn listens(input: &[u8]) -> bool {
+pub(crate) fn listens(input: &[u8]) -> bool {
     input.first().is_some_and(|flags| flags & 0x20 != 0)
 }
 
 /// The first byte says whether an honest answer comes first, and into how many writes the rest is
 /// cut.
-fn pieces(input: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn pieces(input: &[u8], protocol: Protocol) -> Vec<Vec<u8>> {
     let mut input = Input::new(input);
     let flags = input.byte();
     let mut honest = Vec::new();
+    // With the length of no properties.
+    let is_five = protocol == Protocol::Five;
     if flags & 1 == 0 {
-        honest.extend(Packet::new(kind::CONNACK, 0, &[flags >> 1 & 1, 0]).encode());
+        let present = flags >> 1 & 1;
+        let body: &[u8] = if is_five { &[present, 0, 0] } else { &[present, 0] };
+        honest.extend(Packet::new(kind::CONNACK, 0, body).encode());
     }
     if flags & 4 == 0 {
-        honest.extend(Packet::new(kind::SUBACK, 0, &[0, 1, 1, 1]).encode());
+        let body: &[u8] = if is_five { &[0, 1, 0, 1, 1] } else { &[0, 1, 1, 1] };
+        honest.extend(Packet::new(kind::SUBACK, 0, body).encode());
     }
     let rest = input.rest();
     let length = rest.len().div_ceil(1 + usize::from(flags >> 3 & 3)).max(1);
     std::iter::once(honest).chain(rest.chunks(length).map(<[u8]>::to_vec)).collect()
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     LocalSet::new().block_on(&runtime.expect("a runtime"), future)
 }

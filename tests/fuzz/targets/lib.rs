@@ -4,9 +4,9 @@
 //!
 //! | from outside | targets |
 //! |---|---|
-//! | the plant, over the OT broker | `ot_connection`, `topic`, `payload`, `pipeline`, `ot_fast_path` |
+//! | the plant, over the OT broker | `ot_connection`, `ot_connection_five`, `topic`, `payload`, `pipeline`, `ot_fast_path` |
 //! | an OT half that is taken over, or a broken disk | `journal_segment`, `mirror`, `it_fast_path`, `state_files` |
-//! | the IT broker and hosts | `it_connection`, `mirror` |
+//! | the IT broker and hosts | `it_connection`, `it_connection_five`, `mirror` |
 //! | the link between two boxes, and whoever has its key | `link_datagrams`, `link_window`, `link_blocks` |
 //! | people | `policy_text`, `configuration`, `capture` |
 
@@ -25,6 +25,7 @@ mod capture;
 mod configuration;
 mod connections;
 mod diagnostics;
+mod five;
 mod follower;
 mod frames;
 mod host;
@@ -45,6 +46,7 @@ mod topic;
 pub use capture::capture;
 pub use configuration::configuration;
 pub use connections::{it_connection, ot_connection};
+pub use five::{it_connection_five, ot_connection_five};
 pub use link::{link_blocks, link_datagrams, link_window};
 pub use mirror::{it_fast_path, mirror};
 pub use payload::payload;
@@ -59,10 +61,11 @@ pub use topic::topic;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("capture", capture),
     ("configuration", configuration),
     ("it_connection", it_connection),
+    ("it_connection_five", it_connection_five),
     ("it_fast_path", it_fast_path),
     ("journal_segment", journal_segment),
     ("link_blocks", link_blocks),
@@ -70,6 +73,7 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("link_window", link_window),
     ("mirror", mirror),
     ("ot_connection", ot_connection),
+    ("ot_connection_five", ot_connection_five),
     ("ot_fast_path", ot_fast_path),
     ("payload", payload),
     ("pipeline", pipeline),

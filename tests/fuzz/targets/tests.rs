@@ -47,6 +47,6 @@ macro_rules! corpora {
 }
 
 corpora! {
-    capture configuration it_connection it_fast_path journal_segment link_blocks link_datagrams
-    link_window mirror ot_connection ot_fast_path payload pipeline policy_text state_files topic
+    capture configuration it_connection it_connection_five it_fast_path journal_segment link_blocks
+    link_datagrams link_window mirror ot_connection ot_connection_five ot_fast_path payload pipeline policy_text state_files topic
 }

@@ -10,6 +10,7 @@
     reason = "a program for whoever works on the fuzz targets"
 )]
 
+mod five;
 mod link;
 
 use std::fs;
@@ -37,6 +38,7 @@ fn main() {
     segments(&captures);
     states(&captures);
     packets(&captures);
+    five::packets(&captures);
     link::link();
 }
 

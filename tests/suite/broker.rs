@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) access: Option<String>,
     /// A second plaintext listener, where an access list holds; see [`List`].
     pub(crate) list: bool,
+    /// Largest packet that it takes; it ends the session that sends a larger one.
+    pub(crate) max_packet_bytes: Option<u32>,
 }
 
 /// PEM files of the TLS listener.
@@ -161,6 +163,9 @@ impl Broker {
              log_type all\n\
              log_timestamp_format %H:%M:%S\n",
         );
+        if let Some(bytes) = self.options.max_packet_bytes {
+            writeln!(text, "max_packet_size {bytes}").unwrap();
+        }
         if self.options.persistence {
             writeln!(
                 text,

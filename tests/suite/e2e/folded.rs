@@ -1,7 +1,10 @@
 //! Folded groups: edge nodes of a group share a session on IT, and a strict host objects to nothing.
 
+use telemetry::Event;
+
+use crate::broker::Options;
 use crate::checker::Excuse;
-use crate::metrics::{int, untyped};
+use crate::metrics::{int, string, untyped};
 use crate::packet::Packet;
 use crate::peers::pysparkplug::PysparkplugEdge;
 use crate::peers::raw_edge::RawEdge;
@@ -119,5 +122,30 @@ fn kills_and_outages_leave_each_member_whole() {
     assert_eq!(host.unknown(), Vec::<String>::new());
     rig.relay.terminate(Half::It);
     rig.wait_for("spBv1.0/Plant/NDEATH/all", 2);
+    rig.judge(Excuse { kills: true });
+}
+
+#[test]
+fn a_birth_larger_than_the_broker_takes_costs_its_own_node_alone() {
+    let it_broker = Options { max_packet_bytes: Some(40_000), ..Options::default() };
+    let variation = Variation { mirror: FOLD.into(), it_broker, ..Variation::default() };
+    let Some(mut rig) = Rig::prepare(EVERYTHING, &variation) else { return };
+    rig.start_both();
+    let mut edges =
+        ["Small", "Large"].map(|node| RawEdge::connect(rig.ot_address(), "Plant", node));
+    edges[0].nbirth(&[int("count", 1)]).unwrap();
+    rig.wait_for("spBv1.0/Plant/DBIRTH/plant/Small", 1);
+    edges[1].nbirth(&[int("count", 1), string("text", &"x".repeat(50_000))]).unwrap();
+    let words = ["node=Plant/Large", "bytes=50", "wait_s=60"];
+    rig.relay.wait_for_event(Half::It, Event::BirthHeld, &words);
+    // The others have a session that stays.
+    edges[0].ndata(&[untyped(int("count", 2))]).unwrap();
+    rig.wait_for_value("Plant/plant/Small", "count", 2);
+    assert_eq!(rig.it.count("spBv1.0/Plant/DBIRTH/plant/Large"), 0);
+    // A smaller one is a birth as any.
+    rig.relay.terminate(Half::It);
+    edges[1].nbirth(&[int("count", 3)]).unwrap();
+    rig.relay.start(Half::It);
+    rig.wait_for_value("Plant/plant/Large", "count", 3);
     rig.judge(Excuse { kills: true });
 }

@@ -55,6 +55,7 @@ impl StepContext<'_> {
         self.breathe();
         self.survey_birth(node, changed);
         if let Some(former) = former {
+            node.own.layout.follow(&former);
             self.hold_born(node, None, (&former, was_doubted));
         }
         if let Err(shortage) = self.check_room(node) {
@@ -130,6 +131,9 @@ impl StepContext<'_> {
         self.breathe();
         let types_changed = self.refresh_device_types(node, device);
         if let Some(told) = told {
+            if let Some(state) = node.state_mut(Some(device)) {
+                state.layout.follow(&told);
+            }
             self.hold_born(node, Some(device), (&told, was_doubted));
         }
         node.count(Some(device));

@@ -4,6 +4,7 @@
 mod account;
 mod bench;
 mod beside;
+mod born_again;
 mod bytes;
 mod captured;
 mod chance;

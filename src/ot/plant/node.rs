@@ -103,7 +103,8 @@ impl EntityState {
         self.become_new(new);
     }
 
-    fn become_new(&mut self, new: EntityState) {
+    fn become_new(&mut self, mut new: EntityState) {
+        new.layout.follow(&self.layout);
         let (exported_as, counted) = (self.exported_as.take(), self.counted);
         let values_at = self.values_at;
         *self = EntityState { exported_as, counted, values_at, doubts: self.doubts, ..new };

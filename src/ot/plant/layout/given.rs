@@ -2,6 +2,9 @@
 //! the place of each metric in there. Data is told by these places, as long as the segment that is
 //! written has them.
 
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
 use sparkplug::steps;
 
 use super::Layout;
@@ -25,6 +28,11 @@ impl Default for GivenLayouts {
 }
 
 impl GivenLayouts {
+    fn next_number(&mut self) -> u64 {
+        self.last = self.last.saturating_add(1);
+        self.last
+    }
+
     /// A segment began: nothing is given in it yet.
     pub(crate) fn segment_began(&mut self) {
         self.segment = self.segment.saturating_add(1);
@@ -38,9 +46,21 @@ pub(super) struct Given {
     number: u64,
     /// The segment that it was given in last.
     segment: u64,
+    /// Of names and types, by place.
+    print: u64,
+    /// Number and print of the layout that the entity had in the life before.
+    before: Option<(u64, u64)>,
 }
 
 impl Layout {
+    /// It takes the place of `former`. With the same metrics, known by the same names, it will have the same
+    /// number: data that follows a birth which was lost on the way is understood then, and so is data from
+    /// before that birth which comes late.
+    pub(crate) fn follow(&mut self, former: &Layout) {
+        let Given { number, print, before, .. } = former.given;
+        self.given.before = (number > 0).then_some((number, print)).or(before);
+    }
+
     /// A birth or keyframe gives the layout to the journal: `others` metrics, and then those that
     /// `has` says. The number of it.
     pub(crate) fn give(
@@ -62,11 +82,24 @@ impl Layout {
             slot.set_place(place);
         }
         if !same {
-            given.last = given.last.saturating_add(1);
-            self.given.number = given.last;
+            let print = self.print();
+            let before = self.given.before.take().filter(|(_, before)| *before == print);
+            let number = before.map_or_else(|| given.next_number(), |(number, _)| number);
+            (self.given.number, self.given.print) = (number, print);
         }
         self.given.segment = given.segment;
         self.given.number
+    }
+
+    /// The same for the same metrics at the same places. Who finds others of the same print has his own data
+    /// read wrongly, and nobody else's.
+    fn print(&self) -> u64 {
+        let placed = |slot: &Slot| slot.place().map(|place| (place, slot.datatype.code()));
+        let state = FixedState::default();
+        self.slots
+            .iter()
+            .filter_map(|slot| Some((placed(slot)?, slot.exported_name())))
+            .fold(0, |print: u64, (placed, name)| state.hash_one((print, placed, name)))
     }
 
     /// What was given is no longer told against.

@@ -8,7 +8,7 @@ use journal_format::Relayed;
 use journal_read::{Lost, LostCause};
 use sparkplug::{self, Entity, MessageType, Metric, Payload, Topic, Value, names};
 
-use super::layout::{Layout, LayoutPlaces, normalise};
+use super::layout::{Layout, LayoutPlaces, is_definition, normalise};
 use super::node::Node;
 use super::nodes::Nodes;
 use super::notice::{Notice, count};
@@ -271,6 +271,10 @@ fn place(
     date: u64,
     birth: bool,
 ) -> Result<Option<Metric>, NoPlace> {
+    // Definitions are no values: births have them, and data never does.
+    if birth && is_definition(&metric) {
+        return Ok(None);
+    }
     if !layout.takes(&metric) {
         // Control metrics are in no layout, and their values are the session's own.
         let control = metric.name.as_deref().is_some_and(|name| {
@@ -278,19 +282,11 @@ fn place(
         });
         return if control { Ok(None) } else { Err(NoPlace) };
     }
-    let template = match &metric.value {
-        Some(Value::Template(template)) => Some(template.is_definition == Some(true)),
-        _ => None,
-    };
-    // Definitions are no values and never appear in data.
-    if template == Some(true) {
-        return Ok(None);
-    }
     metric.timestamp.get_or_insert(date);
     if layout.is_current(&metric) {
         return Ok(None);
     }
-    if birth && template.is_some() {
+    if birth && matches!(metric.value, Some(Value::Template(_))) {
         // Births repeat whole templates with their datatypes, which data may not.
         return Err(NoPlace);
     }

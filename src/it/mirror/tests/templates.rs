@@ -213,3 +213,19 @@ fn history_of_an_instance_needs_the_definition_in_the_birth_in_force() {
         assert_eq!(is_told, !has_value, "{:?}", world.notices);
     }
 }
+
+#[test]
+fn a_missed_birth_with_a_definition_leaves_nothing_unplaced() {
+    let birth =
+        |value| vec![bd_seq(4), rebirth(), metric("a", value), definition("1", DataType::Int64)];
+    let mut world = World::live(settings());
+    world.broker_up = false;
+    world.break_sessions();
+    for value in [1, 2] {
+        world.relayed("spBv1.0/g/NBIRTH/e", birth(value), false);
+    }
+    world.broker_up = true;
+    world.pass_alive(Duration::from_secs(30));
+    assert_eq!(world.host.historical["g/e/:a"], [1], "it is read again");
+    assert_eq!(world.mirror.tally.unplaceable, 0, "{:?}", world.notices);
+}

@@ -15,14 +15,14 @@ mod session_events;
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use backlog::Backlog;
 use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_format::Frame;
-use journal_read::{From, Item, JournalError, Position, Reader};
+use journal_read::{From, Item, Position, Reader};
 use polling::{GATHER, Looked, Polling};
 use second_reading::SecondReading;
 use state::{Marks, Stored};
@@ -225,10 +225,11 @@ impl<P: Pool> Driver<P> {
     ) -> Result<Reader, ItError> {
         let dir = &settings.journal_dir;
         // Before the writer's first frame everything is still to come.
-        let newest = first_frame(dir, From::Newest)?.unwrap_or(Position { epoch: 0, seq: 1 });
+        let newest =
+            Reader::first_frame(dir, From::Newest)?.unwrap_or(Position { epoch: 0, seq: 1 });
         match settings.first_start {
             FirstStart::Oldest => {
-                let oldest = first_frame(dir, From::Oldest)?.unwrap_or(newest);
+                let oldest = Reader::first_frame(dir, From::Oldest)?.unwrap_or(newest);
                 mirror.set_first_stretch(oldest.seq, newest.seq);
             }
             // A kill before the first snapshot must not make the next start a first one again:
@@ -452,14 +453,6 @@ impl<P: Pool> Driver<P> {
 /// Bytes of a frame that are work: those of what it relays.
 fn bytes_of(frame: &Frame) -> usize {
     frame.message().map_or(0, |(_, payload)| payload.len())
-}
-
-/// Where a reader that starts at `from` finds its first frame; `None`: nowhere yet.
-fn first_frame(dir: &Path, from: From) -> Result<Option<Position>, JournalError> {
-    Ok(Reader::open(dir, from)?.next()?.map(|item| match item {
-        Item::Frame(frame) | Item::Late(frame) => Position { epoch: frame.epoch, seq: frame.seq },
-        Item::Lost(lost) => Position { epoch: 0, seq: lost.first },
-    }))
 }
 
 #[cfg(test)]

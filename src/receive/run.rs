@@ -99,6 +99,9 @@ pub trait Watch {
 
     /// After each turn: how it is.
     fn look(&mut self, now: Now, seen: &mut Seen<'_>);
+
+    /// How it is at its end: nothing follows.
+    fn end(&mut self, now: Now, seen: &mut Seen<'_>);
 }
 
 /// How it is.
@@ -309,7 +312,7 @@ impl Running {
     }
 
     fn finish(mut self, now: Now, watch: &mut dyn Watch) -> Result<(), RunError> {
-        watch.look(now, &mut self.seen());
+        watch.end(now, &mut self.seen());
         if let Some(refusal) = self.refusal {
             return Err(RunError::StoppedShort(refusal));
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clock::{Clock, Now};
-use journal_read::{From, JournalError, Position, RawItem, Reader};
+use journal_read::{From, JournalError, Reader};
 use link::{LinkKey, LinkName, Sender, SenderOptions, SenderOptionsError, SessionsExhausted};
 use sandbox::Confined;
 use signals::Signals;
@@ -116,6 +116,9 @@ pub trait Watch {
 
     /// After each turn: how it is.
     fn look(&mut self, now: Now, seen: &mut Seen<'_>);
+
+    /// How it is at its end: nothing follows.
+    fn end(&mut self, now: Now, seen: &mut Seen<'_>);
 }
 
 /// How it is.
@@ -365,7 +368,7 @@ impl Running {
 
     fn send_again(&mut self, now: Now, asked: Range<u64>, watch: &mut dyn Watch) {
         let position = self.turn.feed.position();
-        let oldest = match first_frame(&self.journal_dir, From::Oldest) {
+        let oldest = match Reader::first_frame(&self.journal_dir, From::Oldest) {
             Ok(oldest) => oldest.map_or(position.seq, |oldest| oldest.seq),
             Err(error) => {
                 return watch.happened(now, Happening::AgainRefused(&error.to_string()));
@@ -398,7 +401,7 @@ impl Running {
         let position = self.turn.feed.position();
         let (session, key) = (self.session, self.key.id());
         let (turn, is_unreadable) = (&mut self.turn, self.is_unreadable);
-        watch.look(now, &mut Seen { turn, session, key, is_unreadable });
+        watch.end(now, &mut Seen { turn, session, key, is_unreadable });
         Ok(self.kept.settle(position)?)
     }
 }
@@ -422,14 +425,14 @@ fn where_to(
     begin: Begin,
     first_start: FirstStart,
 ) -> Result<(From, Vec<Range<u64>>), JournalError> {
-    let oldest = first_frame(journal, From::Oldest)?;
+    let oldest = Reader::first_frame(journal, From::Oldest)?;
     Ok(match begin {
         Begin::First => match first_start {
             FirstStart::Oldest => (From::Oldest, Vec::new()),
             FirstStart::Newest => (From::Newest, Vec::new()),
         },
         // The receiver has most of it. What is new goes first, and all the rest beside it.
-        Begin::Unknown => match first_frame(journal, From::Newest)? {
+        Begin::Unknown => match Reader::first_frame(journal, From::Newest)? {
             None => (From::Oldest, Vec::new()),
             Some(newest) => {
                 let all = oldest.map_or(newest.seq, |oldest| oldest.seq)..newest.seq;
@@ -443,16 +446,6 @@ fn where_to(
             (From::At(position), again)
         }
     })
-}
-
-/// Where a reader that starts at `from` finds its first frame; `None`: nowhere yet.
-fn first_frame(journal: &Path, from: From) -> Result<Option<Position>, JournalError> {
-    let mut reader = Reader::open(journal, from)?;
-    Ok(reader.next_raw_settled()?.map(|item| match item {
-        RawItem::Frame(frame) => Position { epoch: frame.header.epoch, seq: frame.seq },
-        RawItem::Late { seq, .. } => Position { epoch: 0, seq },
-        RawItem::Lost(lost) => Position { epoch: 0, seq: lost.first },
-    }))
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ impl TwoBoxes {
             "[link]\nname = \"plant-a\"\nkey-file = \"{dir}/send-link.key\"\nheartbeat-ms = 50\n{link}\n\
              [journal]\npath = \"{dir}/journal\"\n[state]\npath = \"{dir}/send-state\"\n\
              [repair]\nclose-after-ms = 20\nspread-ms = 20\n[pacing]\nbytes-per-s = 20_000_000\n\
-             [status]\nevery-s = 1\n{}[second-pass]\n{rest}\n",
+             [status]\nevery-s = 1\nsummary-every-s = 86400\n{}[second-pass]\n{rest}\n",
             confinement(End::Send)
         );
         for (place, cable) in self.cables.iter().enumerate() {
@@ -201,7 +201,7 @@ impl TwoBoxes {
         let mut config = format!(
             "[link]\nname = \"plant-a\"\nkey-file = \"{dir}/receive-link.key\"\n{link}\n\
              [journal]\npath = \"{dir}/received\"\n[state]\npath = \"{dir}/receive-state\"\n\
-             [repair]\n{reorder}\n{repair}\n[status]\nevery-s = 1\nsummary-every-s = 10\n{}\n",
+             [repair]\n{reorder}\n{repair}\n[status]\nevery-s = 1\nsummary-every-s = 86400\n{}\n",
             confinement(End::Receive)
         );
         for (place, cable) in self.cables.iter().enumerate() {

@@ -42,9 +42,12 @@ impl Telling {
         self.notifier.reloading();
     }
 
-    /// It is about to end: the next status is the last one.
-    pub(in crate::cli) fn stopping(&mut self) {
+    pub(in crate::cli) fn stopping(&self) {
         self.notifier.stopping();
+    }
+
+    /// It ends: the next status is the last one.
+    pub(in crate::cli) fn end(&mut self) {
         self.ends = true;
     }
 

@@ -285,4 +285,9 @@ impl Watch for Told {
             self.telling.emit(now, status);
         }
     }
+
+    fn end(&mut self, now: Now, seen: &mut Seen<'_>) {
+        self.telling.end();
+        self.look(now, seen);
+    }
 }

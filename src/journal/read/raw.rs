@@ -1,6 +1,7 @@
 //! Frames as they stand in the journal, for whoever hands them on or compares them.
 
 use std::ops::Range;
+use std::path::Path;
 
 use journal_format::frame;
 use journal_format::header::Header;
@@ -8,7 +9,7 @@ use journal_format::note::{Late, Note, NoteEnvelope};
 use journal_segment::JournalError;
 use mistake::mistake;
 
-use crate::item::Lost;
+use crate::item::{From, Lost, Position};
 use crate::reader::{Reader, SETTLED_POLLS, Taken};
 
 /// A frame, undecoded.
@@ -49,6 +50,19 @@ impl Reader {
     pub fn next_raw(&mut self) -> Result<Option<RawItem<'_>>, JournalError> {
         let taken = self.take_raw()?;
         Ok(taken.and_then(|taken| self.raw(taken)))
+    }
+
+    /// Where a reader that starts at `from` finds its first frame; `None`: nowhere yet.
+    ///
+    /// # Errors
+    /// As [`Reader::open`] and [`Reader::next_raw_settled`].
+    pub fn first_frame(dir: &Path, from: From) -> Result<Option<Position>, JournalError> {
+        let mut reader = Reader::open(dir, from)?;
+        Ok(reader.next_raw_settled()?.map(|item| match item {
+            RawItem::Frame(frame) => Position { epoch: frame.header.epoch, seq: frame.seq },
+            RawItem::Late { seq, .. } => Position { epoch: 0, seq },
+            RawItem::Lost(lost) => Position { epoch: 0, seq: lost.first },
+        }))
     }
 
     /// As [`Reader::next_settled`], undecoded.

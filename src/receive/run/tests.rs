@@ -26,6 +26,8 @@ impl Watch for Told {
     }
 
     fn look(&mut self, _: Now, _: &mut Seen<'_>) {}
+
+    fn end(&mut self, _: Now, _: &mut Seen<'_>) {}
 }
 
 fn name() -> LinkName {

@@ -23,6 +23,8 @@ impl Watch for Told {
     }
 
     fn look(&mut self, _: Now, _: &mut Seen<'_>) {}
+
+    fn end(&mut self, _: Now, _: &mut Seen<'_>) {}
 }
 
 /// A box with a journal, and the other end of its cable.

@@ -103,6 +103,8 @@ fn a_plant_is_on_it_over_two_boxes_through_kills_and_a_cut_and_strangers_change_
         assert_eq!(two_boxes.terminate(end).code(), Some(0), "{}", two_boxes.log(end));
         two_boxes.wait_for_event(end, Event::LinkSummary, &["health="]);
         two_boxes.wait_for_event(end, Event::Stopped, &[]);
+        let summaries = two_boxes.log(end).matches(": LINK_SUMMARY ").count();
+        assert!(summaries == 1, "{summaries} summaries of {end:?}");
         let (text, code) = two_boxes.run(&["status", &format!("{}.toml", end.name())]);
         assert_eq!(code, Some(0), "{text}");
         assert!(text.contains("END OF A LINK") && text.contains(" frames "), "{text}");

@@ -10,11 +10,14 @@
     reason = "a test crate: a failure is a panic, and it drives real time"
 )]
 
+// Brokers, edge nodes and hosts, and who records and judges what is said: the benchmark has them too.
+use ::peers::{broker, checker, client, metrics, packet, waiting, wire};
+mod peers {
+    pub(crate) use ::peers::{observer, pysparkplug, raw_edge, srad_edge, srad_host, unfolded};
+}
+
 mod architecture;
 mod attackers;
-mod broker;
-mod checker;
-mod client;
 mod command_line;
 mod console;
 #[cfg(feature = "demo")]
@@ -22,12 +25,9 @@ mod demo;
 mod e2e;
 mod events;
 mod links;
-mod metrics;
 mod monitoring;
 mod networks;
 mod other_brokers;
-mod packet;
-mod peers;
 mod picture;
 mod policies;
 mod quick_start;
@@ -38,5 +38,3 @@ mod supply_chain;
 mod syslog;
 mod systemd;
 mod two_boxes;
-mod waiting;
-mod wire;

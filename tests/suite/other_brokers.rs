@@ -13,10 +13,8 @@ use crate::waiting::{DEADLINE, holds_within};
 /// What `.ci/run` installs; a test without it is skipped, loudly.
 const AEDES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/aedes");
 const AMQTT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/amqtt");
-const AEDES_SCRIPT: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/peers/aedes_broker.js");
-const AMQTT_SCRIPT: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/peers/amqtt_broker.py");
+const AEDES_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/aedes_broker.js");
+const AMQTT_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/amqtt_broker.py");
 /// Tells the process of a test which is a broker, and no test, where to listen.
 const LISTEN: &str = "SPARKDIODE_TEST_RUMQTTD";
 /// How often another port is tried when the chosen one was taken in between.

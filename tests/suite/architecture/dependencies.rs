@@ -45,8 +45,9 @@ demo             account clock journal-format journal-read mistake sandbox spark
 fuzz-targets     account broker config diagnostic it journal-format journal-read link ot policy sparkplug state tools
 simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
 attackers
-two-networks     journal-format journal-read journal-write
-sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write link mistake ot policy receive sandbox send signature sparkplug state telemetry text tls tools | attackers strict-host two-networks
+peers            sparkplug strict-host
+two-networks     journal-format journal-read journal-write peers sparkplug
+sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write link mistake ot policy receive sandbox send signature sparkplug state telemetry text tls tools | attackers peers strict-host two-networks
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
@@ -59,13 +60,13 @@ rcgen            sparkdiode
 rumqttc-v4-next  client demo
 rumqttc-v5-next  client
 rumqttd          demo
-rustix           signals foreign telemetry sandbox receive demo two-networks sparkdiode
+rustix           signals foreign telemetry sandbox receive demo peers two-networks sparkdiode
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
 signal-hook      signals
 socket2          stream telemetry send receive
-tokio            stream client ot it doctor demo fuzz-targets
+tokio            stream client ot it doctor demo fuzz-targets peers
 tokio-rustls     stream
 ";
 
@@ -189,6 +190,7 @@ fn a_crate_is_in_the_folder_of_its_name() {
             "fuzz-targets" => root().join("tests/fuzz/targets"),
             "simulation" => root().join("tests/simulation"),
             "attackers" => root().join("tests/attackers"),
+            "peers" => root().join("tests/peers"),
             "two-networks" => root().join("tests/two-networks"),
             name => root().join("src").join(name.replacen("journal-", "journal/", 1)),
         };

@@ -5,24 +5,25 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::packet::{self, Connect, Packet, Publish};
 use crate::waiting::{DEADLINE, now_ms};
 
 /// Nobody here sends PINGREQ; it is longer than any test. Some brokers refuse a session without any.
-pub(crate) const KEEP_ALIVE_S: u16 = 3_600;
+pub const KEEP_ALIVE_S: u16 = 3_600;
 /// How long a connection attempt to loopback may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A message that arrived, with the time of its arrival.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Arrival {
-    pub(crate) at_ms: u64,
-    pub(crate) publish: Publish,
+pub struct Arrival {
+    pub at_ms: u64,
+    pub at: Instant,
+    pub publish: Publish,
 }
 
-pub(crate) struct Client {
+pub struct Client {
     stream: TcpStream,
     shared: Arc<(Mutex<State>, Condvar)>,
     next_id: u16,
@@ -37,7 +38,7 @@ struct State {
 
 impl Client {
     /// Connects and waits for the broker's CONNACK.
-    pub(crate) fn connect(address: SocketAddr, connect: Connect) -> Result<Client, String> {
+    pub fn connect(address: SocketAddr, connect: Connect) -> Result<Client, String> {
         let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)
             .map_err(|error| format!("cannot connect to {address}: {error}"))?;
         stream.set_nodelay(true).unwrap();
@@ -58,7 +59,7 @@ impl Client {
     }
 
     /// A client with this client identifier and a clean session, without a will.
-    pub(crate) fn plain(address: SocketAddr, client_id: &str) -> Client {
+    pub fn plain(address: SocketAddr, client_id: &str) -> Client {
         let connect = Connect {
             client_id: client_id.into(),
             clean_session: true,
@@ -69,7 +70,7 @@ impl Client {
     }
 
     /// Subscribes and waits for the SUBACK.
-    pub(crate) fn subscribe(&mut self, filters: &[(&str, u8)]) {
+    pub fn subscribe(&mut self, filters: &[(&str, u8)]) {
         let id = self.fresh_id();
         let filters = filters.iter().map(|(filter, qos)| ((*filter).to_owned(), *qos)).collect();
         self.send(&Packet::Subscribe { id, filters }).unwrap();
@@ -79,7 +80,7 @@ impl Client {
 
     /// Publishes; at QoS 1 it waits for the PUBACK. An error means that the broker may or may
     /// not have the message.
-    pub(crate) fn publish(
+    pub fn publish(
         &mut self,
         topic: &str,
         payload: Vec<u8>,
@@ -96,22 +97,22 @@ impl Client {
     }
 
     /// Everything that arrived so far.
-    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
+    pub fn arrivals(&self) -> Vec<Arrival> {
         self.shared.0.lock().unwrap().arrivals.clone()
     }
 
     /// Calls `look` with everything that arrived so far, without a copy.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&[Arrival]) -> T) -> T {
+    pub fn look<T>(&self, look: impl FnOnce(&[Arrival]) -> T) -> T {
         look(&self.shared.0.lock().unwrap().arrivals)
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
+    pub fn is_connected(&self) -> bool {
         !self.shared.0.lock().unwrap().closed
     }
 
     /// Leaves with a DISCONNECT: the broker forgets the will. What was sent before is with the
     /// broker when this returns, since it closes the connection after reading all of it.
-    pub(crate) fn disconnect(mut self) {
+    pub fn disconnect(mut self) {
         if self.send(&Packet::Disconnect).is_ok() {
             let (state, changed) = &*self.shared;
             let state = state.lock().unwrap();
@@ -169,7 +170,7 @@ fn read(reader: &mut TcpStream, writer: &mut TcpStream, shared: &(Mutex<State>, 
             match packet {
                 Packet::Publish(publish) => {
                     acknowledge = publish.id;
-                    state.arrivals.push(Arrival { at_ms: now_ms(), publish });
+                    state.arrivals.push(Arrival { at_ms: now_ms(), at: Instant::now(), publish });
                 }
                 packet => state.answers.push(packet),
             }

@@ -10,10 +10,10 @@ use crate::broker::skipped;
 
 const REQUIREMENT: &str = "pysparkplug==0.6.1";
 /// Created once, beside the build's own files, and kept between runs.
-const VENV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/pysparkplug-venv");
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/peers/pysparkplug_edge.py");
+const VENV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/pysparkplug-venv");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pysparkplug_edge.py");
 
-pub(crate) struct PysparkplugEdge {
+pub struct PysparkplugEdge {
     child: Child,
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
@@ -22,7 +22,7 @@ pub(crate) struct PysparkplugEdge {
 impl PysparkplugEdge {
     /// Starts and connects it; `None` (and a loud word) when there is no Python that has the
     /// library and none can be made.
-    pub(crate) fn start(broker: SocketAddr, group: &str, node: &str) -> Option<PysparkplugEdge> {
+    pub fn start(broker: SocketAddr, group: &str, node: &str) -> Option<PysparkplugEdge> {
         static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
         let python = match PYTHON.get_or_init(python) {
             Ok(python) => python,
@@ -47,26 +47,26 @@ impl PysparkplugEdge {
 
     /// `count` updates of the counter of the node and of each device; the last value is the sum
     /// of all counts so far.
-    pub(crate) fn data(&mut self, count: usize) {
+    pub fn data(&mut self, count: usize) {
         self.command(&format!("data {count}"));
     }
 
-    pub(crate) fn deregister(&mut self, device: &str) {
+    pub fn deregister(&mut self, device: &str) {
         self.command(&format!("deregister {device}"));
     }
 
-    pub(crate) fn register(&mut self, device: &str) {
+    pub fn register(&mut self, device: &str) {
         self.command(&format!("register {device}"));
     }
 
     /// A clean stop: NDEATH and DISCONNECT.
-    pub(crate) fn leave(mut self) {
+    pub fn leave(mut self) {
         self.command("leave");
         assert!(self.child.wait().unwrap().success());
     }
 
     /// Ends without a word: the broker sends the will.
-    pub(crate) fn die(mut self) {
+    pub fn die(mut self) {
         writeln!(self.commands.as_mut().unwrap(), "die").unwrap();
         self.child.wait().unwrap();
     }

@@ -13,7 +13,7 @@ use srad::types::payload::metric::Value;
 use tokio::runtime::{Builder, Handle};
 
 use crate::client::{Arrival, Client};
-use crate::peers::unfolded;
+use crate::unfolded;
 use crate::waiting::wait_until;
 
 /// Births of a few thousand metrics; the MQTT client's own bound is 10 KiB.
@@ -21,7 +21,7 @@ const MAX_PACKET_BYTES: u32 = 16 * 1024 * 1024;
 
 /// What the host made of what it received.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Seen {
+pub enum Seen {
     /// The metrics of a birth; no value is null.
     Birth(Vec<(String, Option<Value>)>),
     Data {
@@ -34,7 +34,7 @@ pub(crate) enum Seen {
     Unknown(String),
 }
 
-pub(crate) struct SradHost {
+pub struct SradHost {
     log: Log,
     runtime: Handle,
     client: AppClient,
@@ -48,7 +48,7 @@ struct Log(Arc<Mutex<Vec<(String, Seen)>>>);
 impl SradHost {
     /// Connects and subscribes to everything. The host publishes its STATE behind its
     /// subscription: when that has arrived, nothing is missed any more.
-    pub(crate) fn start(broker: SocketAddr, host_id: &str) -> SradHost {
+    pub fn start(broker: SocketAddr, host_id: &str) -> SradHost {
         let mut options = MqttOptions::new(host_id, broker.ip().to_string(), broker.port());
         options.set_max_packet_size(Some(MAX_PACKET_BYTES));
         let mut witness = Client::plain(broker, &format!("witness-of-{host_id}"));
@@ -88,7 +88,7 @@ impl SradHost {
     }
 
     /// What was seen of this entity so far, in order.
-    pub(crate) fn seen(&self, entity: &str) -> Vec<Seen> {
+    pub fn seen(&self, entity: &str) -> Vec<Seen> {
         let log = self.log.0.lock().unwrap();
         let also = unfolded::is_asked_for().then(|| unfolded::folded(entity));
         let is_it = |of: &str| of == entity || also.as_deref() == Some(of);
@@ -96,13 +96,13 @@ impl SradHost {
     }
 
     /// How often any entity went stale.
-    pub(crate) fn stale(&self) -> usize {
+    pub fn stale(&self) -> usize {
         let log = self.log.0.lock().unwrap();
         log.iter().filter(|(_, seen)| *seen == Seen::Stale).count()
     }
 
     /// Metrics that no birth had.
-    pub(crate) fn unknown(&self) -> Vec<String> {
+    pub fn unknown(&self) -> Vec<String> {
         let log = self.log.0.lock().unwrap();
         let unknown = |(entity, seen): &(String, Seen)| match seen {
             Seen::Unknown(name) => Some(format!("{entity}: {name}")),
@@ -112,7 +112,7 @@ impl SradHost {
     }
 
     /// The live values of this integer metric, births included, in order.
-    pub(crate) fn live(&self, entity: &str, metric: &str) -> Vec<u64> {
+    pub fn live(&self, entity: &str, metric: &str) -> Vec<u64> {
         let mut numbers = Vec::new();
         for seen in self.seen(entity) {
             match seen {
@@ -131,7 +131,7 @@ impl SradHost {
 
     /// Waits until the last live value of this metric is `value`.
     #[track_caller]
-    pub(crate) fn wait_for(&self, entity: &str, metric: &str, value: u64) {
+    pub fn wait_for(&self, entity: &str, metric: &str, value: u64) {
         wait_until(&format!("the host sees {value} of `{metric}` of {entity}"), || {
             self.live(entity, metric).last() == Some(&value)
         });
@@ -139,12 +139,12 @@ impl SradHost {
 
     /// How many births of this entity the host took. It ignores those of a rebirth that it
     /// doesn't need.
-    pub(crate) fn births(&self, entity: &str) -> usize {
+    pub fn births(&self, entity: &str) -> usize {
         self.seen(entity).iter().filter(|seen| matches!(seen, Seen::Birth(_))).count()
     }
 
     /// Asks for a rebirth.
-    pub(crate) fn ask_rebirth(&self, group: &str, node: &str) {
+    pub fn ask_rebirth(&self, group: &str, node: &str) {
         let seen =
             self.log.0.lock().unwrap().iter().any(|(of, _)| *of == format!("{group}/{node}"));
         let node = if unfolded::is_asked_for() && !seen { "plant" } else { node };
@@ -229,10 +229,10 @@ mod tests {
     use super::*;
     use crate::broker::Broker;
     use crate::metrics::{int, untyped};
-    use crate::peers::observer::Observer;
-    use crate::peers::pysparkplug::PysparkplugEdge;
-    use crate::peers::raw_edge::RawEdge;
-    use crate::peers::srad_edge::{COUNTER, SradEdge};
+    use crate::observer::Observer;
+    use crate::pysparkplug::PysparkplugEdge;
+    use crate::raw_edge::RawEdge;
+    use crate::srad_edge::{COUNTER, SradEdge};
 
     #[test]
     fn the_strict_host_follows_edges_of_three_libraries_without_a_relay() {

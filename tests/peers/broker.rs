@@ -20,36 +20,36 @@ const PORT_ATTEMPTS: usize = 5;
 
 /// What a test may vary; the default is a plaintext listener that anyone may use.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Options {
+pub struct Options {
     /// Sessions and queued messages are saved after every change, so that they survive a kill.
-    pub(crate) persistence: bool,
+    pub persistence: bool,
     /// A second listener with TLS that demands a client certificate.
-    pub(crate) tls: Option<TlsFiles>,
+    pub tls: Option<TlsFiles>,
     /// The only user and password that the plaintext listener takes.
-    pub(crate) user: Option<(String, String)>,
+    pub user: Option<(String, String)>,
     /// Configuration of mosquitto's dynamic security, for the plaintext listener: what clients
     /// may subscribe to.
-    pub(crate) access: Option<String>,
+    pub access: Option<String>,
     /// A second plaintext listener, where an access list holds; see [`List`].
-    pub(crate) list: bool,
+    pub list: bool,
     /// Largest packet that it takes; it ends the session that sends a larger one.
-    pub(crate) max_packet_bytes: Option<u32>,
+    pub max_packet_bytes: Option<u32>,
 }
 
 /// PEM files of the TLS listener.
 #[derive(Clone, Debug)]
-pub(crate) struct TlsFiles {
-    pub(crate) ca: PathBuf,
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+pub struct TlsFiles {
+    pub ca: PathBuf,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
-pub(crate) struct Broker {
-    pub(crate) address: SocketAddr,
+pub struct Broker {
+    pub address: SocketAddr,
     /// Of the TLS listener.
-    pub(crate) tls_address: Option<SocketAddr>,
+    pub tls_address: Option<SocketAddr>,
     /// Of the listener under an access list.
-    pub(crate) list_address: Option<SocketAddr>,
+    pub list_address: Option<SocketAddr>,
     pid: Arc<AtomicI32>,
     dir: tempfile::TempDir,
     options: Options,
@@ -58,7 +58,7 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// `None` when mosquitto isn't installed; that is reported loudly, see [`skipped`].
-    pub(crate) fn start(options: Options) -> Option<Broker> {
+    pub fn start(options: Options) -> Option<Broker> {
         if !Path::new(MOSQUITTO).exists() {
             skipped(&format!("{MOSQUITTO} is not installed"));
             return None;
@@ -85,17 +85,17 @@ impl Broker {
     }
 
     /// The access list of its second listener.
-    pub(crate) fn list(&self) -> List {
+    pub fn list(&self) -> List {
         List { dir: self.dir.path().to_owned(), pid: Arc::clone(&self.pid) }
     }
 
     /// A broker with default options.
-    pub(crate) fn plain() -> Option<Broker> {
+    pub fn plain() -> Option<Broker> {
         Broker::start(Options::default())
     }
 
     /// SIGKILL; everything that wasn't saved is gone.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -103,18 +103,18 @@ impl Broker {
     }
 
     /// SIGSTOP: its connections stand, and nothing is answered any more.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), Signal::STOP).unwrap();
     }
 
     /// Starts it again after [`Broker::kill`], on the same ports.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         wait_until("mosquitto is back on its port", || self.try_restart());
     }
 
     /// What mosquitto logged, for a failing test.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
@@ -223,7 +223,7 @@ impl Broker {
 
 /// The access list of a broker's second listener. Without a line nobody may do anything there.
 #[derive(Clone, Debug)]
-pub(crate) struct List {
+pub struct List {
     dir: PathBuf,
     pid: Arc<AtomicI32>,
 }
@@ -239,7 +239,7 @@ impl List {
 
     /// Adds to it, and waits until the broker has taken it up: what a narrower policy needs no more is
     /// taken away when the halves have it, as they still have to say that its nodes are dead.
-    pub(crate) fn add(&self, list: &[u8]) {
+    pub fn add(&self, list: &[u8]) {
         let reloads = || {
             let log = fs::read_to_string(self.log()).unwrap_or_default();
             log.matches("Reloading config").count()
@@ -261,7 +261,7 @@ impl Drop for Broker {
 
 /// Says loudly that a test was skipped: on the real stderr (the test runner captures only the
 /// print macros) and, for CI, which must fail then, in the file named by `SPARKDIODE_SKIP_LOG`.
-pub(crate) fn skipped(why: &str) {
+pub fn skipped(why: &str) {
     let name = std::thread::current().name().unwrap_or("?").to_owned();
     let line = format!("SKIPPED: {name}: {why}\n");
     io::stderr().lock().write_all(line.as_bytes()).unwrap();

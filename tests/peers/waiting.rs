@@ -5,19 +5,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a condition may take before a test gives up. Generous: it is reached only when
 /// something is broken.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` holds; panics with `what` after [`DEADLINE`].
 #[track_caller]
-pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     assert!(holds_within(DEADLINE, condition), "not within {DEADLINE:?}: {what}");
 }
 
 /// Whether `condition` came to hold within `limit`.
-pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {
         if condition() {
@@ -31,6 +31,6 @@ pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool)
 }
 
 /// Wall clock, in milliseconds since the epoch.
-pub(crate) fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }

@@ -10,11 +10,11 @@ use crate::metrics::metric;
 use crate::packet::{Connect, Will};
 use crate::waiting::now_ms;
 
-pub(crate) struct RawEdge {
-    pub(crate) group: String,
-    pub(crate) node: String,
+pub struct RawEdge {
+    pub group: String,
+    pub node: String,
     /// Of everything but the will.
-    pub(crate) qos: u8,
+    pub qos: u8,
     /// Servers of its broker; the first one is used.
     addresses: Vec<SocketAddr>,
     client: Option<Client>,
@@ -24,16 +24,12 @@ pub(crate) struct RawEdge {
 
 impl RawEdge {
     /// Connects with an NDEATH will of bdSeq 0. Nothing is born yet.
-    pub(crate) fn connect(address: SocketAddr, group: &str, node: &str) -> RawEdge {
+    pub fn connect(address: SocketAddr, group: &str, node: &str) -> RawEdge {
         RawEdge::connect_to_one_of(vec![address], group, node)
     }
 
     /// The same at the first of these servers that takes it; another one is tried when that is gone.
-    pub(crate) fn connect_to_one_of(
-        addresses: Vec<SocketAddr>,
-        group: &str,
-        node: &str,
-    ) -> RawEdge {
+    pub fn connect_to_one_of(addresses: Vec<SocketAddr>, group: &str, node: &str) -> RawEdge {
         let (group, node) = (group.to_owned(), node.to_owned());
         let mut edge =
             RawEdge { group, node, qos: 0, addresses, client: None, bd_seq: 255, seq: 0 };
@@ -42,7 +38,7 @@ impl RawEdge {
     }
 
     /// A new session with the next bdSeq; the old one ends without a DISCONNECT.
-    pub(crate) fn reconnect(&mut self) -> Result<(), String> {
+    pub fn reconnect(&mut self) -> Result<(), String> {
         self.client = None;
         let bd_seq = (self.bd_seq + 1) % 256;
         let will = Will {
@@ -72,7 +68,7 @@ impl RawEdge {
     }
 
     /// NBIRTH with these metrics, bdSeq and `Node Control/Rebirth`.
-    pub(crate) fn nbirth(&mut self, metrics: &[Metric]) -> Result<(), String> {
+    pub fn nbirth(&mut self, metrics: &[Metric]) -> Result<(), String> {
         self.seq = 255;
         let mut all = vec![
             metric("bdSeq", DataType::Int64, Value::Long(self.bd_seq)),
@@ -82,29 +78,29 @@ impl RawEdge {
         self.message("NBIRTH", None, &all)
     }
 
-    pub(crate) fn dbirth(&mut self, device: &str, metrics: &[Metric]) -> Result<(), String> {
+    pub fn dbirth(&mut self, device: &str, metrics: &[Metric]) -> Result<(), String> {
         self.message("DBIRTH", Some(device), metrics)
     }
 
-    pub(crate) fn ndata(&mut self, metrics: &[Metric]) -> Result<(), String> {
+    pub fn ndata(&mut self, metrics: &[Metric]) -> Result<(), String> {
         self.message("NDATA", None, metrics)
     }
 
-    pub(crate) fn ddata(&mut self, device: &str, metrics: &[Metric]) -> Result<(), String> {
+    pub fn ddata(&mut self, device: &str, metrics: &[Metric]) -> Result<(), String> {
         self.message("DDATA", Some(device), metrics)
     }
 
-    pub(crate) fn ddeath(&mut self, device: &str) -> Result<(), String> {
+    pub fn ddeath(&mut self, device: &str) -> Result<(), String> {
         self.message("DDEATH", Some(device), &[])
     }
 
     /// Loses a message: its sequence number is never seen.
-    pub(crate) fn skip_seq(&mut self) {
+    pub fn skip_seq(&mut self) {
         self.seq = (self.seq + 1) % 256;
     }
 
     /// NDEATH, then DISCONNECT.
-    pub(crate) fn leave(mut self) {
+    pub fn leave(mut self) {
         let topic = self.topic("NDEATH", None);
         let payload = death(self.bd_seq).encode_to_vec();
         let mut client = self.client.take().unwrap();
@@ -113,11 +109,11 @@ impl RawEdge {
     }
 
     /// Any bytes on any topic.
-    pub(crate) fn publish(&mut self, topic: &str, payload: Vec<u8>, retain: bool) {
+    pub fn publish(&mut self, topic: &str, payload: Vec<u8>, retain: bool) {
         self.client.as_mut().unwrap().publish(topic, payload, self.qos, retain).unwrap();
     }
 
-    pub(crate) fn topic(&self, verb: &str, device: Option<&str>) -> String {
+    pub fn topic(&self, verb: &str, device: Option<&str>) -> String {
         let device = device.map(|device| format!("/{device}")).unwrap_or_default();
         format!("spBv1.0/{}/{verb}/{}{device}", self.group, self.node)
     }

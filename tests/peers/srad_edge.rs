@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 use crate::waiting::wait_until;
 
 /// Of the node and of its device `Press`.
-pub(crate) const COUNTER: &str = "Line/Counter";
+pub const COUNTER: &str = "Line/Counter";
 
-pub(crate) struct SradEdge {
+pub struct SradEdge {
     runtime: Handle,
     node: NodeHandle,
     device: DeviceHandle,
@@ -31,7 +31,7 @@ pub(crate) struct SradEdge {
 
 impl SradEdge {
     /// Connects; births follow by themselves.
-    pub(crate) fn start(broker: SocketAddr, group: &str, node: &str) -> SradEdge {
+    pub fn start(broker: SocketAddr, group: &str, node: &str) -> SradEdge {
         let mut options =
             MqttOptions::new(format!("srad-{node}"), broker.ip().to_string(), broker.port());
         options.set_keep_alive(std::time::Duration::from_secs(30));
@@ -68,17 +68,17 @@ impl SradEdge {
     }
 
     /// Publishes this value of the counter of the node and of its device, by alias.
-    pub(crate) fn data(&self, value: i32) {
+    pub fn data(&self, value: i32) {
         assert!(self.try_data(value));
     }
 
     /// A rebirth within the session.
-    pub(crate) fn rebirth(&self) {
+    pub fn rebirth(&self) {
         self.node.rebirth();
     }
 
     /// NDEATH and DISCONNECT.
-    pub(crate) fn leave(mut self) {
+    pub fn leave(mut self) {
         let node = self.node.clone();
         self.wait(async move { node.cancel().await });
         self.thread.take().unwrap().join().unwrap();

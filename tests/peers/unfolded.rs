@@ -32,7 +32,7 @@ const OWN_SESSIONS: &[&str] = &[
 const EDGE_NODE: &str = "plant";
 
 /// Whether the test that asks runs with folds.
-pub(crate) fn is_asked_for() -> bool {
+pub fn is_asked_for() -> bool {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or_default();
     std::env::var_os(FOLD).is_some() && !OWN_SESSIONS.contains(&test)
@@ -40,7 +40,7 @@ pub(crate) fn is_asked_for() -> bool {
 
 /// Each message as that of the edge node or device that it is of; the death of the group is the death
 /// of each of its edge nodes.
-pub(crate) fn unfold(arrivals: &[Arrival]) -> Vec<Arrival> {
+pub fn unfold(arrivals: &[Arrival]) -> Vec<Arrival> {
     let mut alive: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     arrivals.iter().flat_map(|arrival| unfold_one(arrival, &mut alive)).collect()
 }
@@ -79,7 +79,7 @@ fn unfold_one(arrival: &Arrival, alive: &mut BTreeMap<String, BTreeSet<String>>)
 }
 
 /// How an entity (`group/edge node`, with or without `/device`) is called on IT.
-pub(crate) fn folded(entity: &str) -> String {
+pub fn folded(entity: &str) -> String {
     let levels: Vec<&str> = entity.split('/').collect();
     match levels[..] {
         [group, node, ref device @ ..] if node != EDGE_NODE => {

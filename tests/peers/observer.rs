@@ -8,9 +8,9 @@ use sparkplug::{Caps, Metric, Payload};
 use crate::client::{Arrival, Client};
 use crate::metrics::number;
 use crate::packet::{Connect, Publish};
-use crate::peers::unfolded::unfold;
+use crate::unfolded::unfold;
 
-pub(crate) struct Observer {
+pub struct Observer {
     address: SocketAddr,
     client: Client,
     /// What arrived over earlier connections.
@@ -20,13 +20,13 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    pub(crate) fn start(address: SocketAddr) -> Observer {
+    pub fn start(address: SocketAddr) -> Observer {
         let client = subscribe(address).unwrap();
         Observer { address, client, earlier: Vec::new(), unfolds: false }
     }
 
     /// On IT, where groups are folded by the relay under test: shown as without.
-    pub(crate) fn unfolding(address: SocketAddr) -> Observer {
+    pub fn unfolding(address: SocketAddr) -> Observer {
         Observer { unfolds: true, ..Observer::start(address) }
     }
 
@@ -39,7 +39,7 @@ impl Observer {
     }
 
     /// After its broker was restarted.
-    pub(crate) fn reconnect(&mut self) -> Result<(), String> {
+    pub fn reconnect(&mut self) -> Result<(), String> {
         let client = subscribe(self.address)?;
         let arrivals = self.look(<[Arrival]>::to_vec);
         self.earlier.extend(arrivals);
@@ -48,14 +48,14 @@ impl Observer {
     }
 
     /// Everything so far, in the order of arrival.
-    pub(crate) fn arrivals(&self) -> Vec<Publish> {
+    pub fn arrivals(&self) -> Vec<Publish> {
         let earlier = self.earlier.iter().cloned();
         earlier.chain(self.look(<[Arrival]>::to_vec)).map(|arrival| arrival.publish).collect()
     }
 
     /// The payloads of this topic so far, in the order of arrival; what came by an alias has its name
     /// as well.
-    pub(crate) fn payloads(&self, topic: &str) -> Vec<Payload> {
+    pub fn payloads(&self, topic: &str) -> Vec<Payload> {
         let of = |arrivals: &[Arrival]| -> Vec<Payload> {
             let wanted = |at: &usize| arrivals[*at].publish.topic == topic;
             (0..arrivals.len()).filter(wanted).map(|at| named(arrivals, at)).collect()
@@ -66,7 +66,7 @@ impl Observer {
     }
 
     /// How many messages of this topic arrived so far.
-    pub(crate) fn count(&self, topic: &str) -> usize {
+    pub fn count(&self, topic: &str) -> usize {
         let of = |arrivals: &[Arrival]| {
             arrivals.iter().filter(|arrival| arrival.publish.topic == topic).count()
         };
@@ -74,7 +74,7 @@ impl Observer {
     }
 
     /// The values of an integer metric in the messages of this topic, in the order of arrival.
-    pub(crate) fn numbers(&self, topic: &str, name: &str) -> Vec<u64> {
+    pub fn numbers(&self, topic: &str, name: &str) -> Vec<u64> {
         let payloads = self.payloads(topic);
         let metrics = payloads.iter().flat_map(|payload| &payload.metrics);
         metrics.filter(|metric| metric.name() == name).filter_map(number).collect()
@@ -82,7 +82,7 @@ impl Observer {
 
     /// The current value of an integer metric of `group/edge_node` or
     /// `group/edge_node/device`: the last one of births and data that isn't historical.
-    pub(crate) fn current(&self, entity: &str, name: &str) -> Option<u64> {
+    pub fn current(&self, entity: &str, name: &str) -> Option<u64> {
         let levels: Vec<&str> = entity.split('/').collect();
         let topics = match levels[..] {
             [group, node] => {
@@ -105,7 +105,7 @@ impl Observer {
     }
 
     /// The metric of this name in the last message of this topic that has it.
-    pub(crate) fn last(&self, topic: &str, name: &str) -> Option<Metric> {
+    pub fn last(&self, topic: &str, name: &str) -> Option<Metric> {
         let find = |payload: Payload| payload.metrics.into_iter().find(|one| one.name() == name);
         self.payloads(topic).into_iter().rev().find_map(find)
     }

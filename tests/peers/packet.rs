@@ -9,13 +9,13 @@
 
 mod five;
 
-pub(crate) use five::Decoder;
+pub use five::Decoder;
 
 /// The largest packet that the suite takes; real births are far smaller.
 const MAX_PACKET_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Packet {
+pub enum Packet {
     Connect(Connect),
     ConnAck { session_present: bool, code: u8 },
     Publish(Publish),
@@ -33,22 +33,22 @@ pub(crate) enum Packet {
 }
 
 #[derive(Clone, Debug, PartialEq, Default)]
-pub(crate) struct Connect {
+pub struct Connect {
     /// Protocol level: 4 is MQTT 3.1.1, 5 is MQTT 5.
-    pub(crate) level: Level,
+    pub level: Level,
     /// Seconds, in MQTT 5.
-    pub(crate) session_expiry: Option<u32>,
-    pub(crate) client_id: String,
-    pub(crate) clean_session: bool,
-    pub(crate) keep_alive_s: u16,
-    pub(crate) will: Option<Will>,
-    pub(crate) user: Option<String>,
-    pub(crate) password: Option<Vec<u8>>,
+    pub session_expiry: Option<u32>,
+    pub client_id: String,
+    pub clean_session: bool,
+    pub keep_alive_s: u16,
+    pub will: Option<Will>,
+    pub user: Option<String>,
+    pub password: Option<Vec<u8>>,
 }
 
 /// MQTT 3.1.1 unless it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Level(pub(crate) u8);
+pub struct Level(pub u8);
 
 impl Default for Level {
     fn default() -> Level {
@@ -63,27 +63,27 @@ impl Level {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Will {
-    pub(crate) topic: String,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) qos: u8,
-    pub(crate) retain: bool,
+pub struct Will {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: u8,
+    pub retain: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Default)]
-pub(crate) struct Publish {
-    pub(crate) topic: String,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) qos: u8,
-    pub(crate) retain: bool,
-    pub(crate) dup: bool,
+pub struct Publish {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: u8,
+    pub retain: bool,
+    pub dup: bool,
     /// Packet identifier; `None` for QoS 0.
-    pub(crate) id: Option<u16>,
+    pub id: Option<u16>,
 }
 
 impl Packet {
     /// The specification's name, for messages to people.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Packet::Connect(_) => "CONNECT",
             Packet::ConnAck { .. } => "CONNACK",
@@ -104,7 +104,7 @@ impl Packet {
 }
 
 /// The first packet of `bytes` and how many bytes it takes; `None` when more bytes are needed.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Packet, usize)>, String> {
+pub fn decode(bytes: &[u8]) -> Result<Option<(Packet, usize)>, String> {
     Decoder::default().decode_in(bytes, true)
 }
 
@@ -133,7 +133,7 @@ fn frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, String> {
     Ok(Some((first, body, header + length)))
 }
 
-pub(crate) fn encode(packet: &Packet) -> Vec<u8> {
+pub fn encode(packet: &Packet) -> Vec<u8> {
     let mut body = Vec::new();
     let first = match packet {
         Packet::Connect(connect) => {

@@ -6,18 +6,18 @@ use super::{Cursor, Level, Packet, Publish, decode_body, decode_connect, frame};
 
 /// One direction of a connection, whichever MQTT is spoken on it.
 #[derive(Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     /// As the client's CONNECT has it.
-    pub(crate) level: Level,
+    pub level: Level,
     /// Topics by their aliases.
     topics: HashMap<u16, String>,
     /// The last packet's properties.
-    pub(crate) properties: Vec<u8>,
+    pub properties: Vec<u8>,
 }
 
 impl Decoder {
     /// The same, in the MQTT that is spoken here.
-    pub(crate) fn decode(&mut self, bytes: &[u8]) -> Result<Option<(Packet, usize)>, String> {
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Option<(Packet, usize)>, String> {
         self.decode_in(bytes, false)
     }
 

@@ -6,7 +6,7 @@ use sparkplug::{DataType, Metric, Payload, Template, Value};
 use crate::waiting::now_ms;
 
 /// A metric with name, datatype, value and the present time: as in a birth.
-pub(crate) fn metric(name: &str, datatype: DataType, value: Value) -> Metric {
+pub fn metric(name: &str, datatype: DataType, value: Value) -> Metric {
     Metric {
         name: Some(name.into()),
         timestamp: Some(now_ms()),
@@ -16,30 +16,30 @@ pub(crate) fn metric(name: &str, datatype: DataType, value: Value) -> Metric {
     }
 }
 
-pub(crate) fn int(name: &str, value: u32) -> Metric {
+pub fn int(name: &str, value: u32) -> Metric {
     metric(name, DataType::Int32, Value::Int(value))
 }
 
-pub(crate) fn string(name: &str, value: &str) -> Metric {
+pub fn string(name: &str, value: &str) -> Metric {
     metric(name, DataType::String, Value::String(value.into()))
 }
 
-pub(crate) fn template(name: &str, value: Template) -> Metric {
+pub fn template(name: &str, value: Template) -> Metric {
     metric(name, DataType::Template, Value::Template(Box::new(value)))
 }
 
 /// The metric as it is in data: without datatype.
-pub(crate) fn untyped(mut metric: Metric) -> Metric {
+pub fn untyped(mut metric: Metric) -> Metric {
     metric.datatype = None;
     metric
 }
 
 /// A command that asks for a rebirth.
-pub(crate) fn rebirth_command() -> Vec<u8> {
+pub fn rebirth_command() -> Vec<u8> {
     command("Node Control/Rebirth", Value::Boolean(true))
 }
 
-pub(crate) fn command(name: &str, value: Value) -> Vec<u8> {
+pub fn command(name: &str, value: Value) -> Vec<u8> {
     let metric = Metric {
         name: Some(name.into()),
         timestamp: Some(now_ms()),
@@ -52,7 +52,7 @@ pub(crate) fn command(name: &str, value: Value) -> Vec<u8> {
 }
 
 /// The value of an integer metric.
-pub(crate) fn number(metric: &Metric) -> Option<u64> {
+pub fn number(metric: &Metric) -> Option<u64> {
     match metric.value {
         Some(Value::Int(value)) => Some(u64::from(value)),
         Some(Value::Long(value)) => Some(value),

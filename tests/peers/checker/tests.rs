@@ -11,7 +11,7 @@ use super::script::{START_MS, Script, Sent, What, bd_seq, definition, int, step,
 use super::{Excuse, check, errors};
 use crate::broker::Broker;
 use crate::packet::Packet;
-use crate::peers::pysparkplug::PysparkplugEdge;
+use crate::pysparkplug::PysparkplugEdge;
 use crate::waiting::wait_until;
 use crate::wire::{Event, Proxy, Side};
 

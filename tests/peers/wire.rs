@@ -19,13 +19,13 @@ const STALL_POLL: Duration = Duration::from_millis(5);
 
 /// Who sent a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
     Client,
     Broker,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Event {
+pub enum Event {
     Opened,
     Packet(Packet),
     /// Bytes that aren't MQTT, and why; nothing after them is decoded.
@@ -36,18 +36,18 @@ pub(crate) enum Event {
 
 /// One observation.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Record {
+pub struct Record {
     /// Number of the connection since the proxy was started, from 0.
-    pub(crate) connection: usize,
-    pub(crate) from: Side,
+    pub connection: usize,
+    pub from: Side,
     /// Wall clock, in milliseconds since the epoch.
-    pub(crate) at_ms: u64,
-    pub(crate) event: Event,
+    pub at_ms: u64,
+    pub event: Event,
 }
 
 impl Record {
     /// The packet, if the client sent it.
-    pub(crate) fn sent(&self) -> Option<&Packet> {
+    pub fn sent(&self) -> Option<&Packet> {
         match (&self.event, self.from) {
             (Event::Packet(packet), Side::Client) => Some(packet),
             _ => None,
@@ -55,7 +55,7 @@ impl Record {
     }
 
     /// The packet, if the broker sent it.
-    pub(crate) fn received(&self) -> Option<&Packet> {
+    pub fn received(&self) -> Option<&Packet> {
         match (&self.event, self.from) {
             (Event::Packet(packet), Side::Broker) => Some(packet),
             _ => None,
@@ -64,8 +64,8 @@ impl Record {
 }
 
 /// Runs until it is dropped.
-pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
+pub struct Proxy {
+    pub address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -78,7 +78,7 @@ struct Shared {
 }
 
 impl Proxy {
-    pub(crate) fn start(broker: SocketAddr) -> Proxy {
+    pub fn start(broker: SocketAddr) -> Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -94,24 +94,24 @@ impl Proxy {
     }
 
     /// Everything recorded so far.
-    pub(crate) fn records(&self) -> Vec<Record> {
+    pub fn records(&self) -> Vec<Record> {
         self.shared.records.lock().unwrap().clone()
     }
 
     /// How many records `wanted` matches.
-    pub(crate) fn count(&self, wanted: impl Fn(&Record) -> bool) -> usize {
+    pub fn count(&self, wanted: impl Fn(&Record) -> bool) -> usize {
         self.shared.records.lock().unwrap().iter().filter(|record| wanted(record)).count()
     }
 
     /// How often the filters of a policy were granted through it: what asks for stored births and
     /// for the STATE of hosts is apart, with one and two filters.
-    pub(crate) fn subscriptions(&self) -> usize {
+    pub fn subscriptions(&self) -> usize {
         let of_policy = |record: &Record| matches!(record.received(), Some(Packet::SubAck { codes, .. }) if codes.len() > 2);
         self.count(of_policy)
     }
 
     /// Closes every connection that is open now; new ones are served.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         for stream in self.shared.live.lock().unwrap().drain(..) {
             // Already closed by its owner: nothing to cut.
             let _ = stream.shutdown(Shutdown::Both);
@@ -119,7 +119,7 @@ impl Proxy {
     }
 
     /// While stalled, bytes are neither read nor passed on, and connections stay open.
-    pub(crate) fn stall(&self, stalled: bool) {
+    pub fn stall(&self, stalled: bool) {
         self.shared.stalled.store(stalled, Ordering::SeqCst);
     }
 }
@@ -137,7 +137,7 @@ impl Drop for Proxy {
 /// Asserts promise P2 on a recording of the OT link: the relay sent only CONNECT (without will,
 /// with a persistent session), SUBSCRIBE, PUBACK, PINGREQ and DISCONNECT. It subscribes at
 /// QoS 1 at most, so that the acknowledgements of QoS 2 have no place either.
-pub(crate) fn ot_guard(records: &[Record]) -> Vec<String> {
+pub fn ot_guard(records: &[Record]) -> Vec<String> {
     let mut findings = Vec::new();
     for record in records.iter().filter(|record| record.from == Side::Client) {
         let fault = match &record.event {

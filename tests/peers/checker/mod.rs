@@ -22,21 +22,21 @@ use crate::wire::{Event, Record, Side};
 
 /// What a test may have done to the relay that excuses it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Excuse {
+pub struct Excuse {
     /// The relay or its broker was killed, or a connection cut: a CONNECT may have got lost on
     /// its way, so bdSeq may skip numbers. It still may not repeat one.
-    pub(crate) kills: bool,
+    pub kills: bool,
 }
 
 /// Every rule that must hold and doesn't.
-pub(crate) fn errors(records: &[Record], excuse: Excuse) -> Vec<Finding> {
+pub fn errors(records: &[Record], excuse: Excuse) -> Vec<Finding> {
     let mut findings = check(records, excuse);
     findings.retain(|finding| level(&finding.rule) == Some(Level::Error));
     findings
 }
 
 /// Every rule that is broken, including those that only should hold.
-pub(crate) fn check(records: &[Record], excuse: Excuse) -> Vec<Finding> {
+pub fn check(records: &[Record], excuse: Excuse) -> Vec<Finding> {
     let mut findings = Findings::default();
     let mut nodes: BTreeMap<NodeId, NodeHistory> = BTreeMap::new();
     let mut connections: HashMap<usize, Connection> = HashMap::new();

@@ -17,7 +17,7 @@
 //! | `logs` | throughput while a syslog server is well, hangs, or is killed and restarted |
 //! | `attackers` | a good node beside each attacker: latency, losses, memory, CPU; fails if it is harmed |
 //! | `slow-link` | births and alarms on a satellite's link, made of `tbf` and a forwarding process; as root |
-//! | `two-boxes` | both ends of a link as processes in networks of their own, over a cable with faults; as root |
+//! | `two-boxes` | both ends of a link as processes in networks of their own, over a cable with faults; as root. `--through`: with the whole relay around them |
 //! | `link` | a million frames over a link in virtual time: what is lost for good at which overhead, delays, CPU |
 //! | `repair-code` | reed-solomon-simd beside raptorq, at block sizes from 1 to 1,024 |
 //!

@@ -7,7 +7,7 @@ pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
 parts: micro, journal, side-by-side, scale, all of these (default: all);
        capacity, fleet, fold, large-birth, logs, attackers, slow-link (as root, 28 minutes), two-boxes
-       (as root, 8 minutes), link and repair-code, which aren't in all
+       (as root, 8 minutes; 10 with --through), link and repair-code, which aren't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
   --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10
@@ -19,6 +19,7 @@ parts: micro, journal, side-by-side, scale, all of these (default: all);
   --rate N          side-by-side: latency at N messages/s instead of half of what a route takes
   --gather-ms N     capacity, fleet, fold: `gather-ms` of both halves (default: by the rate)
   --large           scale: also 10,000 nodes
+  --through         two-boxes: from edge nodes at one broker to hosts at another, instead of from journal to journal
   --binary FILE     relay to measure instead of this build's, to compare versions
   --json FILE       default: target/bench/bench.json
   --svg FILE        default: target/bench/comparison.svg";
@@ -41,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) rate: Option<f64>,
     pub(crate) gather_ms: u64,
     pub(crate) large: bool,
+    pub(crate) through: bool,
     /// The relay.
     pub(crate) binary: PathBuf,
     pub(crate) json: PathBuf,
@@ -82,6 +84,7 @@ impl Options {
             rate: None,
             gather_ms: 0,
             large: false,
+            through: false,
             binary: PathBuf::from(env!("CARGO_BIN_EXE_sparkdiode")),
             json: output.join("bench.json"),
             svg: output.join("comparison.svg"),
@@ -123,6 +126,7 @@ impl Options {
                 "--gather-ms" => options.gather_ms = number()? as u64,
                 "--aliases" => options.aliases = true,
                 "--large" => options.large = true,
+                "--through" => options.through = true,
                 "--binary" => options.binary = absolute(&value()?),
                 "--json" => options.json = absolute(&value()?),
                 "--svg" => options.svg = absolute(&value()?),

@@ -1,9 +1,11 @@
 //! Both ends of a link as real processes, sealed, each in a network of its own, over a cable with faults:
 //! what is lost for good, what it costs, how long frames take, and what comes back. Needs root, `ip` and
-//! `nft`. Fails where the link keeps less than it promises, or a packet of any kind came back.
+//! `nft`. Fails where the link keeps less than it promises, or a packet of any kind came back. With `--through`
+//! the whole relay is around it.
 
 mod cases;
 mod run;
+mod through;
 
 use serde_json::{Value, json};
 use two_networks::is_missing;
@@ -15,6 +17,9 @@ pub(crate) fn run(options: &Options) -> Value {
     if let Some(why) = is_missing() {
         println!("SKIPPED: two-boxes: {why}");
         return json!([]);
+    }
+    if options.through {
+        return through::run(options);
     }
     let mut rows = Vec::new();
     let mut results = Vec::new();

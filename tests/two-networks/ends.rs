@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::network::Network;
 
-const SEND: u32 = 64_023;
+pub(crate) const SEND: u32 = 64_023;
 const RECEIVE: u32 = 64_024;
-const IT: u32 = 64_022;
+pub(crate) const IT: u32 = 64_022;
 /// Clock ticks per second in `/proc`: 100 on every Linux that Rust runs on.
 const TICKS_PER_S: f64 = 100.0;
 /// How long an end may take to start or stop.
@@ -50,7 +50,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Files {
     dir: tempfile::TempDir,
-    binary: PathBuf,
+    pub(crate) binary: PathBuf,
 }
 
 impl Files {
@@ -148,7 +148,7 @@ impl Files {
         self.start("receive", network.at_office(&self.binary))
     }
 
-    fn start(&self, name: &'static str, mut command: Command) -> End {
+    pub(crate) fn start(&self, name: &'static str, mut command: Command) -> End {
         let log = self.path(&format!("{name}.log"));
         let before = fs::read_to_string(&log).unwrap_or_default().len();
         let file = File::options().create(true).append(true).open(&log).unwrap();
@@ -163,6 +163,11 @@ impl Files {
             std::thread::sleep(Duration::from_millis(5));
         }
         end
+    }
+
+    /// What an end has said so far.
+    pub fn log(&self, end: &str) -> String {
+        fs::read_to_string(self.path(&format!("{end}.log"))).unwrap_or_default()
     }
 
     /// A field of an end's `status.json`, by its place.
@@ -217,7 +222,7 @@ impl Drop for End {
     }
 }
 
-fn give(path: &Path, user: u32, group: u32, mode: u32) {
+pub(crate) fn give(path: &Path, user: u32, group: u32, mode: u32) {
     chown(path, Some(user), Some(group)).unwrap();
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }

@@ -8,6 +8,13 @@
 //!                                       │  is counted here   │      its way out is closed
 //! ```
 //!
+//! [`Through`] has the whole relay around it, with a real broker at either end:
+//!
+//! ```text
+//!  edge nodes ── broker ── ot ── journal ── send ══════════ receive ── journal ── it ── broker ── hosts
+//!             network of the plant                │               network of the office
+//! ```
+//!
 //! Needs root, `ip` and `nft`.
 #![allow(
     clippy::unwrap_used,
@@ -16,19 +23,26 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
-    reason = "for tests: a failure is a panic"
+    missing_debug_implementations,
+    reason = "for tests: a failure is a panic, and nobody prints them"
 )]
 
 mod ends;
+mod halves;
+mod line;
 mod network;
 mod plant;
+mod shown;
 mod tail;
+mod through;
 mod wire;
 
 pub use ends::{End, Files, Options};
+pub use halves::Way;
 pub use network::Network;
 pub use plant::Plant;
 pub use tail::{Found, Tail};
+pub use through::{Judged, Outage, Through};
 pub use wire::{Faults, Forwarded, Wire};
 
 /// Why it can't be had on this machine.

@@ -40,6 +40,9 @@ impl Network {
             }
         }
         let (plant, office) = (&network.plant, &network.office);
+        for name in [plant, office] {
+            ip(&format!("-n {name} link set lo up"));
+        }
         for path in 0..paths {
             match &network.middle {
                 None => pair(plant, ('a', 77, 1), office, ('b', 77, 2), path),
@@ -90,11 +93,19 @@ impl Network {
         within(&self.office, program)
     }
 
+    /// Does something in the plant's network: sockets, threads and processes of it stay there.
+    pub fn in_plant<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        in_network(&self.plant, work)
+    }
+
+    /// The same in the office's network.
+    pub fn in_office<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        in_network(&self.office, work)
+    }
+
     /// Moves this thread into the network in the middle.
     pub fn enter_middle(&self) {
-        let middle = self.middle.as_ref().expect("a cable with a middle");
-        let file = File::open(Path::new("/run/netns").join(middle)).unwrap();
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        enter(self.middle.as_ref().expect("a cable with a middle"));
     }
 
     /// From now on so many of a thousand datagrams are lost, each by itself: none goes together with
@@ -186,6 +197,23 @@ fn pair(near: &str, (a, net, one): CableEnd, far: &str, (b, _, two): CableEnd, p
     ip(&format!(
         "-n {near} neigh replace 10.{net}.{path}.{two} lladdr {far_mac} dev {a}{path} nud permanent"
     ));
+}
+
+/// Moves this thread into a network.
+fn enter(network: &str) {
+    let file = File::open(Path::new("/run/netns").join(network)).unwrap();
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+}
+
+fn in_network<T: Send>(network: &str, work: impl FnOnce() -> T + Send) -> T {
+    let entered = || {
+        enter(network);
+        work()
+    };
+    std::thread::scope(|scope| match scope.spawn(entered).join() {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
 }
 
 fn within(network: &str, program: &Path) -> Command {

@@ -18,7 +18,7 @@ const CUT: Duration = Duration::from_millis(250);
 const KILL_EVERY: Duration = Duration::from_millis(300);
 
 /// Both ends, of which one may be away for a moment.
-struct Ends {
+pub(super) struct Ends {
     send: Option<End>,
     receive: Option<End>,
     /// CPU of those that were killed.
@@ -26,6 +26,17 @@ struct Ends {
 }
 
 impl Ends {
+    pub(super) fn start(files: &Files, network: &Network) -> Ends {
+        let receive = Some(files.start_receive(network));
+        Ends { send: Some(files.start_send(network)), receive, gone: (0.0, 0.0) }
+    }
+
+    /// What a status says last is written as an end ends.
+    pub(super) fn terminate(&mut self) {
+        self.send.take().unwrap().terminate();
+        self.receive.take().unwrap().terminate();
+    }
+
     fn cpu_s(&self) -> (f64, f64) {
         let of = |end: &Option<End>| end.as_ref().map_or(0.0, End::cpu_s);
         (self.gone.0 + of(&self.send), self.gone.1 + of(&self.receive))
@@ -67,9 +78,7 @@ pub(crate) fn run(case: &Case, binary: &Path) -> Measured {
     tail.wait_for(frames, case.complete_within);
     let (seconds, since_last) = (begin.elapsed().as_secs_f64(), written.elapsed().as_secs_f64());
     let (cpu_send_s, cpu_receive_s) = ends.cpu_s();
-    // What a status says last is written as an end ends.
-    ends.send.take().unwrap().terminate();
-    ends.receive.take().unwrap().terminate();
+    ends.terminate();
     let found = tail.end();
     let comparison = compare(&files.path("journal"), &files.path("received")).unwrap();
     let number = |end, place| files.status(end, place).as_u64().unwrap_or(0);
@@ -101,7 +110,7 @@ pub(crate) fn run(case: &Case, binary: &Path) -> Measured {
 }
 
 /// What happens to the cable and to the ends while frames are written; when an outage was over.
-fn happen(
+pub(super) fn happen(
     event: Event,
     network: &Network,
     files: &Files,
@@ -159,7 +168,7 @@ fn filled_s(plant: &Plant, found: &Found, moment: Instant) -> f64 {
 }
 
 /// Of ascending values.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn percentile(sorted: &[f64], share: f64) -> f64 {
     let at = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
     sorted.get(at).copied().unwrap_or(0.0)
 }

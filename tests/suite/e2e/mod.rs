@@ -39,6 +39,7 @@ mod shadow;
 mod shards;
 mod signed;
 mod stale;
+mod through;
 mod tls;
 mod tools;
 mod triggers;

@@ -58,6 +58,8 @@ channels! {
     FreeBlocks = "free blocks", 10;
     /// IT syncs its own files; OT times syncs of its journal.
     Disk = "disk", 20;
+    /// The same, with each half on a processor of its own: what the processors carry isn't the disk's.
+    DiskApart = "disk, apart", 20;
     /// IT computes or sleeps; OT counts how far it gets itself.
     Processor = "processor", 10;
     /// The same, with each half on a processor of its own (`AllowedCPUs=` in the units).
@@ -191,7 +193,7 @@ impl Sender {
                     let _ = self.filler.sync_all();
                 }
             }
-            Channel::Disk if bit => {
+            Channel::Disk | Channel::DiskApart if bit => {
                 while monotonic() < middle {
                     // Appends: the IT half has no call to write at a place.
                     self.spare.write_all(&[1; PAGE]).unwrap();
@@ -326,7 +328,7 @@ impl Receiver {
                 sleep_until(late);
                 fstatvfs(&self.old).unwrap().f_bfree as f64
             }
-            Channel::Disk => {
+            Channel::Disk | Channel::DiskApart => {
                 let mut syncs = 0.0;
                 while monotonic() < middle {
                     if self.reads {

@@ -132,7 +132,7 @@ fn spawn(
         command.uid(user).gid(user);
     }
     // A cable carries more than the processor does only where each end has its own.
-    if matches!(channel, Channel::ProcessorsApart | Channel::Cable) {
+    if matches!(channel, Channel::ProcessorsApart | Channel::DiskApart | Channel::Cable) {
         let inner = std::mem::replace(&mut command, Command::new("taskset"));
         let cpu = if side == "sender" { "1" } else { "0" };
         command.args(["--cpu-list", cpu]).arg(inner.get_program()).args(inner.get_args());

@@ -5,6 +5,7 @@
 //! ```text
 //! cargo bench --bench reverse            # as root: the ends take users of their own
 //! cargo bench --bench reverse -- log     # only the channels of that name
+//! cargo bench --bench reverse -- --prove # whether the disk's channel is gone between the ends of a link: 5 minutes
 //! ```
 //!
 //! For every channel the sender modulates a random bit in each slot, the receiver measures one
@@ -39,6 +40,7 @@ mod channel;
 mod end;
 mod estimate;
 mod place;
+mod proof;
 mod report;
 
 use std::time::Duration;
@@ -63,6 +65,9 @@ fn main() {
     if let Some(why) = two_networks::is_missing() {
         eprintln!("SKIPPED: {why}");
         std::process::exit(77);
+    }
+    if arguments.iter().any(|argument| argument == "--prove") {
+        std::process::exit(i32::from(!proof::run()));
     }
     let mut rows = Vec::new();
     let words: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();

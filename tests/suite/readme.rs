@@ -242,7 +242,7 @@ fn the_tests_that_the_promises_name_exist() {
         let parts: Vec<&str> = name.split("::").filter(|part| !part.is_empty()).collect();
         let path = parts.join("/");
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let exists = ["src", "tests/suite", "tests/simulation"].iter().any(|base| {
+        let exists = ["src", "tests/suite", "tests/peers", "tests/simulation"].iter().any(|base| {
             let at = root.join(base).join(&path);
             at.is_dir() || at.with_extension("rs").is_file()
         });

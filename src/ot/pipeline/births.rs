@@ -9,8 +9,8 @@ use super::notify;
 use super::sequence::Late;
 use super::step::StepContext;
 use crate::plant::{
-    Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetric, RefusedMetrics,
-    SURVEY_BYTES, Slot, Taught, Uncounted, Unfit, reason_of,
+    Ends, EntityState, Fault, Layout, Life, Node, OVERTAKEN, Plant, RefusedMetric, RefusedMetrics,
+    SURVEY_BYTES, Slot, Taught, Uncounted, Unfit, is_shortly_before, reason_of,
 };
 
 impl StepContext<'_> {
@@ -24,7 +24,7 @@ impl StepContext<'_> {
         node.sequence.restart(low_byte(birth.payload.seq));
         // What was refused before it, the birth says anew.
         node.unread.clear();
-        node.is_born_here = true;
+        let was_born_here = std::mem::replace(&mut node.is_born_here, true);
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         self.breathe();
         let taught = self.take_apart(node.origin(None), birth, true);
@@ -35,16 +35,18 @@ impl StepContext<'_> {
         let changed = node.bear(taught, &mut unfit);
         self.drop_definitions(node, &mut unfit);
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
-        // Births of one moment belong together, where the node's birth before was of another.
-        let is_another = before_ms != sent_ms;
+        // Births of one moment belong together, where the node's birth before was of another, or was
+        // one that a broker stored.
+        let is_another = before_ms != sent_ms || !was_born_here;
         for device in node.devices.values_mut() {
             // The layout stays, for the types that the device most likely needs again. A birth that
             // was sent behind this one, and came before it, is of this session.
             let is_equal = is_another || device.came_again;
             let is_behind = |(device, node)| device > node || (device == node && is_equal);
-            let is_of_this = device.was_just_born(self.now.mono)
-                && device.layout.timestamp.zip(sent_ms).is_some_and(is_behind);
+            let is_behind = device.born_ms().zip(sent_ms).is_some_and(is_behind);
+            let is_of_this = is_behind && device.may_be_born_behind(self.now.mono);
             device.end(if is_of_this { Life::Known } else { Life::Unknown });
+            device.may_go_on &= is_behind;
             device.came_again = false;
             device.told_at = None;
             device.birth_due = false;
@@ -116,11 +118,16 @@ impl StepContext<'_> {
         let too_soon = known.is_some_and(|state| self.is_born_too_soon(state));
         let was_doubted = known.is_some_and(EntityState::is_known_in_doubt);
         let state = node.devices.entry(device.into()).or_default();
+        let just_before = sent_ms.zip(state.born_ms()).filter(|(sent, known)| {
+            state.was_just_born(self.now.mono) && is_shortly_before(*sent, *known, OVERTAKEN)
+        });
+        let overtook = just_before.filter(|_| state.layout.reads_like(&taught.layout));
         let former = (late.is_late() && state.life.is_alive()).then(|| state.layout.clone());
         let told = too_soon.then(|| std::mem::take(&mut state.layout));
         state.bear(taught.layout);
         state.born_at = Some(self.now.mono);
-        if loses_newer || late.is_outdated() {
+        state.newer_ms = overtook.map(|(_, known)| known);
+        if loses_newer || late.is_outdated() || just_before.is_some() {
             state.doubt();
         }
         let kept = former.map(|former| state.layout.keep_newer_of(&former)).unwrap_or_default();
@@ -256,6 +263,7 @@ impl StepContext<'_> {
             node.sessions.end();
             for device in node.devices.values_mut() {
                 device.end(Life::Unknown);
+                device.born_at = None;
             }
         }
         node.count_all();
@@ -281,6 +289,7 @@ impl StepContext<'_> {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         let was = state.end(Life::Unknown);
+        state.may_go_on = false;
         state.birth_due = false;
         state.holds = false;
         if !was.is_alive() || !node.own.life.is_alive() {

@@ -17,7 +17,9 @@ use super::sequence::{Dates, Late};
 use super::shape::{self, Decided};
 use super::step::{DataSource, StepContext};
 use super::unfit::Conformed;
-use crate::plant::{Fault, Held, Life, Node, Parts, RefusedMetrics, Slot, mend_properties};
+use crate::plant::{
+    EntityState, Fault, Held, Life, Node, Numbering, Parts, RefusedMetrics, Slot, mend_properties,
+};
 
 /// Why something didn't cross, and which rule says so.
 pub(super) type Cause = (Reason, Option<RuleId>);
@@ -35,16 +37,17 @@ impl StepContext<'_> {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         let life = state.life;
-        if life == Life::Unknown || node.own.life == Life::Unknown {
+        let seq = low_byte(payload.seq);
+        let comes_back = goes_on(node, state, seq.zip(payload.timestamp), late);
+        if (life == Life::Unknown && !comes_back) || node.own.life == Life::Unknown {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
-        let seq = low_byte(payload.seq);
         let is_typed = payload.metrics.first().is_some_and(|named| named.metric.datatype.is_some());
         let is_dated = payload.timestamp.is_some();
         let timestamp = payload.timestamp.unwrap_or(self.now.wall_ms);
         let Resolved { mut meanings, beside } = resolve(state, payload);
         put_in_time(&mut meanings, timestamp);
-        if life == Life::Known {
+        if life == Life::Known || comes_back {
             // The first live message has to fit what the stored birth says.
             if meanings.iter().any(Meaning::speaks_against_birth) {
                 if let Some(state) = node.state_mut(device) {
@@ -433,6 +436,21 @@ impl StepContext<'_> {
         self.relay_data(node, device, permit, payload, source, urgent);
         true
     }
+}
+
+/// Whether data in its turn shows that a device lives that is held for dead: its birth was sent with that of
+/// its node or behind it, but was here before, and was taken for one of a session before. `told` are number
+/// and time of the message.
+fn goes_on(node: &Node, state: &EntityState, told: Option<(u8, u64)>, late: Late) -> bool {
+    let counts = node.numbering == Numbering::Complete && node.sequence.counts();
+    let is_behind =
+        |(_, sent): (u8, u64)| node.own.layout.timestamp.is_some_and(|born| sent >= born);
+    state.life == Life::Unknown
+        && state.may_go_on
+        && node.own.life.is_alive()
+        && counts
+        && late == Late::No
+        && told.is_some_and(is_behind)
 }
 
 /// Name of the metric in this slot.

@@ -7,11 +7,11 @@ use sparkplug::{Entity, EntityTopic, MessageType, Topic, find_seq, find_timestam
 
 use super::births::{low_byte, outlives};
 use super::decode::{Decoded, reason_of};
-use super::reorder::{self, Reorder, Waits, Way};
+use super::reorder::{Reorder, Waits, Way};
 use super::sequence::{Late, Turn};
 use super::unread::refused;
 use super::{Entry, Now, Pipeline, Received};
-use crate::plant::{Life, Node, WINDOW, unclear};
+use crate::plant::{Life, Node, unclear};
 
 impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
@@ -468,22 +468,6 @@ impl Pipeline {
                 }
                 step.data(node, device, decoded.into_model(), late)
             }
-        }
-    }
-
-    /// Has a message wait for its turn. What is over the bounds makes room as soon as it is counted.
-    fn wait(&mut self, now: Now, place: usize, received: Received<'_>, waits: Waits) {
-        let timeout = self.settings.reorder_timeout;
-        let mut early = self.reorder.early(now.mono, timeout, received, waits);
-        let has_room = self.reorder.has_room(0);
-        let Some(node) = self.plant.node_mut(place) else { return };
-        let next = node.sequence.next().unwrap_or(0);
-        early.behind = (waits.seq.wrapping_sub(next) > WINDOW).then_some(next);
-        node.early.add(early, next);
-        if !has_room || !reorder::has_room(&node.early) {
-            // The message at hand is one of them, and isn't counted yet.
-            node.early.hurry();
-            self.reorder.is_overfull = true;
         }
     }
 

@@ -26,7 +26,7 @@ use sparkplug::{Entity, Payload, names};
 
 use super::births::death_number;
 use super::{Entry, Now, Pipeline, Received};
-use crate::plant::{Crossing, Early, EarlyMessages};
+use crate::plant::{Crossing, Early, EarlyMessages, WINDOW};
 
 /// Messages of one node that may wait: there are no more numbers.
 const NODE_MESSAGES: usize = 256;
@@ -243,6 +243,24 @@ impl Reorder {
 }
 
 impl Pipeline {
+    /// Has a message wait for its turn. What is over the bounds makes room as soon as it is counted.
+    pub(super) fn wait(&mut self, now: Now, place: usize, received: Received<'_>, waits: Waits) {
+        let timeout = self.settings.reorder_timeout;
+        let mut early = self.reorder.early(now.mono, timeout, received, waits);
+        let has_room = self.reorder.has_room(0);
+        let Some(node) = self.plant.node_mut(place) else { return };
+        let next = node.sequence.next().unwrap_or(0);
+        early.behind = (waits.seq.wrapping_sub(next) > WINDOW).then_some(next);
+        // One of the two is of a session whose birth was lost; the first may as well be that.
+        early.outdated = node.early.has_newer(waits.seq, waits.timestamp);
+        node.early.add(early, next);
+        if !has_room || !has_room_for(&node.early) {
+            // The message at hand is one of them, and isn't counted yet.
+            node.early.hurry();
+            self.reorder.is_overfull = true;
+        }
+    }
+
     /// From now on it is kept what the ledger enters and what the reorder stage does. For the policy
     /// tools, which take it after every message and tick; a relay would fill its memory.
     pub fn watch(&mut self) {
@@ -341,7 +359,7 @@ pub(super) fn key(entity: Entity<'_>) -> Box<str> {
 }
 
 /// Whether there is room for another message of a node that waits.
-pub(super) fn has_room(early: &EarlyMessages) -> bool {
+fn has_room_for(early: &EarlyMessages) -> bool {
     let bytes = early.iter().map(Early::bytes).fold(0_usize, usize::saturating_add);
     early.len() < NODE_MESSAGES && (early.len() <= 1 || bytes <= NODE_BYTES)
 }

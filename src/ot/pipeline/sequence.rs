@@ -6,7 +6,9 @@ use sparkplug::EntityTopic;
 
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{Early, Life, Node, Numbered, Numbering, Place, WINDOW, is_shortly_before};
+use crate::plant::{
+    Early, Life, Node, Numbered, Numbering, OVERTAKEN, Place, WINDOW, is_shortly_before,
+};
 
 /// Behind an NBIRTH a number of 0 comes again after 255 others; so far before that nothing but a
 /// node that doesn't count sends it.
@@ -199,8 +201,12 @@ impl StepContext<'_> {
                     self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
-                let is_second_zero = seq == 0
-                    && node.sequence.next().is_some_and(|next| NO_SECOND_ZERO.contains(&next));
+                let is_far = |next: u8| match node.sequence.had_zero() {
+                    true => NO_SECOND_ZERO.contains(&next),
+                    // Others were given up, or weren't heard: then it may be late.
+                    false => next == 1,
+                };
+                let is_second_zero = seq == 0 && node.sequence.next().is_some_and(is_far);
                 let contradicts = node.early.contradicts(seq, hash);
                 if is_second_zero || contradicts {
                     if contradicts {
@@ -308,6 +314,14 @@ impl StepContext<'_> {
             return true;
         }
         let newer = |(told, seq): (u8, u8)| told != seq && told.wrapping_sub(seq) <= WINDOW;
+        let is_overtaken = |(sent, born): (u64, u64)| is_shortly_before(sent, born, OVERTAKEN);
+        if seq.is_some() && state.told_at == seq && born.is_some_and(is_overtaken) {
+            // Births of its node between the two were lost, or refused: numbers don't tell.
+            state.doubt();
+            node.next_keyframe = self.now.mono;
+            *self.structure_changed = true;
+            return true;
+        }
         // Where nothing came since, its number may be that of a session that began unseen.
         let is_no_later = |(sent, born): (u64, u64)| sent <= born;
         let is_late = late.is_late() || (waited && born.is_some_and(is_no_later));

@@ -40,3 +40,4 @@ mod steps;
 mod storm;
 mod turns;
 mod unfit;
+mod unseen_births;

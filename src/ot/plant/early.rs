@@ -146,9 +146,18 @@ impl EarlyMessages {
         waiting.any(|early| early.seq == seq && early.hash != hash)
     }
 
+    /// Whether another message with this number waits that wasn't sent before this one, as far as their
+    /// times say.
+    pub(crate) fn has_newer(&self, seq: u8, timestamp: Option<u64>) -> bool {
+        let is_newer = |(other, sent): (u64, u64)| other >= sent;
+        let mut same = self.0.iter().filter(|early| early.seq == seq);
+        same.any(|early| early.timestamp.zip(timestamp).is_none_or(is_newer))
+    }
+
     /// A birth came: takes what its node sent before it. What is left belongs to the birth, in the
     /// order behind it. `timestamp` and `seq` are those of the birth.
-    /// Times that are further apart than a message may wait say that a clock was set.
+    /// Times that are further apart than a message may wait say that a clock was set: what is left and
+    /// has such a time may as well be of before.
     pub(crate) fn take_former(
         &mut self,
         timestamp: Option<u64>,
@@ -156,12 +165,13 @@ impl EarlyMessages {
         timeout: Duration,
     ) -> Vec<Early> {
         let most_ms = timeout.saturating_mul(CLOCK_TIMEOUTS).as_millis();
-        let is_former = |early: &mut Early| match (early.timestamp, timestamp) {
-            (Some(early_ms), Some(birth_ms))
-                if early_ms != birth_ms && u128::from(early_ms.abs_diff(birth_ms)) <= most_ms =>
-            {
-                early_ms < birth_ms
-            }
+        let apart = |early: &Early| {
+            let times = early.timestamp.zip(timestamp);
+            times.map(|(early, birth)| u128::from(early.abs_diff(birth)))
+        };
+        let is_near = |apart: u128| apart != 0 && apart <= most_ms;
+        let is_former = |early: &mut Early| match apart(early) {
+            Some(apart) if is_near(apart) => early.timestamp < timestamp,
             // Where births go on with the sequence.
             _ if seq != 0 => early.seq.wrapping_sub(seq) > WINDOW,
             _ => early.behind.is_none(),
@@ -171,6 +181,7 @@ impl EarlyMessages {
         self.0.sort_by_key(ahead);
         for early in &mut self.0 {
             early.behind = (ahead(early) > WINDOW).then_some(seq.wrapping_add(1));
+            early.outdated |= seq == 0 && apart(early).is_some_and(|apart| apart > most_ms);
         }
         former
     }

@@ -295,6 +295,16 @@ impl Layout {
         kept
     }
 
+    /// Whether data means the same by this birth and by another one.
+    pub(crate) fn reads_like(&self, other: &Layout) -> bool {
+        let is_same = |(own, other): (&Slot, &Slot)| {
+            own.name() == other.name() && own.datatype == other.datatype
+        };
+        self.slots.len() == other.slots.len()
+            && self.by_alias == other.by_alias
+            && self.slots.iter().zip(&other.slots).all(is_same)
+    }
+
     /// Index of the slot that a data metric means, by its name, or by its alias where it has
     /// no name.
     pub(crate) fn find(&self, name: Option<&str>, alias: Option<u64>) -> Option<usize> {

@@ -45,8 +45,14 @@ pub(crate) struct EntityState {
     pub(crate) told_at: Option<u8>,
     /// Its values were in doubt when its life ended last.
     pub(crate) ended_in_doubt: bool,
+    /// A device's life ended with that of its node, and by no death of its own: it may be one of the
+    /// session that begins.
+    pub(crate) may_go_on: bool,
     /// When its birth came.
     pub(crate) born_at: Option<Duration>,
+    /// The time of one that reads alike, was sent after it and came before it: it may be of a birth of
+    /// its node that is still to come. In milliseconds since the epoch.
+    pub(crate) newer_ms: Option<u64>,
     /// And it was delivered again, behind that of its node.
     pub(crate) came_again: bool,
     /// When a birth of it was journalled last that brought values, however often it died since.
@@ -63,8 +69,22 @@ impl EntityState {
     /// Whether it lives, of a birth that came so shortly ago that others may have overtaken it, or been
     /// overtaken by it.
     pub(crate) fn was_just_born(&self, now: Duration) -> bool {
-        let is_recent = |at: Duration| now.saturating_sub(at) <= OVERTAKEN;
-        self.life.is_alive() && self.born_at.is_some_and(is_recent)
+        self.life.is_alive() && self.is_birth_recent(now)
+    }
+
+    /// The same of a device whose node is born now; it may have ended with another birth of that, which
+    /// was refused.
+    pub(crate) fn may_be_born_behind(&self, now: Duration) -> bool {
+        (self.life.is_alive() || self.may_go_on) && self.is_birth_recent(now)
+    }
+
+    /// The time of the latest of its births by which it can be read, in milliseconds since the epoch.
+    pub(crate) fn born_ms(&self) -> Option<u64> {
+        self.layout.timestamp.max(self.newer_ms)
+    }
+
+    fn is_birth_recent(&self, now: Duration) -> bool {
+        self.born_at.is_some_and(|at| now.saturating_sub(at) <= OVERTAKEN)
     }
 
     /// Whether a birth that comes now finds values that may be out of date.
@@ -76,6 +96,7 @@ impl EntityState {
     pub(crate) fn end(&mut self, life: Life) -> Life {
         let was = std::mem::replace(&mut self.life, life);
         self.ended_in_doubt |= was.is_uncertain() || was == Life::Known;
+        self.may_go_on |= was.is_alive();
         was
     }
 

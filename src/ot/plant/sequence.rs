@@ -18,6 +18,9 @@ const MOST_STRIKES: u8 = 3;
 /// Of 16 messages, those that have another number than the one that follows, if the node doesn't count:
 /// no way loses that many.
 const DISORDER: u32 = 12;
+/// So often two messages had one number, where the node doesn't count: births between two of them may be
+/// lost, but not between all.
+const MOST_CONTRADICTIONS: u8 = 3;
 /// Messages in a row that take away what was held against a node.
 const STEADY: u8 = 32;
 
@@ -28,6 +31,8 @@ pub(crate) struct Sequence {
     next: Option<u8>,
     /// The number of the birth in force.
     born: u8,
+    /// All numbers since that birth are accounted for.
+    follows_birth: bool,
     /// Numbers behind `next` that were given up.
     missed: Numbers,
     /// Messages of the node whose numbers nobody has read: they are no holes.
@@ -43,8 +48,8 @@ pub(crate) struct Sequence {
 struct Habit {
     /// It doesn't: its numbers say nothing.
     ignores: bool,
-    /// As one contradiction had it: it may as well have been born unseen.
-    is_contradicted: bool,
+    /// So often two messages had one number: it may as well have been born unseen.
+    contradictions: u8,
     /// Holes that nothing filled.
     strikes: u8,
     /// One bit for each of the last messages: it hadn't the number after that of the one before.
@@ -138,6 +143,7 @@ impl Sequence {
         let ahead = seq.wrapping_sub(next);
         if ahead > WINDOW {
             // Back, or so far that nobody knows what is missing.
+            self.follows_birth = false;
             self.missed = Numbers::default();
             self.unread = 0;
             return true;
@@ -184,6 +190,11 @@ impl Sequence {
         self.born != 0 && seq.is_some_and(behind)
     }
 
+    /// Whether the number 0 was that of the birth in force, and can't come again before all others have.
+    pub(crate) fn had_zero(&self) -> bool {
+        self.follows_birth && self.born == 0
+    }
+
     /// Messages were refused before anybody read their numbers.
     pub(crate) fn expect_unread(&mut self, messages: u64) {
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
@@ -220,13 +231,23 @@ impl Sequence {
         self.missed = Numbers::default();
         self.unread = 0;
         self.habit.ignores = true;
+        self.habit.contradictions = 0;
     }
 
-    /// Two messages have one number: it doesn't count, or births between the two were lost. Then its
-    /// numbers are good again where the order begins anew.
+    /// Two messages have one number: births between the two were lost, or the node doesn't count. Nothing
+    /// that came before the second one is waited for any more.
     pub(crate) fn contradict(&mut self) {
-        self.habit.is_contradicted |= !self.habit.ignores;
+        let contradictions = self.habit.contradictions.saturating_add(1);
         self.ignore();
+        self.habit.contradictions = contradictions;
+        self.follows_birth = false;
+    }
+
+    /// What came before the second one is judged: the order goes on behind that, as far as the node counts.
+    pub(crate) fn go_on(&mut self) {
+        if (1..MOST_CONTRADICTIONS).contains(&self.habit.contradictions) {
+            self.habit.ignores = false;
+        }
     }
 
     /// Takes note of a message outside the order, an NBIRTH or NDEATH; whether it is new.
@@ -245,6 +266,7 @@ impl Sequence {
         self.born = seq;
         self.habit.last = seq;
         self.begin();
+        self.follows_birth = true;
     }
 
     /// Forgets where the order stood: the next message starts it.
@@ -257,7 +279,8 @@ impl Sequence {
     fn begin(&mut self) {
         self.missed = Numbers::default();
         self.unread = 0;
-        if std::mem::take(&mut self.habit.is_contradicted) {
+        self.follows_birth = false;
+        if std::mem::take(&mut self.habit.contradictions) > 0 {
             self.habit.ignores = false;
         }
     }

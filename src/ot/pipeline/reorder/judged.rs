@@ -28,6 +28,9 @@ impl Pipeline {
                     let late = if is_before { Late::ByNumber } else { Late::No };
                     self.judge(now, early, late, out);
                 }
+                if let Some(node) = self.plant.node_mut(index) {
+                    node.sequence.go_on();
+                }
                 return;
             }
             let Some(early) = node.early.take_next(node.sequence.next()) else { return };

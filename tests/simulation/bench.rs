@@ -38,6 +38,7 @@ cargo bench --bench simulation -- [options]
     --seeds N      so many seeds (10000)
     --from S       the first one (0)
     --short        runs as short as those of `cargo test`
+    --folded       all edge nodes are devices of one on IT, and not of a third of the seeds alone
     --keep-going N up to so many failures (1)
     --survey       all seeds, and how often each kind of failure was met
     --replay S     one seed, step by step
@@ -47,7 +48,8 @@ cargo bench --bench simulation -- [options]
     --restart N    how long a plant of N nodes takes to be back after a kill";
 
 fn main() -> ExitCode {
-    let mut options = Options { length: Length::FULL, fault: None, only: None, trace: false };
+    let (length, folds) = (Length::FULL, false);
+    let mut options = Options { length, fault: None, folds, only: None, trace: false };
     let (mut seeds, mut from, mut keep, mut replayed, mut all_faults) = (10_000, 0, 1, None, false);
     let mut is_survey = false;
     let mut arguments = std::env::args().skip(1);
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
             "--keep-going" => keep = number(value()) as usize,
             "--survey" => is_survey = true,
             "--short" => options.length = Length::SHORT,
+            "--folded" => options.folds = true,
             "--replay" => replayed = Some(number(value())),
             "--ops" => {
                 let ops = value();

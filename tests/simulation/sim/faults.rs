@@ -11,6 +11,7 @@ use prost::Message as _;
 use sparkplug::{Metric, Payload};
 
 use super::ot_broker::Message;
+use super::world::FOLDED;
 
 macro_rules! faults {
     ($($fault:ident: $what:literal,)+) => {
@@ -57,9 +58,17 @@ faults! {
     WritesIntoNothing: "what a full disk refused isn't written again",
     HidesHistory: "what hosts missed isn't told them later",
     SetsAsideUntold: "a message is set aside, and nobody is told",
+    MixesMembers: "data of an edge node is that of another one of its fold",
+    CountsByMember: "edge nodes of a fold have numbers of their own",
+    ForgetsMembers: "an edge node isn't born again with its fold",
 }
 
 impl Fault {
+    /// Whether nothing is wrong where no edge node is folded.
+    pub fn is_of_folds(self) -> bool {
+        matches!(self, Fault::MixesMembers | Fault::CountsByMember | Fault::ForgetsMembers)
+    }
+
     /// Changes what the OT half gets of its broker.
     pub fn on_deliveries(self, messages: &mut Vec<Message>) {
         for message in messages {
@@ -135,6 +144,7 @@ impl Fault {
             }
             _ => {}
         }
+        outgoing.iter_mut().for_each(|one| self.on_member(one));
         for one in outgoing.iter_mut() {
             let is_data = is(one, "NDATA") || is(one, "DDATA");
             let is_device_birth = is(one, "DBIRTH");
@@ -178,6 +188,34 @@ impl Fault {
             }
             *bytes = payload.encode_to_vec();
         }
+    }
+}
+
+impl Fault {
+    /// Changes what is said of an edge node that is a device of a folded one.
+    fn on_member(self, one: &mut Outgoing) {
+        let Outgoing::Publish { topic, payload: bytes, .. } = one else { return };
+        let Some((head, device)) = topic.rsplit_once(&format!("/{FOLDED}/")) else { return };
+        let kind = head.rsplit('/').next().unwrap_or_default();
+        let is_member = !device.contains(':');
+        let is_second = device == "N1" || device.starts_with("N1:");
+        let said_as = match (self, kind) {
+            (Fault::MixesMembers, "DDATA") if is_second => topic.replace("/N1", "/N0"),
+            // The number isn't left out: that would be another mistake.
+            (Fault::ShowsNoDeath, "DDEATH") if is_member => topic.replace("/DDEATH/", "/DDATA/"),
+            (Fault::ForgetsMembers, "DBIRTH") if is_second && is_member => {
+                topic.replace("/DBIRTH/", "/DDEATH/")
+            }
+            (Fault::CountsByMember, "DBIRTH") if is_second && is_member => {
+                if let Ok(mut payload) = Payload::decode(&bytes[..]) {
+                    payload.seq = Some(0);
+                    *bytes = payload.encode_to_vec();
+                }
+                return;
+            }
+            _ => return,
+        };
+        *topic = said_as.into();
     }
 }
 

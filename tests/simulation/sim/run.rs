@@ -22,6 +22,8 @@ use super::world::{Violation, World};
 pub struct Options {
     pub length: Length,
     pub fault: Option<Fault>,
+    /// The plant's nodes are devices of one edge node on IT, whatever the seed says.
+    pub folds: bool,
     /// Only these operations, by their places; all where there is none.
     pub only: Option<Vec<usize>>,
     pub trace: bool,
@@ -58,7 +60,8 @@ pub struct Done {
 
 /// Carries out a seed.
 pub fn run(seed: u64, options: &Options) -> Result<Done, Failure> {
-    let plan = Plan::of(seed, options.length);
+    let mut plan = Plan::of(seed, options.length);
+    plan.config.folds |= options.folds;
     let ops: Vec<usize> = match &options.only {
         Some(only) => only.iter().copied().filter(|place| *place < plan.ops.len()).collect(),
         None => (0..plan.ops.len()).collect(),

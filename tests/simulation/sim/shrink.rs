@@ -35,8 +35,9 @@ pub fn replay(failure: &Failure, options: &Options) -> String {
     let ops: Vec<String> = failure.ops.iter().map(ToString::to_string).collect();
     let fault = options.fault.map(|fault| format!(" --fault {fault:?}")).unwrap_or_default();
     let short = if options.length.most <= 40 { " --short" } else { "" };
+    let folds = if options.folds { " --folded" } else { "" };
     format!(
-        "cargo bench --bench simulation -- --replay {}{short}{fault} --ops {}",
+        "cargo bench --bench simulation -- --replay {}{short}{folds}{fault} --ops {}",
         failure.seed,
         ops.join(",")
     )

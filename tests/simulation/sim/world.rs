@@ -13,7 +13,7 @@ use clock::Now;
 use policy::Policy;
 use tempfile::TempDir;
 
-use self::it_half::FOLDED;
+pub use self::it_half::FOLDED;
 use super::accounts::Dropped;
 use super::faults::Fault;
 use super::host::Host;

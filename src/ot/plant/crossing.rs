@@ -7,7 +7,7 @@ use std::time::Duration;
 /// What a birth may be late behind messages that were sent after it.
 pub(crate) const OVERTAKEN: Duration = Duration::from_secs(20);
 /// More timeouts than a message may wait: so far apart times say nothing of an order.
-pub(super) const CLOCK_TIMEOUTS: u32 = 8;
+pub(crate) const CLOCK_TIMEOUTS: u32 = 8;
 
 /// Messages that were dropped, or taken for others, since the birth before which they have to be read
 /// wasn't here.

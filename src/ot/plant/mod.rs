@@ -27,7 +27,7 @@ use std::time::Duration;
 use account::{Ledger, NodeSlot};
 pub(crate) use backlog::{Backlog, Held, Ticket, held_bytes};
 pub(crate) use counting::{Counting, Finding, Numbered};
-pub(crate) use crossing::{Crossing, Missed, OVERTAKEN, is_shortly_before};
+pub(crate) use crossing::{CLOCK_TIMEOUTS, Crossing, Missed, OVERTAKEN, is_shortly_before};
 pub(crate) use early::{Early, EarlyMessages, unclear};
 use foldhash::fast::RandomState;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use sparkplug::{Entity, EntityTopic, Topic};
 use super::{Judged, Way};
 use crate::pipeline::sequence::Late;
 use crate::pipeline::{Entry, Now, Pipeline, Received, notify};
-use crate::plant::{Early, Life, Node};
+use crate::plant::{CLOCK_TIMEOUTS, Early, Life, Node, is_shortly_before};
 
 impl Pipeline {
     /// Judges the messages of a node whose turn has come by what was judged before.
@@ -55,10 +55,13 @@ impl Pipeline {
             let next = node.sequence.next();
             if let Some(stray) = node.early.take_stray(now.mono, next) {
                 // Its number was that of another message, and isn't missing: a session, or a round of
-                // numbers, began unseen. What is older than the birth came late, and no more.
+                // numbers, began unseen. What is a little older than the birth came late, and no more; much
+                // older, and a clock was set.
                 // As long as nobody knows what was missed it is no proof of anything.
-                let born = node.own.layout.timestamp;
-                let is_late = stray.timestamp.zip(born).is_some_and(|(sent, born)| sent < born);
+                let born = stray.timestamp.zip(node.own.layout.timestamp);
+                let within = step.settings.reorder_timeout.saturating_mul(CLOCK_TIMEOUTS);
+                let is_late =
+                    born.is_some_and(|(sent, born)| is_shortly_before(sent, born, within));
                 if !is_late || node.own.life.is_unverified() {
                     step.give_up_again(node, &mut told);
                 }

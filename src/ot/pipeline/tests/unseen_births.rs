@@ -232,3 +232,19 @@ fn a_device_that_is_held_for_dead_comes_back_with_its_next_data() {
         assert_eq!(bench.dropped(Reason::DataBeforeBirth), if dies { 2 } else { 1 });
     }
 }
+
+#[test]
+fn what_is_late_and_much_older_than_the_birth_in_force_says_that_a_clock_was_set() {
+    for (older, is_doubted_again) in [(3_600_000, true), (20, false)] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+        (1..=3).for_each(|seq| drop(send(&mut bench, "NDATA", seq, sent + seq, data(1))));
+        // Of a session whose births were lost, or of the one before.
+        bench.pass(5_000);
+        assert_eq!(send(&mut bench, "NDATA", 2, sent - older, data(2)), "");
+        assert_eq!(send(&mut bench, "NDATA", 4, sent + 4, data(4)), "NDATA");
+        wait(&mut bench);
+        assert_eq!(is_doubted(&bench, NODE), Some(is_doubted_again), "{older}");
+    }
+}

@@ -158,7 +158,8 @@ fn survey(from: u64, seeds: u64, options: &Options) -> ExitCode {
 fn find_faults(from: u64, seeds: u64, options: &Options) -> ExitCode {
     let mut is_missed = false;
     for fault in Fault::ALL.iter().copied() {
-        let options = Options { fault: Some(fault), ..options.clone() };
+        let folds = options.folds || fault.is_of_folds();
+        let options = Options { fault: Some(fault), folds, ..options.clone() };
         let (failures, done) = run_many(from, seeds, &options, 1);
         match failures.first() {
             Some(failure) => {

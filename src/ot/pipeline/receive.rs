@@ -150,6 +150,9 @@ impl Pipeline {
         };
         node.last_seen = now.mono;
         node.output.earn(now.mono, received.payload.len());
+        // Of a session that has ended: a broker may deliver births more than once, and without DUP. An edge
+        // node without a clock may as well say the same again.
+        let is_copy = !node.own.life.is_alive() && node.sequence.has_seen(hash);
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
@@ -202,7 +205,7 @@ impl Pipeline {
             node.unheard_since = Some(now.mono);
         }
         let came_late = came_late || is_unclear;
-        if (received.dup || came_late) && node.own.life.is_alive() {
+        if (received.dup || is_copy || came_late) && node.own.life.is_alive() {
             if came_late {
                 // What was sent behind it is gone: that the sequence goes on proves nothing.
                 node.lose();

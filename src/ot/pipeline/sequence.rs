@@ -303,6 +303,7 @@ impl StepContext<'_> {
         late: Late,
         waited: bool,
     ) -> bool {
+        let counts = seq.is_some() && node.sequence.counts();
         let Some(state) = node.devices.get_mut(device) else { return false };
         let born = sent_ms.zip(state.layout.timestamp);
         // The birth in force may have come before that of its node, which it belongs to. One with a
@@ -311,6 +312,12 @@ impl StepContext<'_> {
         let is_before = |(sent, born): (u64, u64)| is_shortly_before(sent, born, within);
         let has_number = state.told_at.is_some();
         if !has_number && state.was_just_born(self.now.mono) && born.is_some_and(is_before) {
+            if !counts {
+                // Its time alone says so; a clock that was set back would say the same.
+                state.doubt();
+                node.next_keyframe = self.now.mono;
+                *self.structure_changed = true;
+            }
             return true;
         }
         let newer = |(told, seq): (u8, u8)| told != seq && told.wrapping_sub(seq) <= WINDOW;

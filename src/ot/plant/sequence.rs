@@ -259,6 +259,11 @@ impl Sequence {
         true
     }
 
+    /// Whether an NBIRTH or NDEATH was here before, a while ago at most.
+    pub(crate) fn has_seen(&self, hash: u64) -> bool {
+        self.is_remembered(None, hash)
+    }
+
     /// An NBIRTH with this `seq` starts the order anew.
     pub(crate) fn restart(&mut self, seq: Option<u8>) {
         let seq = seq.unwrap_or(0);

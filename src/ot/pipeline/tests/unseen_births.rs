@@ -248,3 +248,37 @@ fn what_is_late_and_much_older_than_the_birth_in_force_says_that_a_clock_was_set
         assert_eq!(is_doubted(&bench, NODE), Some(is_doubted_again), "{older}");
     }
 }
+
+/// Its number would tell which of the two is the newer one.
+#[test]
+fn of_a_device_without_numbers_that_was_sent_before_its_birth_nobody_knows_whether_a_clock_was_set()
+{
+    for verb in ["DDEATH", "DBIRTH"] {
+        let mut bench = Bench::new(ALL);
+        let sent = bench.now.wall_ms;
+        let mut say = |verb: &str, sent, metrics: Vec<Metric>| {
+            let device = if verb.starts_with('D') { "/D" } else { "" };
+            let payload = Payload { timestamp: Some(sent), metrics, ..Payload::default() };
+            bench.send(&format!("spBv1.0/G/{verb}/E{device}"), &payload);
+        };
+        say("NBIRTH", sent, birth(1, 1));
+        say("DBIRTH", sent, x(1));
+        say(verb, sent - 500, if verb == "DBIRTH" { x(2) } else { vec![] });
+        assert_eq!(is_doubted(&bench, DEVICE), Some(true), "{verb}");
+        assert_eq!(shown(&bench, DEVICE), Some(Value::Int(1)), "{verb}");
+    }
+}
+
+#[test]
+fn a_birth_that_a_broker_delivers_again_behind_the_death_is_in_doubt() {
+    let mut bench = Bench::new(ALL);
+    let sent = bench.now.wall_ms;
+    send(&mut bench, "NBIRTH", 0, sent, birth(1, 1));
+    assert_eq!(send(&mut bench, "NDEATH", 0, sent + 3_000, vec![bd_seq(1)]), "NDEATH");
+    bench.pass(2_400);
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, birth(1, 1)), "NBIRTH");
+    assert_eq!(is_doubted(&bench, NODE), Some(true));
+    // It was born as if it had no clock.
+    assert_eq!(send(&mut bench, "NDATA", 1, sent, data(2)), "NDATA");
+    assert_eq!(told(&bench), [(Some(Value::Int(2)), false)]);
+}

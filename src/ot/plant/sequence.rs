@@ -40,6 +40,8 @@ pub(crate) struct Sequence {
     /// Others were judged since the last of them came.
     has_passed_unread: bool,
     recent: VecDeque<(Option<u8>, u64)>,
+    /// So many of them came since the birth in force: the others have numbers of another round.
+    recent_since_birth: usize,
     habit: Habit,
 }
 
@@ -123,12 +125,13 @@ impl Sequence {
         true
     }
 
-    /// Whether this number came a short while ago with other contents; `None`: the message did.
+    /// Whether this number came a short while ago with other contents, behind the same birth; `None`: the
+    /// message did, whenever.
     pub(crate) fn comes_again(&self, seq: u8, hash: u64) -> Option<bool> {
-        let same = self.recent.iter().filter(|(known, _)| *known == Some(seq));
-        let mut same = same.map(|(_, known)| *known).peekable();
-        let repeats = same.peek().is_some();
-        (!same.any(|known| known == hash)).then_some(repeats)
+        let is_same = |(known, _): &&(Option<u8>, u64)| *known == Some(seq);
+        let before = self.recent.len().saturating_sub(self.recent_since_birth);
+        let repeats = self.recent.iter().skip(before).any(|known| is_same(&known));
+        (!self.is_remembered(Some(seq), hash)).then_some(repeats)
     }
 
     /// It is the turn of the message with this number. Whether numbers before it are given up by
@@ -272,6 +275,7 @@ impl Sequence {
         self.habit.last = seq;
         self.begin();
         self.follows_birth = true;
+        self.recent_since_birth = 0;
     }
 
     /// Forgets where the order stood: the next message starts it.
@@ -305,6 +309,7 @@ impl Sequence {
             self.recent.pop_front();
         }
         self.recent.push_back((seq, hash));
+        self.recent_since_birth = self.recent_since_birth.saturating_add(1).min(REMEMBERED);
     }
 }
 

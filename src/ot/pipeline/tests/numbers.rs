@@ -5,7 +5,7 @@ use sparkplug::{DataType, Payload, Value};
 use telemetry::capture::{capture, triggered};
 use telemetry::{Event, Record};
 
-use super::bench::{ALL, Bench, bd_seq, by_name, typed};
+use super::bench::{ALL, Bench, bd_seq, by_name, payload, relayed, typed, value_of};
 
 const NAMES: [Event; 3] = [Event::SeqNotCounted, Event::NameShared, Event::SeqRepeats];
 
@@ -114,4 +114,33 @@ fn a_stream_that_was_sent_twice_says_nothing() {
         }
     });
     assert_eq!(told(&records), []);
+}
+
+/// As rumqttd does, which reads a log for each filter in turn.
+#[test]
+fn what_comes_topic_by_topic_counts_although_the_session_before_had_the_same_numbers() {
+    let mut bench = Bench::new(ALL);
+    let said = |bench: &mut Bench, what: &str, seq: u64, metrics| {
+        bench.seq = seq;
+        bench.node(what, metrics)
+    };
+    let x = || vec![typed("x", DataType::UInt32, Value::Int(0))];
+    let records = capture(|| {
+        for session in 0..4_u32 {
+            said(&mut bench, "NBIRTH", 0, [vec![bd_seq(session.into())], x()].concat());
+            said(&mut bench, "DBIRTH/D", 1, x());
+            for seq in (3..43).step_by(2).chain((2..42).step_by(2)) {
+                let what = if seq % 2 == 1 { "DDATA/D" } else { "NDATA" };
+                let value = Value::Int(session * 100 + seq);
+                said(&mut bench, what, seq.into(), vec![by_name("x", value)]);
+            }
+        }
+    });
+    assert_eq!(told(&records), []);
+    let relayed = relayed(&bench.journal);
+    let data = relayed.iter().filter(|relayed| relayed.topic.contains("DATA"));
+    let values: Vec<_> = data.map(|data| value_of(&payload(data), "x")).collect();
+    let sent =
+        (0..4).flat_map(|session| (2..42).map(move |seq| Some(Value::Int(session * 100 + seq))));
+    assert_eq!(values, sent.collect::<Vec<_>>());
 }

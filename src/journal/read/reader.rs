@@ -25,6 +25,9 @@ use crate::received::Received;
 /// After this many polls in a row that returned nothing, everything was read that the journal
 /// held at the first of them: one of them has listed the directory. The others are cheaper.
 pub const SETTLED_POLLS: u32 = 64;
+/// Where there is no segment to read yet it is every one of so many: who waits for the journal to begin
+/// polls slowly.
+const LOCATE_POLLS: u32 = 4;
 
 /// What a reader holds of layouts, unless it is told otherwise.
 pub(crate) const MAX_LAYOUT_BYTES: usize = 1 << 30;
@@ -317,7 +320,7 @@ impl Reader {
 
     /// Finds the segment of the wanted frame by its name.
     fn locate(&mut self) -> Result<Found, JournalError> {
-        if !self.idle.is_multiple_of(SETTLED_POLLS) {
+        if !self.idle.is_multiple_of(LOCATE_POLLS) {
             self.idle = self.idle.saturating_add(1);
             return Ok(Found::Nothing);
         }

@@ -69,6 +69,18 @@ fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
 }
 
 #[test]
+fn a_journal_that_begins_is_found_within_a_few_polls() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut reader = Reader::open(dir.path(), From::Oldest).unwrap();
+    for _ in 0..=1_000 {
+        assert!(reader.next().unwrap().is_none());
+    }
+    write(&mut Writer::open(options(dir.path()), 0).unwrap(), 1);
+    let mut polls = (0..=4).map(|_| reader.next().unwrap());
+    assert!(polls.any(|item| item.is_some()));
+}
+
+#[test]
 fn a_reader_of_an_absent_journal_follows_it_from_its_first_frame_over_segments() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("journal");

@@ -200,8 +200,8 @@ impl Pipeline {
         node.unheard_since = None;
         node.has_unassured |= !received.assured;
         let fate = step.node_birth(node, birth);
-        if !lives && node.own.life.is_alive() {
-            // It was sent before the relay was away, and says nothing of the time since.
+        if (!lives || is_copy) && node.own.life.is_alive() {
+            // It was sent before the relay was away, or before its death, and says nothing of the time since.
             node.unheard_since = Some(now.mono);
         }
         let came_late = came_late || is_unclear;

@@ -278,7 +278,12 @@ fn a_birth_that_a_broker_delivers_again_behind_the_death_is_in_doubt() {
     bench.pass(2_400);
     assert_eq!(send(&mut bench, "NBIRTH", 0, sent, birth(1, 1)), "NBIRTH");
     assert_eq!(is_doubted(&bench, NODE), Some(true));
-    // It was born as if it had no clock.
+    bench.pass(300_000);
+    assert_eq!(verbs(&relayed(&bench.tick())), "NDEATH", "nothing was heard of it");
+    // And if it has no clock.
+    assert_eq!(send(&mut bench, "NBIRTH", 0, sent, birth(1, 1)), "NBIRTH");
     assert_eq!(send(&mut bench, "NDATA", 1, sent, data(2)), "NDATA");
     assert_eq!(told(&bench), [(Some(Value::Int(2)), false)]);
+    bench.pass(300_000);
+    assert_eq!(verbs(&relayed(&bench.tick())), "");
 }

@@ -60,7 +60,7 @@ impl Reader {
         let mut reader = Reader::open(dir, from)?;
         Ok(reader.next_raw_settled()?.map(|item| match item {
             RawItem::Frame(frame) => Position { epoch: frame.header.epoch, seq: frame.seq },
-            RawItem::Late { seq, .. } => Position { epoch: 0, seq },
+            RawItem::Late { seq, epoch, .. } => Position { epoch, seq },
             RawItem::Lost(lost) => Position { epoch: 0, seq: lost.first },
         }))
     }

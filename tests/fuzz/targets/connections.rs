@@ -20,34 +20,9 @@ use crate::mqtt::{Packet, Publish, kind, packets};
 /// - It acknowledges nothing that it didn't get.
 /// - It ends when the broker has said everything.
 pub fn ot_connection(input: &[u8]) {
-    let pieces = pieces(input, Protocol::Three);
-    let filters = vec!["spBv1.0/G/+/E".to_owned(), "spBv1.0/G/+/F".to_owned()];
-    let (told, heard) = block_on(async {
-        let broker = Broker::new().await;
-        let settings = broker.settings(Protocol::Three);
-        tokio::join!(
-            ot::testing::converse(&settings, filters, HANGS),
-            broker.serve(pieces.clone(), listens(input))
-        )
-    });
-    let told = told.expect("the session hangs");
-    assert_eq!(told.last(), Some(&Told::Lost));
-
-    let said = pieces.concat();
-    let (said, half) = packets(&said);
+    let Conversation { told, said, is_whole, heard } = ot_session(input, Protocol::Three);
     let messages: Vec<HandedOn> = told.iter().filter_map(message).collect();
-    hands_on(&messages, &said, half.is_empty(), MAX_PACKET_BYTES);
-    assert!(told.iter().filter(|told| matches!(told, Told::Connected { .. })).count() <= 1);
-
-    let (heard, rest) = packets(&heard);
-    assert!(rest.is_empty(), "half a packet: {rest:?}");
-    let wanted = [
-        "$sparkplug/certificates/#",
-        "spBv1.0/STATE/+",
-        "STATE/+",
-        "spBv1.0/G/+/E",
-        "spBv1.0/G/+/F",
-    ];
+    hands_on(&messages, &said, is_whole, MAX_PACKET_BYTES);
     for (at, packet) in heard.iter().enumerate() {
         match packet.kind {
             kind::CONNECT if at == 0 => {
@@ -56,7 +31,7 @@ pub fn ot_connection(input: &[u8]) {
             kind::SUBSCRIBE => {
                 let filters = packet.filters();
                 assert!(
-                    filters.iter().all(|filter| wanted.contains(&filter.as_str())),
+                    filters.iter().all(|filter| OT_SUBSCRIBES.contains(&&**filter)),
                     "{filters:?}"
                 );
             }
@@ -96,49 +71,16 @@ fn message(told: &Told) -> Option<HandedOn> {
 /// - It is closed only if the broker acknowledged the NDEATH.
 /// - It ends when the broker has said everything.
 pub fn it_connection(input: &[u8]) {
-    let pieces = pieces(input, Protocol::Three);
-    let flags = input.first().copied().unwrap_or_default();
-    let spec = SessionSpec {
-        group: "g".into(),
-        edge_node: "e".into(),
-        will_topic: "spBv1.0/g/NDEATH/e".into(),
-        will_payload: vec![1, 2, 3],
-        bd_seq: 0,
-        birth_bytes: 0,
-        subscriptions: vec!["spBv1.0/g/NCMD/e".into(), "spBv1.0/g/DCMD/e/+".into()],
-    };
-    let data_qos = if flags & 0x40 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce };
-    let publications: Vec<(Arc<str>, Vec<u8>, Qos)> = vec![
+    let (spec, data_qos) = (it_spec(), data_qos(input));
+    let publications: Vec<Publication> = vec![
         ("spBv1.0/g/NBIRTH/e".into(), vec![1; 10], data_qos),
         ("spBv1.0/g/NDATA/e".into(), vec![2; 200], data_qos),
         ("spBv1.0/g/NDEATH/e".into(), vec![3; 5], Qos::AtLeastOnce),
     ];
-    let closes = flags & 0x80 == 0;
-    let (told, heard) = block_on(async {
-        let broker = Broker::new().await;
-        let settings = broker.settings(Protocol::Three);
-        let session =
-            it::testing::converse(settings, spec.clone(), publications.clone(), closes, HANGS);
-        tokio::join!(session, broker.serve(pieces.clone(), listens(input)))
-    });
-    let told = told.expect("the session hangs");
-
-    let said = pieces.concat();
-    let (said, half) = packets(&said);
+    let Conversation { told, said, is_whole, heard } =
+        it_session(input, Protocol::Three, &spec, &publications);
     let received: Vec<HandedOn> = told.iter().filter_map(received).collect();
-    hands_on(&received, &said, half.is_empty(), it::testing::MAX_INCOMING_BYTES);
-    let count = |wanted: u8| said.iter().filter(|packet| packet.kind == wanted).count();
-    let readies = told.iter().filter(|event| matches!(event, SessionEvent::Ready)).count();
-    assert!(readies <= count(kind::SUBACK), "ready before the broker said so");
-    let acknowledged = count(kind::PUBACK) + count(kind::PUBCOMP);
-    match told.last() {
-        Some(SessionEvent::Closed) => assert!(closes && acknowledged > 0, "closed by itself"),
-        Some(SessionEvent::Lost { connect_sent }) => assert!(connect_sent),
-        other => panic!("{other:?}"),
-    }
-
-    let (heard, rest) = packets(&heard);
-    assert!(rest.is_empty(), "half a packet: {rest:?}");
+    hands_on(&received, &said, is_whole, it::testing::MAX_INCOMING_BYTES);
     let mut next = publications.iter();
     for (at, packet) in heard.iter().enumerate() {
         match packet.kind {
@@ -289,14 +231,111 @@ pub(crate) fn connect_flags(packet: &Packet, level: u8) -> u8 {
     packet.body.get(7).copied().expect("flags")
 }
 
+/// A publication of a session of a mirrored node.
+pub(crate) type Publication = (Arc<str>, Vec<u8>, Qos);
+
+/// All that the OT session may subscribe to.
+pub(crate) const OT_SUBSCRIBES: [&str; 5] =
+    ["$sparkplug/certificates/#", "spBv1.0/STATE/+", "STATE/+", OT_FILTERS[0], OT_FILTERS[1]];
+/// Those of the policy among them.
+const OT_FILTERS: [&str; 2] = ["spBv1.0/G/+/E", "spBv1.0/G/+/F"];
+
+/// What a session told, and the packets that the broker said to it and heard from it.
+pub(crate) struct Conversation<T> {
+    pub(crate) told: Vec<T>,
+    pub(crate) said: Vec<Packet>,
+    /// Nothing is behind the last packet that was said.
+    pub(crate) is_whole: bool,
+    pub(crate) heard: Vec<Packet>,
+}
+
+impl<T> Conversation<T> {
+    fn new(told: Vec<T>, said: &[u8], heard: &[u8]) -> Conversation<T> {
+        let (said, half) = packets(said);
+        let is_whole = half.is_empty();
+        let (heard, rest) = packets(heard);
+        assert!(rest.is_empty(), "half a packet: {rest:?}");
+        Conversation { told, said, is_whole, heard }
+    }
+}
+
+/// The OT session with a broker that says these bytes.
+pub(crate) fn ot_session(input: &[u8], protocol: Protocol) -> Conversation<Told> {
+    let pieces = pieces(input, protocol);
+    let (told, heard) = block_on(async {
+        let broker = Broker::new().await;
+        let settings = broker.settings(protocol);
+        let filters = OT_FILTERS.map(str::to_owned).to_vec();
+        tokio::join!(
+            ot::testing::converse(&settings, filters, HANGS),
+            broker.serve(pieces.clone(), listens(input))
+        )
+    });
+    let told = told.expect("the session hangs");
+    assert_eq!(told.last(), Some(&Told::Lost));
+    assert!(told.iter().filter(|told| matches!(told, Told::Connected { .. })).count() <= 1);
+    Conversation::new(told, &pieces.concat(), &heard)
+}
+
+/// The session that the mirrored node has.
+pub(crate) fn it_spec() -> SessionSpec {
+    SessionSpec {
+        group: "g".into(),
+        edge_node: "e".into(),
+        will_topic: "spBv1.0/g/NDEATH/e".into(),
+        will_payload: vec![1, 2, 3],
+        bd_seq: 0,
+        birth_bytes: 0,
+        subscriptions: vec!["spBv1.0/g/NCMD/e".into(), "spBv1.0/g/DCMD/e/+".into()],
+    }
+}
+
+/// The first byte says with which quality of service births and data are published.
+pub(crate) fn data_qos(input: &[u8]) -> Qos {
+    let flags = input.first().copied().unwrap_or_default();
+    if flags & 0x40 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce }
+}
+
+/// A session of a mirrored node with a broker that says these bytes: it is ready, and closed, only when the
+/// broker said so. The first byte says whether it closes by itself.
+pub(crate) fn it_session(
+    input: &[u8],
+    protocol: Protocol,
+    spec: &SessionSpec,
+    publications: &[Publication],
+) -> Conversation<SessionEvent> {
+    let pieces = pieces(input, protocol);
+    let closes = input.first().is_none_or(|flags| flags & 0x80 == 0);
+    let (told, heard) = block_on(async {
+        let broker = Broker::new().await;
+        let settings = broker.settings(protocol);
+        let (spec, publications) = (spec.clone(), publications.to_vec());
+        let session = it::testing::converse(settings, spec, publications, closes, HANGS);
+        tokio::join!(session, broker.serve(pieces.clone(), listens(input)))
+    });
+    let told = told.expect("the session hangs");
+    let conversation = Conversation::new(told, &pieces.concat(), &heard);
+    let Conversation { told, said, .. } = &conversation;
+    let count = |wanted: u8| said.iter().filter(|packet| packet.kind == wanted).count();
+    let readies = told.iter().filter(|event| matches!(event, SessionEvent::Ready)).count();
+    assert!(readies <= count(kind::SUBACK), "ready before the broker said so");
+    let acknowledged = count(kind::PUBACK) + count(kind::PUBCOMP);
+    match told.last() {
+        Some(SessionEvent::Closed) => assert!(closes && acknowledged > 0, "closed by itself"),
+        Some(SessionEvent::Lost { connect_sent }) => assert!(connect_sent),
+        other => panic!("{other:?}"),
+    }
+    conversation
+}
+
 /// Whether the broker lets the session speak before it goes on.
-pub(crate) fn listens(input: &[u8]) -> bool {
+fn listens(input: &[u8]) -> bool {
     input.first().is_some_and(|flags| flags & 0x20 != 0)
 }
 
 /// The first byte says whether an honest answer comes first, and into how many writes the rest is
 /// cut.
-pub(crate) fn pieces(input: &[u8], protocol: Protocol) -> Vec<Vec<u8>> {
+fn pieces(input: &[u8], protocol: Protocol) -> Vec<Vec<u8>> {
     let mut input = Input::new(input);
     let flags = input.byte();
     let mut honest = Vec::new();
@@ -316,7 +355,7 @@ pub(crate) fn pieces(input: &[u8], protocol: Protocol) -> Vec<Vec<u8>> {
     std::iter::once(honest).chain(rest.chunks(length).map(<[u8]>::to_vec)).collect()
 }
 
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     LocalSet::new().block_on(&runtime.expect("a runtime"), future)
 }

@@ -2,15 +2,17 @@
 //! (MQTT 5 §2 and §3).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use broker::Protocol;
-use it::mirror::{Qos, SessionEvent, SessionSpec};
+use it::mirror::{Qos, SessionEvent};
 use ot::testing::Told;
 
-use crate::broker::{Broker, HANGS, MAX_PACKET_BYTES};
-use crate::connections::{block_on, connect_flags, is_topic, listens, pieces};
-use crate::mqtt::{Packet, kind, packets, text};
+use crate::broker::MAX_PACKET_BYTES;
+use crate::connections::{
+    Conversation, OT_SUBSCRIBES, Publication, connect_flags, data_qos, is_topic, it_session,
+    it_spec, ot_session,
+};
+use crate::mqtt::{Packet, kind, text};
 
 /// The kind of a step of a login (§3.15).
 const AUTH: u8 = 15;
@@ -24,38 +26,13 @@ const TOPIC_ALIAS: u8 = 0x23;
 /// - It acknowledges nothing that wasn't published at that quality of service.
 /// - It ends when the broker has said everything.
 pub fn ot_connection_five(input: &[u8]) {
-    let pieces = pieces(input, Protocol::Five);
-    let filters = vec!["spBv1.0/G/+/E".to_owned(), "spBv1.0/G/+/F".to_owned()];
-    let (told, heard) = block_on(async {
-        let broker = Broker::new().await;
-        let settings = broker.settings(Protocol::Five);
-        tokio::join!(
-            ot::testing::converse(&settings, filters, HANGS),
-            broker.serve(pieces.clone(), listens(input))
-        )
-    });
-    let told = told.expect("the session hangs");
-    assert_eq!(told.last(), Some(&Told::Lost));
-    assert!(told.iter().filter(|told| matches!(told, Told::Connected { .. })).count() <= 1);
-
-    let said = pieces.concat();
-    let (said, half) = packets(&said);
+    let Conversation { told, said, is_whole, heard } = ot_session(input, Protocol::Five);
     let messages = told.iter().filter_map(|told| {
         let Told::Message { topic, payload, retain, is_unread, .. } = told else { return None };
         let content = (!is_unread).then(|| (payload.to_vec(), *retain));
         Some((String::from_utf8_lossy(topic).into_owned(), content))
     });
-    hands_on(&messages.collect::<Vec<_>>(), &said, half.is_empty());
-
-    let (heard, rest) = packets(&heard);
-    assert!(rest.is_empty(), "half a packet: {rest:?}");
-    let wanted = [
-        "$sparkplug/certificates/#",
-        "spBv1.0/STATE/+",
-        "STATE/+",
-        "spBv1.0/G/+/E",
-        "spBv1.0/G/+/F",
-    ];
+    hands_on(&messages.collect::<Vec<_>>(), &said, is_whole);
     for (at, packet) in heard.iter().enumerate() {
         match packet.kind {
             kind::CONNECT if at == 0 => {
@@ -63,7 +40,10 @@ pub fn ot_connection_five(input: &[u8]) {
             }
             kind::SUBSCRIBE => {
                 let filters = filters_of(packet);
-                assert!(filters.iter().all(|filter| wanted.contains(&&**filter)), "{filters:?}");
+                assert!(
+                    filters.iter().all(|filter| OT_SUBSCRIBES.contains(&&**filter)),
+                    "{filters:?}"
+                );
             }
             kind::PINGREQ | kind::DISCONNECT => {}
             _ => acknowledges(packet, &said),
@@ -80,36 +60,15 @@ pub fn ot_connection_five(input: &[u8]) {
 /// - It is closed only if the broker acknowledged the NDEATH.
 /// - It ends when the broker has said everything.
 pub fn it_connection_five(input: &[u8]) {
-    let pieces = pieces(input, Protocol::Five);
-    let flags = input.first().copied().unwrap_or_default();
-    let spec = SessionSpec {
-        group: "g".into(),
-        edge_node: "e".into(),
-        will_topic: "spBv1.0/g/NDEATH/e".into(),
-        will_payload: vec![1, 2, 3],
-        bd_seq: 0,
-        birth_bytes: 0,
-        subscriptions: vec!["spBv1.0/g/NCMD/e".into(), "spBv1.0/g/DCMD/e/+".into()],
-    };
-    let data_qos = if flags & 0x40 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce };
-    let publications: Vec<(Arc<str>, Vec<u8>, Qos)> = vec![
+    let (spec, data_qos) = (it_spec(), data_qos(input));
+    let publications: Vec<Publication> = vec![
         ("spBv1.0/g/NBIRTH/e".into(), vec![1; 10], data_qos),
         ("spBv1.0/g/NDATA/e".into(), vec![2; 200], data_qos),
         ("spBv1.0/g/NDATA/e".into(), vec![3; 20], data_qos),
         ("spBv1.0/g/NDEATH/e".into(), vec![4; 5], Qos::AtLeastOnce),
     ];
-    let closes = flags & 0x80 == 0;
-    let (told, heard) = block_on(async {
-        let broker = Broker::new().await;
-        let settings = broker.settings(Protocol::Five);
-        let session =
-            it::testing::converse(settings, spec.clone(), publications.clone(), closes, HANGS);
-        tokio::join!(session, broker.serve(pieces.clone(), listens(input)))
-    });
-    let told = told.expect("the session hangs");
-
-    let said = pieces.concat();
-    let (said, _) = packets(&said);
+    let Conversation { told, said, heard, .. } =
+        it_session(input, Protocol::Five, &spec, &publications);
     let received = told.iter().filter_map(|event| match event {
         SessionEvent::Received { topic, payload, retain } => {
             Some((topic.clone(), Some((payload.to_vec(), *retain))))
@@ -120,18 +79,6 @@ pub fn it_connection_five(input: &[u8]) {
         _ => None,
     });
     hands_on(&received.collect::<Vec<_>>(), &said, false);
-    let count = |wanted: u8| said.iter().filter(|packet| packet.kind == wanted).count();
-    let readies = told.iter().filter(|event| matches!(event, SessionEvent::Ready)).count();
-    assert!(readies <= count(kind::SUBACK), "ready before the broker said so");
-    let acknowledged = count(kind::PUBACK) + count(kind::PUBCOMP);
-    match told.last() {
-        Some(SessionEvent::Closed) => assert!(closes && acknowledged > 0, "closed by itself"),
-        Some(SessionEvent::Lost { connect_sent }) => assert!(connect_sent),
-        other => panic!("{other:?}"),
-    }
-
-    let (heard, rest) = packets(&heard);
-    assert!(rest.is_empty(), "half a packet: {rest:?}");
     let mut next = publications.iter();
     let mut names = BTreeMap::new();
     for (at, packet) in heard.iter().enumerate() {

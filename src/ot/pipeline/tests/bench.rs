@@ -254,6 +254,18 @@ pub(super) fn keyframed(bodies: &[Body]) -> Vec<Keyframe> {
     bodies.iter().filter_map(only).collect()
 }
 
+/// What readers are told of an entity from now on; `None`: they hold it for dead.
+pub(super) fn keyframe(bench: &Bench, topic: &str) -> Option<Keyframe> {
+    let bodies: Vec<_> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
+    keyframed(&bodies).into_iter().find(|keyframe| keyframe.topic == topic)
+}
+
+/// Longer than anything waits.
+pub(super) fn wait(bench: &mut Bench) {
+    bench.pass(2_100);
+    bench.tick();
+}
+
 pub(super) fn topics(relayed: &[Relayed]) -> Vec<&str> {
     relayed.iter().map(|relayed| relayed.topic.as_str()).collect()
 }

@@ -1,11 +1,11 @@
 //! Messages whose numbers fit by chance, or don't, where more is known than the number says.
 
 use account::Reason;
-use journal_format::{Body, Keyframe};
+use journal_format::Body;
 use prost::Message;
 use sparkplug::{DataType, Metric, Payload, Value};
 
-use super::bench::{ALL, Bench, bd_seq, by_name, keyframed, typed, value_of, verbs};
+use super::bench::{ALL, Bench, bd_seq, by_name, keyframe, typed, value_of, verbs, wait};
 
 const NODE: &str = "spBv1.0/G/NBIRTH/E";
 const DEVICE: &str = "spBv1.0/G/DBIRTH/E/D";
@@ -33,17 +33,6 @@ fn dies(bench: &mut Bench, session: u64, sent: u64) -> String {
     let metrics = vec![bd_seq(session)];
     let payload = Payload { timestamp: Some(sent), metrics, ..Payload::default() };
     verbs(&bench.send("spBv1.0/G/NDEATH/E", &payload))
-}
-
-/// Longer than anything waits.
-fn wait(bench: &mut Bench) {
-    bench.pass(2_100);
-    bench.tick();
-}
-
-fn keyframe(bench: &Bench, topic: &str) -> Option<Keyframe> {
-    let bodies: Vec<_> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
-    keyframed(&bodies).into_iter().find(|keyframe| keyframe.topic == topic)
 }
 
 fn is_doubted(bench: &Bench) -> bool {

@@ -2,11 +2,11 @@
 //! nothing is forgotten for it.
 
 use account::Reason;
-use journal_format::{Body, Keyframe};
+use journal_format::Body;
 use prost::Message;
 use sparkplug::{DataType, Metric, Payload, Value};
 
-use super::bench::{ALL, Bench, bd_seq, by_name, keyframed, typed, value_of, verbs};
+use super::bench::{ALL, Bench, bd_seq, by_name, keyframe, typed, value_of, verbs, wait};
 
 const NODE: &str = "spBv1.0/G/NBIRTH/E";
 const DEVICE: &str = "spBv1.0/G/DBIRTH/E/D";
@@ -24,16 +24,6 @@ fn birth(number: u64, value: u32) -> Vec<Metric> {
 fn send(bench: &mut Bench, topic: &str, seq: u64, sent: u64, metrics: Vec<Metric>) -> String {
     let payload = Payload { timestamp: Some(sent), seq: Some(seq), metrics, ..Payload::default() };
     verbs(&bench.send(topic, &payload))
-}
-
-fn wait(bench: &mut Bench) {
-    bench.pass(2_100);
-    bench.tick();
-}
-
-fn keyframe(bench: &Bench, topic: &str) -> Option<Keyframe> {
-    let bodies: Vec<_> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
-    keyframed(&bodies).into_iter().find(|keyframe| keyframe.topic == topic)
 }
 
 fn is_doubted(bench: &Bench, topic: &str) -> bool {

@@ -2,13 +2,12 @@
 //! the birth, and what a birth says isn't lost because it came too early.
 
 use account::Reason;
-use journal_format::Keyframe;
 use prost::Message;
 use sparkplug::{Caps, DataType, Metric, Payload, Value};
 
 use super::bench::{
-    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, payload, relayed, settings, typed,
-    value_of, verbs,
+    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframe, keyframed, payload, relayed,
+    settings, typed, value_of, verbs, wait,
 };
 use crate::{PipelineSettings, Received};
 
@@ -32,19 +31,6 @@ fn send(bench: &mut Bench, what: &str, seq: u64, sent: u64, metrics: Vec<Metric>
     };
     let payload = Payload { timestamp: Some(sent), seq: Some(seq), metrics, ..Payload::default() };
     verbs(&bench.send(&topic, &payload))
-}
-
-/// Longer than anything waits.
-fn wait(bench: &mut Bench) {
-    bench.pass(2_100);
-    bench.tick();
-}
-
-/// What readers are told of an entity from now on; `None`: they hold it for dead.
-fn keyframe(bench: &Bench, topic: &str) -> Option<Keyframe> {
-    let bodies: Vec<_> =
-        bench.pipeline.keyframes(bench.now).map(journal_format::Body::from).collect();
-    keyframed(&bodies).into_iter().find(|keyframe| keyframe.topic == topic)
 }
 
 fn is_doubted(bench: &Bench, topic: &str) -> bool {

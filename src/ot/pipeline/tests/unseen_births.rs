@@ -2,12 +2,12 @@
 //! say what belongs to which. What can't be told is in doubt, and what lives comes back.
 
 use account::Reason;
-use journal_format::{Body, Keyframe};
+use journal_format::Body;
 use prost::Message;
 use sparkplug::{DataType, Metric, Payload, Value};
 
 use super::bench::{
-    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, relayed, typed, value_of, verbs,
+    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframe, relayed, typed, value_of, verbs, wait,
 };
 use crate::Received;
 
@@ -39,17 +39,6 @@ fn send_unreadable(bench: &mut Bench) -> String {
     let (payload, retain, dup, assured) = (b"\xff", false, false, false);
     let received = Received { topic: "spBv1.0/G/NBIRTH/E", payload, retain, dup, assured };
     verbs(&relayed(&bench.receive(received)))
-}
-
-/// Longer than anything waits.
-fn wait(bench: &mut Bench) {
-    bench.pass(2_100);
-    bench.tick();
-}
-
-fn keyframe(bench: &Bench, topic: &str) -> Option<Keyframe> {
-    let bodies: Vec<_> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
-    keyframed(&bodies).into_iter().find(|keyframe| keyframe.topic == topic)
 }
 
 fn is_doubted(bench: &Bench, topic: &str) -> Option<bool> {
